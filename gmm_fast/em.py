@@ -1,0 +1,257 @@
+"""The EM loop: step, stop rules, trace, rescue of components, result."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .families import get_family
+from .params import Params
+
+# A component responsible for less than this many average samples has died.
+DEAD = 1e-6
+# A singular covariance is given this share of the data's variance in each feature.
+FLOOR = 1e-6
+# Rescues of dead components in one fit, for each component; then they are left as they are.
+MAX_RESCUES = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a fit runs and when it stops.
+
+    Attributes
+    ----------
+    tol : float
+        Stop when the mean log-likelihood of a sample changes by less than this.
+    max_iter : int
+    reg_covar : float
+        Added to the variances in every M-step.
+    """
+
+    tol: float = 1e-3
+    max_iter: int = 100
+    reg_covar: float = 1e-6
+
+
+@dataclass
+class FitResult:
+    """What EM returns.
+
+    Attributes
+    ----------
+    params : Params
+    log_likelihood : float
+        Sum of w ln p(x) under `params`.
+    log_max_resp : float
+        Sum of w ln max_k r under `params`.
+    total_weight : float
+    n_samples : int
+    trace : list of float
+        Log-likelihood of the start and after each iteration.
+    n_iter : int
+    converged : bool
+    stop_reason : str
+        "tolerance" or "max_iter".
+    events : list of str
+        What happened that a user should know.
+    seconds : dict of float
+    """
+
+    params: Params
+    log_likelihood: float
+    log_max_resp: float
+    total_weight: float
+    n_samples: int
+    trace: list
+    n_iter: int
+    converged: bool
+    stop_reason: str
+    events: list = field(default_factory=list)
+    seconds: dict = field(default_factory=dict)
+
+    @property
+    def mean_log_likelihood(self):
+        return self.log_likelihood / self.total_weight
+
+
+class Rescue:
+    """Keeps parameters valid when components die or collapse, and says so in `events`."""
+
+    def __init__(self, survey, n_samples, events):
+        self.least = DEAD * survey.total_weight / n_samples
+        # for a constant feature: its rounding, or where it is zero something not zero
+        rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
+        self.floor = np.maximum(FLOOR * survey.variance, rounding)
+        self.events = events
+        self.revivals = {}
+
+    def dead(self, stats):
+        """Which components are responsible for nothing, (K,) bool."""
+        return stats.n_k < self.least
+
+    def raise_singular(self, params, iteration):
+        """`params` with singular covariances made regular."""
+        family = get_family(params.covariance_type)
+        covariances = params.covariances
+        floor = self.floor
+        for _ in range(40):
+            singular = family.inverse_cholesky(covariances)[1]
+            if not singular.any():
+                break
+            covariances = family.raised(covariances, singular, floor)
+            self._say_singular(params, singular, iteration)
+            floor = 10 * floor
+        return Params(params.weights, params.means, covariances, params.covariance_type)
+
+    def revive(self, params, dead, iteration):
+        """`params` with each dead component given half of the heaviest one.
+
+        The two halves part by one standard deviation along the feature in which the heaviest
+        component is widest (relative to the data).
+        """
+        family = get_family(params.covariance_type)
+        weights, means = params.weights.copy(), params.means.copy()
+        covariances = params.covariances
+        for k in np.flatnonzero(dead):
+            used = self.revivals.get(k, 0)
+            if used >= MAX_RESCUES:
+                continue
+            self.revivals[k] = used + 1
+            heavy = int(np.argmax(weights))
+            variances = family.component_variances(
+                Params(weights, means, covariances, params.covariance_type)
+            )[heavy]
+            widest = int(np.argmax(variances / self.floor))
+            offset = np.zeros_like(self.floor)
+            offset[widest] = 0.5 * math.sqrt(variances[widest])
+            means[k] = means[heavy] + offset
+            means[heavy] = means[heavy] - offset
+            weights[k] = weights[heavy] = 0.5 * weights[heavy]
+            covariances = family.replaced(covariances, k, heavy)
+            self.events.append(
+                f"iteration {iteration}: component {k} died (no sample belonged to it); "
+                f"it was given half of component {heavy}"
+                + (", for the last time" if used + 1 == MAX_RESCUES else "")
+            )
+        return Params(weights, means, covariances, params.covariance_type)
+
+    def _say_singular(self, params, singular, iteration):
+        who = (
+            "the tied covariance"
+            if len(singular) != params.n_components or params.covariance_type == "tied"
+            else f"component(s) {', '.join(str(k) for k in np.flatnonzero(singular))}"
+        )
+        text = f"{who} collapsed to a singular covariance; variances were raised"
+        if not any(event.endswith(text) for event in self.events):
+            self.events.append(f"iteration {iteration}: {text}")
+
+
+def m_step(stats, previous, reg_covar, dead):
+    """The next parameters: mu' = mu + S1 / N, Sigma' = S2 / N - delta delta' (+ `reg_covar`).
+
+    Dead components keep their mean and covariance and get weight 0.
+    """
+    family = get_family(previous.covariance_type)
+    alive = ~dead
+    n_k = np.where(alive, stats.n_k, 1.0)
+    delta = np.where(alive[:, None], stats.s1 / n_k[:, None], 0.0)
+    weights = np.where(alive, stats.n_k, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariances = family.covariances(stats, delta, reg_covar)
+    if dead.any() and covariances.shape[:1] == dead.shape and family.name != "tied":
+        covariances[dead] = previous.covariances[dead]
+    means = np.where(alive[:, None], stats.means + delta, previous.means)
+    return Params(weights / weights.sum(), means, covariances, previous.covariance_type)
+
+
+def step(backend, stats, params, settings, rescue, iteration):
+    """One iteration: M-step, rescue, E-step. Returns the new parameters, stats, and if rescued."""
+    dead = rescue.dead(stats)
+    new = m_step(stats, params, settings.reg_covar, dead)
+    before = len(rescue.events)
+    new = rescue.raise_singular(new, iteration)
+    if dead.any():
+        new = rescue.revive(new, dead, iteration)
+    return new, backend.stats(new), len(rescue.events) > before
+
+
+def fit(backend, params, settings, *, events=None, callback=None):
+    """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+    params : Params
+        Start.
+    settings : Settings
+    events : list of str, optional
+        Events of earlier stages, kept in front.
+    callback : callable, optional
+        Called as callback(iteration, mean_log_likelihood, change) after each iteration.
+
+    Returns
+    -------
+    FitResult
+    """
+    started = time.perf_counter()
+    events = [] if events is None else list(events)
+    rescue = Rescue(backend.survey(params.covariance_type), backend.n_samples, events)
+    params = rescue.raise_singular(params, 0)
+    stats = backend.stats(params)
+    trace = [stats.log_likelihood]
+    converged = False
+    iteration = 0
+    while iteration < settings.max_iter and not converged:
+        iteration += 1
+        params, stats, rescued = step(backend, stats, params, settings, rescue, iteration)
+        trace.append(stats.log_likelihood)
+        change = (trace[-1] - trace[-2]) / stats.total_weight
+        if not rescued and change < -_rounding(backend.dtype, stats):
+            _say_fall(events, iteration, change)
+        converged = not rescued and abs(change) < settings.tol
+        if callback is not None:
+            callback(iteration, stats.mean_log_likelihood, change)
+    events += _collapsed(params, rescue, backend.survey(), settings)
+    return FitResult(
+        params=params,
+        log_likelihood=stats.log_likelihood,
+        log_max_resp=stats.log_max_resp,
+        total_weight=stats.total_weight,
+        n_samples=backend.n_samples,
+        trace=trace,
+        n_iter=iteration,
+        converged=converged,
+        stop_reason="tolerance" if converged else "max_iter",
+        events=events,
+        seconds={"em": time.perf_counter() - started},
+    )
+
+
+def _rounding(dtype, stats):
+    """How far the mean log-likelihood may fall by rounding alone."""
+    return 64 * np.finfo(dtype).eps * max(abs(stats.mean_log_likelihood), 1.0)
+
+
+def _say_fall(events, iteration, change):
+    """Report the first fall of the likelihood (reg_covar can cause one), and count no more."""
+    marker = "the log-likelihood fell"
+    if not any(marker in event for event in events):
+        events.append(
+            f"iteration {iteration}: {marker} by {-change:.3g} a sample: reg_covar is not small "
+            "beside a component's variances; lower it or rescale the data"
+        )
+
+
+def _collapsed(params, rescue, survey, settings):
+    """Events for components whose spread in some feature is reg_covar and little else."""
+    variances = get_family(params.covariance_type).component_variances(params)
+    varied = survey.variance > 1e3 * settings.reg_covar
+    varied[survey.constant_features] = False
+    thin = (variances < 2 * settings.reg_covar) & varied
+    return [
+        f"component {k} collapsed: its variance in feature {int(np.argmax(thin[k]))} is hardly more "
+        "than reg_covar (repeated rows, or too many components)"
+        for k in np.flatnonzero(thin.any(axis=1))
+    ]

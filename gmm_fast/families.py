@@ -1,0 +1,244 @@
+"""Covariance families: how merged statistics become the next covariances.
+
+To add one, write a subclass of `Family` and put it into `FAMILIES`.
+"""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .errors import DataError
+
+
+class Family:
+    """One covariance structure.
+
+    Attributes
+    ----------
+    name : str
+        As in scikit-learn's ``covariance_type``.
+    mclust_name : str
+    form : str
+        The kernel form that evaluates it: triangular, diagonal or whitened (the diagonal form on
+        data whitened once per block).
+    """
+
+    name: str
+    mclust_name: str
+    form: str
+
+    def n_covariance_parameters(self, k, d):
+        """Free parameters of the covariances alone."""
+        raise NotImplementedError
+
+    def n_parameters(self, k, d):
+        """Free parameters of the mixture: weights, means and covariances."""
+        return (k - 1) + k * d + self.n_covariance_parameters(k, d)
+
+    def covariances(self, stats, delta, reg_covar):
+        """M-step: Sigma = S2 / N - delta delta', plus `reg_covar` on the diagonal.
+
+        Parameters
+        ----------
+        stats : Stats
+        delta : (K, d) float64
+            New means less the means of `stats`.
+        reg_covar : float
+        """
+        raise NotImplementedError
+
+    def inverse_cholesky(self, covariances):
+        """Inverse of the Cholesky factors, and which covariances are numerically singular.
+
+        Returns
+        -------
+        factor : float64
+            L^-1, lower triangular, (K, d, d) or (d, d); its diagonal (K, d) for diag; 1 / sigma
+            (K,) for spherical. Entries of singular ones are not meaningful.
+        singular : (K,) or (1,) bool
+        """
+        raise NotImplementedError
+
+    def raised(self, covariances, which, floor):
+        """`covariances` with `floor` (d,) added to the variances of those that `which` marks."""
+        raise NotImplementedError
+
+    def component_variances(self, params):
+        """Variances of each component in each feature, (K, d)."""
+        raise NotImplementedError
+
+    def unit(self, d):
+        """Covariances of one component with variances of 1 and no correlations."""
+        return np.ones((1, d))
+
+    def second_moment(self, stats):
+        """Of `stats` of one component: sum of w (x - mu)(x - mu)', (d, d), or its diagonal."""
+        return stats.s2[0]
+
+    def invert(self, covariances):
+        """Precisions of covariances, or covariances of precisions."""
+        return 1.0 / covariances
+
+    def replaced(self, covariances, target, source):
+        """`covariances` with component `target` given the covariance of `source`."""
+        covariances = covariances.copy()
+        covariances[target] = covariances[source]
+        return covariances
+
+    def full(self, params):
+        """Covariances as one (K, d, d) array, whatever the family."""
+        return np.stack([np.diag(v) for v in self.component_variances(params)])
+
+
+def _inverse_cholesky_one(covariance):
+    """L^-1 of one matrix, and whether it is numerically singular.
+
+    Judged on the matrix scaled to unit variances, so that units of features do not matter.
+    """
+    d = covariance.shape[0]
+    variances = np.diagonal(covariance)
+    if not (np.isfinite(covariance).all() and (variances > 0).all()):
+        return np.zeros_like(covariance), True
+    scale = np.sqrt(variances)
+    try:
+        lower = np.linalg.cholesky(covariance / scale / scale[:, None])
+    except np.linalg.LinAlgError:
+        return np.zeros_like(covariance), True
+    singular = bool((np.diagonal(lower) ** 2 < 10 * d * np.finfo(float).eps).any())
+    identity = np.eye(d)
+    return solve_triangular(lower, identity, lower=True, check_finite=False) / scale, singular
+
+
+def _singular_variances(variances):
+    return ~(np.isfinite(variances) & (variances > 0))
+
+
+class Full(Family):
+    name, mclust_name, form = "full", "VVV", "triangular"
+
+    def n_covariance_parameters(self, k, d):
+        return k * d * (d + 1) // 2
+
+    def covariances(self, stats, delta, reg_covar):
+        sigma = stats.s2 / stats.n_k[:, None, None] - delta[:, :, None] * delta[:, None, :]
+        diagonal = np.arange(sigma.shape[1])
+        sigma[:, diagonal, diagonal] += reg_covar
+        return sigma
+
+    def inverse_cholesky(self, covariances):
+        pairs = [_inverse_cholesky_one(c) for c in covariances]
+        return np.stack([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+
+    def raised(self, covariances, which, floor):
+        return covariances + which[:, None, None] * np.diag(floor)
+
+    def component_variances(self, params):
+        return np.diagonal(params.covariances, axis1=1, axis2=2)
+
+    def unit(self, d):
+        return np.eye(d)[None]
+
+    def invert(self, covariances):
+        return np.linalg.inv(covariances)
+
+    def full(self, params):
+        return params.covariances
+
+
+class Tied(Family):
+    name, mclust_name, form = "tied", "EEE", "whitened"
+
+    def n_covariance_parameters(self, k, d):
+        return d * (d + 1) // 2
+
+    def covariances(self, stats, delta, reg_covar):
+        between = (stats.n_k[:, None] * delta).T @ delta
+        sigma = (stats.s2 - between) / stats.total_weight
+        sigma[np.diag_indices_from(sigma)] += reg_covar
+        return sigma
+
+    def inverse_cholesky(self, covariances):
+        factor, singular = _inverse_cholesky_one(covariances)
+        return factor, np.array([singular])
+
+    def raised(self, covariances, which, floor):
+        return covariances + which[0] * np.diag(floor)
+
+    def component_variances(self, params):
+        return np.tile(np.diagonal(params.covariances), (params.n_components, 1))
+
+    def unit(self, d):
+        return np.eye(d)
+
+    def second_moment(self, stats):
+        return stats.s2
+
+    def invert(self, covariances):
+        return np.linalg.inv(covariances)
+
+    def replaced(self, covariances, target, source):
+        return covariances
+
+    def full(self, params):
+        return np.tile(params.covariances, (params.n_components, 1, 1))
+
+
+class Diag(Family):
+    name, mclust_name, form = "diag", "VVI", "diagonal"
+
+    def n_covariance_parameters(self, k, d):
+        return k * d
+
+    def covariances(self, stats, delta, reg_covar):
+        return stats.s2 / stats.n_k[:, None] - delta**2 + reg_covar
+
+    def inverse_cholesky(self, covariances):
+        singular = _singular_variances(covariances).any(axis=1)
+        return 1 / np.sqrt(np.where(_singular_variances(covariances), 1.0, covariances)), singular
+
+    def raised(self, covariances, which, floor):
+        return np.where(which[:, None], np.maximum(covariances, 0) + floor, covariances)
+
+    def component_variances(self, params):
+        return params.covariances
+
+
+class Spherical(Diag):
+    name, mclust_name, form = "spherical", "VII", "diagonal"
+
+    def n_covariance_parameters(self, k, d):
+        return k
+
+    def covariances(self, stats, delta, reg_covar):
+        return super().covariances(stats, delta, reg_covar).mean(axis=1)
+
+    def inverse_cholesky(self, covariances):
+        singular = _singular_variances(covariances)
+        return 1 / np.sqrt(np.where(singular, 1.0, covariances)), singular
+
+    def raised(self, covariances, which, floor):
+        return np.where(which, np.maximum(covariances, 0) + floor.mean(), covariances)
+
+    def component_variances(self, params):
+        return np.repeat(params.covariances[:, None], params.n_features, axis=1)
+
+    def unit(self, d):
+        return np.ones(1)
+
+
+FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
+
+
+def get_family(name):
+    """The family of that name.
+
+    Raises
+    ------
+    DataError
+        No family of that name.
+    """
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise DataError(
+            f"unknown covariance family {name!r}; choose from {', '.join(FAMILIES)}"
+        ) from None

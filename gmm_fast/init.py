@@ -1,0 +1,409 @@
+"""Where EM starts: k-means++, k-means, random, given parameters, labels; several starts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import em
+from .backends import LocalBackend, kernel_threads
+from .errors import DataError
+from .families import get_family
+from .kernels import kmeans
+from .params import Params, check_params
+from .sources import ArraySource
+from .stats import Stats, merge
+
+METHODS = ("k-means++", "kmeans", "random", "random_from_data")
+
+# Rows that seeding looks at: all of a small data set, a uniform sample of a large one.
+SAMPLE_ROWS = 2**16
+ROWS_PER_COMPONENT = 128
+# Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
+LLOYD_STEPS = 5
+KMEANS_STEPS = 300
+# With several starts: rows and iterations of the short EM that each of them runs.
+SHORT_ROWS = 2**15
+SHORT_ITERATIONS = 10
+LANES = 16
+
+
+@dataclass(frozen=True)
+class Start:
+    """How to start.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`.
+    n_init : int
+        Starts to try; each runs a short EM on a sample and the best goes on.
+    seed : int
+    weights, means, precisions : ndarray, optional
+        Given values, which replace what the method finds (scikit-learn's layout).
+    labels : (n,) int, optional
+        Start from the M-step of this partition instead.
+    """
+
+    method: str = "k-means++"
+    n_init: int = 1
+    seed: int = 0
+    weights: np.ndarray | None = None
+    means: np.ndarray | None = None
+    precisions: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise DataError(f"unknown init {self.method!r}; choose from {', '.join(METHODS)}")
+        if self.n_init < 1:
+            raise DataError(f"n_init must be at least 1, not {self.n_init}")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows that seeding looks at.
+
+    Attributes
+    ----------
+    x : (m, d) float64
+    weights : (m,) float64
+    mean, scale : (d,) float64
+        Weighted mean and standard deviation of `x`; 1 for constant features.
+    """
+
+    x: np.ndarray
+    weights: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def standardised(self):
+        """(d, m): features of mean 0 and variance 1."""
+        return np.ascontiguousarray(((self.x - self.mean) / self.scale).T)
+
+
+def draw_sample(backend, n_rows, seed):
+    """A uniform sample without replacement of at most `n_rows` rows with positive weight."""
+    if backend.weights is None:
+        pool = backend.n_samples
+    else:
+        pool = np.flatnonzero(backend.weights > 0)
+    size = pool if np.isscalar(pool) else len(pool)
+    if size > n_rows:
+        rng = np.random.default_rng([seed, 0x5A3])
+        rows = np.sort(rng.choice(pool, n_rows, replace=False, shuffle=False))
+    else:
+        rows = np.arange(size) if np.isscalar(pool) else pool
+    x = backend.take(rows)
+    weights = np.ones(len(rows)) if backend.weights is None else backend.weights[rows]
+    mean = np.average(x, axis=0, weights=weights)
+    scale = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+    return Sample(x, weights, mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0))
+
+
+def sample_rows(n_components):
+    """Rows of the seeding sample."""
+    return max(SAMPLE_ROWS, ROWS_PER_COMPONENT * n_components)
+
+
+def initial_params(backend, n_components, covariance_type, start, settings, sample=None):
+    """The parameters that EM starts from.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+    n_components : int
+    covariance_type : str
+    start : Start
+    settings : em.Settings
+    sample : Sample, optional
+        Drawn here when not given; a search draws one for all its candidates.
+
+    Returns
+    -------
+    params : Params
+    events : list of str
+
+    Raises
+    ------
+    DataError
+        Fewer samples than components, given values of the wrong shape.
+    """
+    check_counts(backend, n_components)
+    if start.labels is not None:
+        params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
+        return _override(params, start), []
+    if sample is None:
+        sample = draw_sample(backend, sample_rows(n_components), start.seed)
+    events = []
+    seeder = Seeder(sample, backend.threads, events)
+    candidates = []
+    for i in range(start.n_init):
+        rng = np.random.default_rng([start.seed, i])
+        parts = seeder.parts(start.method, n_components, covariance_type, rng)
+        # as many pseudo-samples as make a covariance of the family regular
+        pseudo = sample.x.shape[1] + 1 if covariance_type == "full" else 2
+        pseudo *= sample.weights.mean()
+        params = params_of_parts(parts, covariance_type, settings.reg_covar, pseudo)
+        candidates.append(_override(params, start))
+    if len(candidates) == 1:
+        return candidates[0], events
+    return _best_after_short_em(backend, sample, candidates, settings), events
+
+
+def check_counts(backend, n_components):
+    """Raise DataError unless 1 <= n_components <= samples."""
+    if n_components < 1:
+        raise DataError(f"the number of components must be at least 1, not {n_components}")
+    if backend.n_samples < n_components:
+        raise DataError(
+            f"{backend.name}: {backend.n_samples} samples are fewer than "
+            f"{n_components} components; ask for at most {backend.n_samples}"
+        )
+
+
+class Seeder:
+    """Finds starting partitions of a sample, in units of each feature's standard deviation."""
+
+    def __init__(self, sample, threads, events):
+        self.sample = sample
+        self.threads = threads
+        self.events = events
+        self.zt = sample.standardised
+
+    def parts(self, method, n_components, covariance_type, rng):
+        """Moments of each part of a partition found by `method`, a list of K `Stats`."""
+        if method == "random":
+            return self._random(n_components, covariance_type, rng)
+        if method == "random_from_data":
+            rows = np.sort(rng.choice(len(self.sample.x), n_components, replace=False))
+            labels = self._lloyd(self.zt[:, rows].T.copy(), 1)
+        else:
+            steps = LLOYD_STEPS if method == "k-means++" else KMEANS_STEPS
+            labels = self._lloyd(self._plus_plus(n_components, rng), steps)
+        x, weights = self.sample.x, self.sample.weights
+        return partition([(0, x)], labels, weights, n_components, covariance_type, self.threads)
+
+    def _plus_plus(self, n_components, rng):
+        """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
+        weights = self.sample.weights
+        n = len(weights)
+        n_trials = 2 + int(np.log(n_components))
+        centers = np.empty((n_components, len(self.zt)))
+        centers[0] = self.zt[:, _draw(weights, rng, 1)[0]]
+        nearest = self._distances(centers[:1])[0]
+        for k in range(1, n_components):
+            potential = nearest * weights
+            if not potential.sum() > 0:
+                self._say_few_rows(k, n_components)
+                centers[k:] = self.zt[:, rng.choice(n, n_components - k)].T
+                break
+            trials = _draw(potential, rng, n_trials)
+            closer = np.minimum(self._distances(self.zt[:, trials].T.copy()), nearest)
+            best = int(np.argmin((closer * weights).sum(axis=1)))
+            centers[k] = self.zt[:, trials[best]]
+            nearest = closer[best]
+        return centers
+
+    def _lloyd(self, centers, steps):
+        """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
+        n = len(self.sample.weights)
+        labels, nearest = np.empty(n, np.int64), np.empty(n)
+        for _ in range(steps):
+            sums = np.zeros((LANES, *centers.shape))
+            counts = np.zeros((LANES, len(centers)))
+            with kernel_threads(self.threads):
+                kmeans.assign(
+                    self.zt, self.sample.weights, centers, labels, nearest, sums, counts
+                )
+            count = counts.sum(axis=0)
+            moved = np.where(
+                count[:, None] > 0, sums.sum(axis=0) / np.maximum(count, 1e-300)[:, None], centers
+            )
+            empty = np.flatnonzero(count == 0)
+            if len(empty):  # an empty cluster starts again at the worst served samples
+                moved[empty] = self.zt[:, np.argsort(-nearest, kind="stable")[: len(empty)]].T
+            shift = ((moved - centers) ** 2).sum(axis=1).max()
+            centers = moved
+            if shift < 1e-4 * len(self.zt):
+                break
+        return labels
+
+    def _random(self, n_components, covariance_type, rng):
+        """Responsibilities drawn uniformly, as scikit-learn's ``init_params="random"``."""
+        m = max(4096, 2**22 // n_components)
+        x, weights = self.sample.x[:m], self.sample.weights[:m]
+        resp = rng.uniform(size=(n_components, len(x)))
+        resp *= weights / resp.sum(axis=0)
+        return [part_stats(x, r, self.sample.mean, covariance_type, self.threads) for r in resp]
+
+    def _distances(self, centers):
+        out = np.empty((len(centers), self.zt.shape[1]))
+        with kernel_threads(self.threads):
+            kmeans.squared_distances(self.zt, centers, out)
+        return out
+
+    def _say_few_rows(self, found, n_components):
+        text = f"only {found} distinct rows were found for {n_components} components"
+        if text not in self.events:
+            self.events.append(text)
+
+
+def _draw(potential, rng, size):
+    """Indices drawn with probability proportional to `potential`."""
+    total = np.cumsum(potential)
+    drawn = np.searchsorted(total, rng.uniform(size=size) * total[-1], side="right")
+    return np.minimum(drawn, len(potential) - 1)
+
+
+def part_stats(x, weights, centre, covariance_type, threads):
+    """`Stats` of rows as one component, moments about `centre`."""
+    backend = LocalBackend(ArraySource(x), dtype=np.float64, weights=weights, threads=threads)
+    unit = get_family(covariance_type).unit(x.shape[1])
+    return backend.stats(Params(np.ones(1), centre[None], unit, covariance_type))
+
+
+def partition(chunks, labels, weights, n_components, covariance_type, threads):
+    """Moments of the parts of a partition, each about its own mean.
+
+    Parameters
+    ----------
+    chunks : iterable of (first row, (m, d) float64)
+    labels : (n,) int in 0..K-1
+    weights : (n,) float64
+    n_components : int
+    covariance_type : str
+    threads : int
+
+    Returns
+    -------
+    list of K Stats, None for an empty part
+    """
+    parts = [None] * n_components
+    for start, x in chunks:
+        stop = start + len(x)
+        chunk_labels, chunk_weights = labels[start:stop], weights[start:stop]
+        order = np.argsort(chunk_labels, kind="stable")
+        ends = np.cumsum(np.bincount(chunk_labels, minlength=n_components))
+        for k, rows in enumerate(np.split(order, ends[:-1])):
+            if not chunk_weights[rows].sum() > 0:
+                continue
+            part = x[rows]
+            centre = part.mean(axis=0) if parts[k] is None else parts[k].means[0]
+            stats = part_stats(part, chunk_weights[rows], centre, covariance_type, threads)
+            parts[k] = stats if parts[k] is None else merge(parts[k], stats)
+    return parts
+
+
+def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
+    """The M-step of a partition.
+
+    Parameters
+    ----------
+    parts : list of Stats or None
+        Each of one component; None is an empty part and gets weight 0.
+    covariance_type : str
+    reg_covar : float
+    pseudo_weight : float
+        Weight of pseudo-samples that draw each covariance towards the pooled one. A part of few
+        samples has a covariance that is singular or nearly so, a start that EM rarely leaves; a
+        large part does not notice.
+    """
+    family = get_family(covariance_type)
+    filled = [p for p in parts if p is not None]
+    total = sum(p.total_weight for p in filled)
+    overall = sum(p.means[0] * p.total_weight + p.s1[0] for p in filled) / total
+    n_k = np.array([0.0 if p is None else p.total_weight for p in parts])
+    means = np.tile(overall, (len(parts), 1))
+    s2 = np.zeros((len(parts), *family.second_moment(filled[0]).shape))
+    for k, p in enumerate(parts):
+        if p is not None:
+            delta = p.s1[0] / p.total_weight
+            means[k] = p.means[0] + delta
+            moment = family.second_moment(p)
+            square = np.outer(delta, delta) if moment.ndim == 2 else delta**2
+            s2[k] = moment - p.total_weight * square
+    if family.name == "tied":
+        s2, divisor = s2.sum(axis=0), n_k
+    else:
+        s2 = s2 + pseudo_weight * s2.sum(axis=0) / total
+        divisor = np.where(n_k + pseudo_weight > 0, n_k + pseudo_weight, 1.0)
+    stats = Stats(total, np.nan, np.nan, means, divisor, np.zeros(means.shape), s2)
+    covariances = family.covariances(stats, stats.s1, reg_covar)
+    return Params(n_k / total, means, covariances, covariance_type)
+
+
+def _from_labels(backend, labels, n_components, covariance_type, settings):
+    labels = check_labels(labels, backend.n_samples, n_components)
+    weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
+    parts = partition(
+        _data_chunks(backend), labels, weights, n_components, covariance_type, backend.threads
+    )
+    return params_of_parts(parts, covariance_type, settings.reg_covar)
+
+
+def _data_chunks(backend):
+    """Chunks as float64 in the data's own coordinates."""
+    for start, chunk in backend.chunks():
+        x = np.asarray(chunk, np.float64)
+        yield start, x if backend.origin is None else x + backend.origin
+
+
+def check_labels(labels, n_samples, n_components):
+    """Starting labels as (n,) int64.
+
+    Raises
+    ------
+    DataError
+        Wrong length, not integers, outside 0..K-1, or a component without samples.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (n_samples,):
+        raise DataError(f"labels have shape {labels.shape}; ({n_samples},) is needed")
+    if labels.dtype.kind not in "iub":
+        raise DataError(f"labels must be integers, not {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= n_components:
+        raise DataError(
+            f"labels run from {labels.min()} to {labels.max()}; for {n_components} components "
+            f"they must lie in 0..{n_components - 1}"
+        )
+    labels = labels.astype(np.int64)
+    empty = np.flatnonzero(np.bincount(labels, minlength=n_components) == 0)
+    if len(empty):
+        raise DataError(f"labels leave component {empty[0]} without samples")
+    return labels
+
+
+def _override(params, start):
+    """`params` with the given weights, means and precisions of `start`."""
+    if start.weights is None and start.means is None and start.precisions is None:
+        return params
+    family = get_family(params.covariance_type)
+    given = {
+        "weights": start.weights,
+        "means": start.means,
+        "covariances": None
+        if start.precisions is None
+        else family.invert(np.asarray(start.precisions, np.float64)),
+    }
+    given = {name: np.asarray(v, np.float64) for name, v in given.items() if v is not None}
+    for name, value in given.items():
+        expected = getattr(params, name).shape
+        if value.shape != expected:
+            what = "precisions" if name == "covariances" else name
+            raise DataError(f"given {what} have shape {value.shape}; {expected} is needed")
+    return check_params(replace(params, **given), "given parameters")
+
+
+def _best_after_short_em(backend, sample, candidates, settings):
+    """The candidate whose short EM on a sample reaches the highest likelihood, run that far."""
+    stride = max(1, -(-len(sample.x) // SHORT_ROWS))
+    small = LocalBackend(
+        ArraySource(sample.x[::stride]),
+        dtype=backend.dtype,
+        weights=None if backend.weights is None else sample.weights[::stride],
+        threads=backend.threads,
+    )
+    short = replace(settings, max_iter=SHORT_ITERATIONS)
+    results = [em.fit(small, params, short) for params in candidates]
+    return max(results, key=lambda r: r.log_likelihood).params

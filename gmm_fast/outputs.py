@@ -1,0 +1,163 @@
+"""Write output files so that they appear whole or not at all.
+
+Everything goes to a temporary name in the folder of the target and is renamed at the end.
+"""
+
+import os
+import secrets
+import stat
+from contextlib import ExitStack, contextmanager, suppress
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from .errors import DataError, FitError
+
+
+def check_writable(path):
+    """Make sure, before long work begins, that `path` can be written at its end.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or not writable, or `path` is there already and is not a
+        regular file that may be written.
+    """
+    name, target = _target(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise DataError(f"{name}: there is no folder {folder}; make it first")
+    if os.path.isdir(target):
+        raise DataError(f"{name}: is a directory; give the path of a file in it")
+    if os.path.exists(target):
+        # Renaming onto /dev/null or a pipe would replace it by a file.
+        if not os.path.isfile(target):
+            raise DataError(f"{name}: is not a regular file; give another path")
+        if not os.access(target, os.W_OK):
+            raise DataError(f"{name}: the file is there and not writable; give another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{name}: folder {folder} is not writable; give another path")
+
+
+@contextmanager
+def atomic_write(path):
+    """Open `path` for binary writing; it appears (or changes) only when the block succeeds.
+
+    A new file gets the permissions that ``open`` would give it, an existing one keeps its own;
+    a symbolic link stays, and what it points to is replaced.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+
+    Yields
+    ------
+    binary file object
+
+    Raises
+    ------
+    DataError
+        As `check_writable`.
+    FitError
+        If writing fails (a full disk), here or in the block.
+    """
+    check_writable(path)
+    name, target = _target(path)
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{base[:32]}.{secrets.token_hex(6)}.tmp")
+    try:
+        # Not tempfile: it makes files that others cannot read, whatever the umask says.
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FitError(f"{name}: could not be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+class NpyWriter:
+    """Write a C-order ``.npy`` file of known shape, block of rows by block of rows.
+
+    A context manager; the file appears on leaving it, if every row was written.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+    shape : tuple of int
+        Of the whole array; at least one dimension.
+    dtype : dtype
+        Any that needs no pickling.
+
+    Raises
+    ------
+    DataError
+        On entering, as `check_writable`.
+    FitError
+        If writing fails, or the rows written are not ``shape[0]``.
+    """
+
+    def __init__(self, path, shape, dtype):
+        self.path = path
+        self.shape = tuple(int(length) for length in shape)
+        self.dtype = np.dtype(dtype)
+        if not self.shape or self.dtype.hasobject:
+            raise ValueError(f"cannot write shape {self.shape}, dtype {self.dtype} by rows")
+        self._rows = 0
+
+    def __enter__(self):
+        header = {
+            "descr": npy_format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": self.shape,
+        }
+        with ExitStack() as stack:
+            self._file = stack.enter_context(atomic_write(self.path))
+            npy_format.write_array_header_1_0(self._file, header)
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, block):
+        """Append `block`, shape (m, *shape[1:]), of a dtype of the same kind."""
+        block = np.asarray(block)
+        if block.shape[1:] != self.shape[1:] or block.ndim != len(self.shape):
+            raise ValueError(f"block of shape {block.shape} for an array of shape {self.shape}")
+        self._rows += len(block)
+        if self._rows > self.shape[0]:
+            raise self._wrong_count()
+        block = block.astype(self.dtype, order="C", casting="same_kind", copy=False)
+        self._file.write(block.reshape(-1).view(np.uint8))
+
+    def __exit__(self, kind, error, trace):
+        if error is None and self._rows != self.shape[0]:
+            error = self._wrong_count()
+            self._stack.__exit__(type(error), error, None)
+            raise error
+        return self._stack.__exit__(kind, error, trace)
+
+    def _wrong_count(self):
+        return FitError(
+            f"{os.fsdecode(self.path)}: {self._rows} rows written of {self.shape[0]} announced; "
+            "the file was not stored"
+        )
+
+
+def save_npy(path, array):
+    """Write `array` (not 0-D) as a C-order ``.npy`` file; raises as `NpyWriter`."""
+    array = np.asarray(array)
+    with NpyWriter(path, array.shape, array.dtype) as writer:
+        writer.write(array)
+
+
+def _target(path):
+    """Return the name for messages, and the absolute path behind any symbolic links."""
+    return os.fsdecode(path), os.path.realpath(os.fsdecode(path))

@@ -1,0 +1,79 @@
+"""`Params`: what a Gaussian mixture is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import DataError
+
+
+@dataclass(frozen=True)
+class Params:
+    """Weights, means and covariances of a mixture of K Gaussians in d dimensions.
+
+    Attributes
+    ----------
+    weights : (K,) float64, not negative, sum 1
+    means : (K, d) float64
+    covariances : float64; full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
+    covariance_type : str
+        Name of the family, a key of `families.FAMILIES`.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    covariance_type: str
+
+    @property
+    def n_components(self):
+        return self.means.shape[0]
+
+    @property
+    def n_features(self):
+        return self.means.shape[1]
+
+
+def covariance_shape(covariance_type, n_components, n_features):
+    """Shape of `Params.covariances` (the layout scikit-learn uses)."""
+    k, d = n_components, n_features
+    return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
+
+
+def check_params(params, what="parameters"):
+    """Return `params` as contiguous float64 arrays, checked.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not agree, values that are not finite, weights that are negative or do
+        not sum to 1, covariances that are not symmetric or have a variance that is not positive.
+    """
+    weights = np.ascontiguousarray(params.weights, np.float64)
+    means = np.ascontiguousarray(params.means, np.float64)
+    covariances = np.ascontiguousarray(params.covariances, np.float64)
+    if means.ndim != 2 or weights.shape != means.shape[:1] or 0 in means.shape:
+        raise DataError(
+            f"{what}: weights of shape {weights.shape} and means of shape {means.shape} "
+            "do not belong together; (K,) and (K, d) are needed"
+        )
+    expected = covariance_shape(params.covariance_type, *means.shape)
+    if covariances.shape != expected:
+        raise DataError(
+            f"{what}: covariances have shape {covariances.shape}; "
+            f"{params.covariance_type} needs {expected}"
+        )
+    for name, array in (("weights", weights), ("means", means), ("covariances", covariances)):
+        if not np.isfinite(array).all():
+            raise DataError(f"{what}: {name} hold values that are not finite")
+    if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
+        raise DataError(f"{what}: weights must not be negative and must sum to 1")
+    matrices = covariances if params.covariance_type in ("full", "tied") else None
+    variances = covariances if matrices is None else np.diagonal(matrices, axis1=-2, axis2=-1)
+    if not (variances > 0).all():
+        raise DataError(f"{what}: covariances have variances that are not positive")
+    if matrices is not None and not np.allclose(
+        matrices, np.swapaxes(matrices, -1, -2), rtol=1e-8, atol=1e-8 * variances.max()
+    ):
+        raise DataError(f"{what}: covariances are not symmetric")
+    return Params(weights, means, covariances, params.covariance_type)
