@@ -1,7 +1,7 @@
 """Backends map a kernel over the chunks of a source, in order, and own the thread budget."""
 
+import ctypes
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ import numba
 import numpy as np
 
 from .errors import DataError
+from .families import get_family
 from .forms import make_form
 from .kernels import gaussian
-from .families import get_family
 from .params import Params
 from .sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
 
@@ -132,7 +132,9 @@ class LocalBackend:
 
     def _origin(self, source):
         """Where float32 kernels put zero when the data holds more digits than they do."""
-        if self.dtype == np.float64 or source.dtype.itemsize * 8 <= 32 and source.dtype.kind == "f":
+        if self.dtype == np.float64 or (
+            source.dtype.itemsize * 8 <= 32 and source.dtype.kind == "f"
+        ):
             return None
         rows = np.unique(np.linspace(0, source.n_samples - 1, 1000).astype(np.int64))
         return take(source, rows, np.float64).mean(axis=0)
@@ -158,7 +160,10 @@ class LocalBackend:
         nothing = _no_outputs(params.n_components, self.dtype)
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing)
-        return form.collect(_merge_lanes(lanes))
+        stats = form.collect(_merge_lanes(lanes))
+        if not (np.isfinite(stats.n_k).all() and np.isfinite(stats.s1).all()):
+            self._refuse_bad_values()
+        return stats
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
         """Yield (first row, Outputs) for each chunk; arrays are reused from chunk to chunk.
@@ -168,6 +173,11 @@ class LocalBackend:
         params : Params
         log_prob, labels, resp : bool
             What to compute: (m,) ln p(x), (m,) int32 labels, (m, K) responsibilities.
+
+        Raises
+        ------
+        DataError
+            The data holds NaN or infinity.
         """
         form = make_form(params, self.dtype, self.origin)
         k = params.n_components
@@ -179,6 +189,9 @@ class LocalBackend:
             np.empty((rows if resp else 0, k), self.dtype),
         )
         for start, chunk in self.chunks():
+            with np.errstate(all="ignore"):
+                if not np.isfinite(np.add.reduce(chunk, axis=None)):
+                    self._refuse_bad_values(definitely=False)
             for first in range(0, len(chunk), rows):
                 part = chunk[first : first + rows]
                 out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
@@ -204,37 +217,39 @@ class LocalBackend:
 
     def _look(self, family):
         rows = np.unique(np.linspace(0, self.n_samples - 1, 1000).astype(np.int64))
-        centre = self.take(rows).mean(axis=0)
-        if not np.isfinite(centre).all():
-            self._refuse_bad_values()
         with np.errstate(all="ignore"):
-            stats = self.stats(
-                Params(np.ones(1), centre[None], family.unit(self.n_features), family.name)
-            )
+            centre = self.take(rows).mean(axis=0)
+            if not np.isfinite(centre).all():
+                self._refuse_bad_values()
+            unit = family.unit(self.n_features)
+            stats = self.stats(Params(np.ones(1), centre[None], unit, family.name))
             delta = stats.s1[0] / stats.total_weight
             moment = family.second_moment(stats) / stats.total_weight
             variance = (np.diagonal(moment) if moment.ndim == 2 else moment) - delta**2
-        if not (np.isfinite(delta).all() and np.isfinite(variance).all()):
+        if not np.isfinite(variance).all():
             self._refuse_bad_values()
         return Survey(stats.means[0] + delta, np.maximum(variance, 0), stats.total_weight)
 
-    def _refuse_bad_values(self):
+    def _refuse_bad_values(self, definitely=True):
         bad = first_bad_row(self.source)
         if bad is not None:
             raise bad_value_error(self.source, bad)
-        raise DataError(
-            f"{self.name}: values are so large that their squares overflow {self.dtype}; "
-            "rescale the data"
-        )
+        if definitely:
+            raise DataError(
+                f"{self.name}: values are so large that their squares overflow {self.dtype}; "
+                "rescale the data"
+            )
 
-    def warm_up(self, params):
-        """Compile (or load from the cache) what fitting `params` needs; returns seconds."""
-        started = time.perf_counter()
-        row = ArraySource(np.zeros((1, self.n_features), self.dtype), name=self.name)
-        LocalBackend(row, dtype=self.dtype, threads=self.threads).stats(params)
-        return time.perf_counter() - started
+    def warm_up(self, family):
+        """Compile the kernel of `family`, or load it from Numba's cache."""
+        row = ArraySource(np.zeros((1, self.n_features), self.dtype))
+        unit = Params(
+            np.ones(1), np.zeros((1, self.n_features)), family.unit(self.n_features), family.name
+        )
+        LocalBackend(row, dtype=self.dtype, threads=self.threads).stats(unit)
 
     def _launch(self, form, start, chunk, lanes, out, weighted=True):
+        chunk = _mutable(chunk)
         weights = self._cast_weights[start : start + len(chunk)] if weighted else _NONE[self.dtype]
         with kernel_threads(self.threads):
             form.kernel(chunk, weights, form.arrays, lanes, out)
@@ -253,6 +268,19 @@ class LocalBackend:
 
 
 _NONE = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def _mutable(x):
+    """`x`, or a view of its memory not marked read-only, for which kernels would compile anew.
+
+    Kernels never write to their input.
+    """
+    if x.flags.writeable:
+        return x
+    memory = (ctypes.c_char * x.nbytes).from_address(x.ctypes.data)
+    view = np.frombuffer(memory, x.dtype).reshape(x.shape)
+    memory.owner = x  # keeps the data alive
+    return view
 
 
 def _no_outputs(k, dtype):

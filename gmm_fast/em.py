@@ -2,10 +2,11 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from .errors import FitError
 from .families import get_family
 from .params import Params
 
@@ -75,6 +76,31 @@ class FitResult:
     def mean_log_likelihood(self):
         return self.log_likelihood / self.total_weight
 
+    @classmethod
+    def of(cls, params, stats, n_samples):
+        """What `params` are worth on data, without a fit."""
+        return cls(
+            params=params,
+            log_likelihood=stats.log_likelihood,
+            log_max_resp=stats.log_max_resp,
+            total_weight=stats.total_weight,
+            n_samples=n_samples,
+            trace=[stats.log_likelihood],
+            n_iter=0,
+            converged=False,
+            stop_reason="no fit",
+        )
+
+    def facts(self):
+        """Everything but the parameters, as JSON values."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "params"}
+
+    @classmethod
+    def from_facts(cls, params, facts):
+        """The inverse of `facts`; what is not a field is left out."""
+        names = {f.name for f in fields(cls)}
+        return cls(params=params, **{k: v for k, v in facts.items() if k in names})
+
 
 class Rescue:
     """Keeps parameters valid when components die or collapse, and says so in `events`."""
@@ -96,14 +122,16 @@ class Rescue:
         family = get_family(params.covariance_type)
         covariances = params.covariances
         floor = self.floor
-        for _ in range(40):
-            singular = family.inverse_cholesky(covariances)[1]
+        for _ in range(100):
+            factor, singular = family.inverse_cholesky(covariances)
             if not singular.any():
                 break
             covariances = family.raised(covariances, singular, floor)
             self._say_singular(params, singular, iteration)
             floor = 10 * floor
-        return Params(params.weights, params.means, covariances, params.covariance_type)
+        else:
+            raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
+        return Params(params.weights, params.means, covariances, params.covariance_type, factor)
 
     def revive(self, params, dead, iteration):
         """`params` with each dead component given half of the heaviest one.

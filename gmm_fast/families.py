@@ -3,8 +3,10 @@
 To add one, write a subclass of `Family` and put it into `FAMILIES`.
 """
 
+from contextlib import suppress
+
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 from .errors import DataError
 
@@ -89,23 +91,36 @@ class Family:
         return np.stack([np.diag(v) for v in self.component_variances(params)])
 
 
-def _inverse_cholesky_one(covariance):
-    """L^-1 of one matrix, and whether it is numerically singular.
+def _inverse_cholesky(covariances):
+    """L^-1 of (K, d, d) matrices, and which of them are numerically singular.
 
-    Judged on the matrix scaled to unit variances, so that units of features do not matter.
+    Judged on matrices scaled to unit variances, so that units of features do not matter.
     """
-    d = covariance.shape[0]
-    variances = np.diagonal(covariance)
-    if not (np.isfinite(covariance).all() and (variances > 0).all()):
-        return np.zeros_like(covariance), True
-    scale = np.sqrt(variances)
+    d = covariances.shape[1]
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    bad = ~(np.isfinite(covariances).all(axis=(1, 2)) & (variances > 0).all(axis=1))
+    scale = np.sqrt(np.where(bad[:, None], 1.0, variances))
+    correlations = np.where(
+        bad[:, None, None], np.eye(d), covariances / scale[:, :, None] / scale[:, None, :]
+    )
+    lower = _cholesky(correlations)
+    pivots = np.diagonal(lower, axis1=1, axis2=2) ** 2
+    singular = bad | ~(pivots > 10 * d * np.finfo(float).eps).all(axis=1)
+    lower[singular] = np.eye(d)
+    inverse = np.stack([dtrtri(one, lower=1)[0] for one in lower])
+    return inverse / scale[:, None, :], singular
+
+
+def _cholesky(matrices):
+    """Cholesky factors of (K, d, d) matrices, zeros where there is none."""
     try:
-        lower = np.linalg.cholesky(covariance / scale / scale[:, None])
+        return np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
-        return np.zeros_like(covariance), True
-    singular = bool((np.diagonal(lower) ** 2 < 10 * d * np.finfo(float).eps).any())
-    identity = np.eye(d)
-    return solve_triangular(lower, identity, lower=True, check_finite=False) / scale, singular
+        lower = np.zeros_like(matrices)
+        for k, matrix in enumerate(matrices):
+            with suppress(np.linalg.LinAlgError):
+                lower[k] = np.linalg.cholesky(matrix)
+        return lower
 
 
 def _singular_variances(variances):
@@ -125,8 +140,7 @@ class Full(Family):
         return sigma
 
     def inverse_cholesky(self, covariances):
-        pairs = [_inverse_cholesky_one(c) for c in covariances]
-        return np.stack([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+        return _inverse_cholesky(covariances)
 
     def raised(self, covariances, which, floor):
         return covariances + which[:, None, None] * np.diag(floor)
@@ -157,8 +171,8 @@ class Tied(Family):
         return sigma
 
     def inverse_cholesky(self, covariances):
-        factor, singular = _inverse_cholesky_one(covariances)
-        return factor, np.array([singular])
+        factor, singular = _inverse_cholesky(covariances[None])
+        return factor[0], singular
 
     def raised(self, covariances, which, floor):
         return covariances + which[0] * np.diag(floor)

@@ -51,13 +51,15 @@ def make_form(params, dtype=np.float64, origin=None):
         A covariance is not positive definite.
     """
     family = get_family(params.covariance_type)
-    factor, singular = family.inverse_cholesky(params.covariances)
-    if singular.any():
-        bad = ", ".join(str(k) for k in np.flatnonzero(singular))
-        raise FitError(
-            f"the {family.name} covariance of component(s) {bad} is not positive definite; "
-            "raise reg_covar"
-        )
+    factor = params.factor
+    if factor is None:
+        factor, singular = family.inverse_cholesky(params.covariances)
+        if singular.any():
+            bad = ", ".join(str(k) for k in np.flatnonzero(singular))
+            raise FitError(
+                f"the {family.name} covariance of component(s) {bad} is not positive definite; "
+                "raise reg_covar"
+            )
     means = params.means if origin is None else params.means - origin
     with np.errstate(divide="ignore"):  # a weight of 0 is ln 0 = -inf: never responsible
         log_weights = np.log(params.weights)
@@ -169,7 +171,9 @@ def _whitened(log_weights, means, factor, dtype):
 
 
 def _tied_triangular(log_weights, means, factor, dtype):
-    form = _triangular(log_weights, means, np.broadcast_to(factor, (len(means), *factor.shape)), dtype)
+    form = _triangular(
+        log_weights, means, np.broadcast_to(factor, (len(means), *factor.shape)), dtype
+    )
 
     def collect(lanes):
         stats = form.collect(lanes)

@@ -1,6 +1,7 @@
 """Where EM starts: k-means++, k-means, random, given parameters, labels; several starts."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,18 @@ from .params import Params, check_params
 from .sources import ArraySource
 from .stats import Stats, merge
 
-METHODS = ("k-means++", "kmeans", "random", "random_from_data")
+METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
+
+# What "auto" races. Which start is best differs from data to data: k-means++ finds compact
+# clusters, random rows follow the density. Over six seeds on photos and on blobs of 2 to 16
+# features this mix was never far from the best of those tried; k-means++ alone often was.
+AUTO = (
+    ("k-means++", "standardised"),
+    ("k-means++", "whitened"),
+    ("random_from_data", "standardised"),
+    ("random_from_data", "standardised"),
+    ("random_from_data", "standardised"),
+)
 
 # Rows that seeding looks at: all of a small data set, a uniform sample of a large one.
 SAMPLE_ROWS = 2**16
@@ -21,9 +33,9 @@ ROWS_PER_COMPONENT = 128
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
 KMEANS_STEPS = 300
-# With several starts: rows and iterations of the short EM that each of them runs.
-SHORT_ROWS = 2**15
-SHORT_ITERATIONS = 10
+# With several starts: iterations of each round of the race, and its fewest and most rows.
+RACE = (8, 24)
+RACE_ROWS = (2**13, 2**15)
 LANES = 16
 
 
@@ -34,9 +46,10 @@ class Start:
     Attributes
     ----------
     method : str
-        One of `METHODS`.
+        One of `METHODS`; "auto" tries all of `AUTO` in each of its `n_init` rounds.
     n_init : int
-        Starts to try; each runs a short EM on a sample and the best goes on.
+        Starts to try; when there are several, each runs a short EM on a sample and the best
+        goes on.
     seed : int
     weights, means, precisions : ndarray, optional
         Given values, which replace what the method finds (scikit-learn's layout).
@@ -44,7 +57,7 @@ class Start:
         Start from the M-step of this partition instead.
     """
 
-    method: str = "k-means++"
+    method: str = "auto"
     n_init: int = 1
     seed: int = 0
     weights: np.ndarray | None = None
@@ -76,10 +89,20 @@ class Sample:
     mean: np.ndarray
     scale: np.ndarray
 
-    @property
+    @cached_property
     def standardised(self):
         """(d, m): features of mean 0 and variance 1."""
         return np.ascontiguousarray(((self.x - self.mean) / self.scale).T)
+
+    @cached_property
+    def whitened(self):
+        """(d, m): as `standardised`, and without correlations."""
+        z = self.standardised
+        covariance = np.cov(z, aweights=self.weights, bias=True).reshape(len(z), len(z))
+        values, vectors = np.linalg.eigh(covariance)
+        # directions without spread (a constant feature, fewer rows than features) stay as they are
+        keep = values > 1e-10 * values[-1]
+        return np.ascontiguousarray((vectors / np.sqrt(np.where(keep, values, 1.0))).T @ z)
 
 
 def draw_sample(backend, n_rows, seed):
@@ -136,11 +159,12 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     if sample is None:
         sample = draw_sample(backend, sample_rows(n_components), start.seed)
     events = []
-    seeder = Seeder(sample, backend.threads, events)
+    seeder = Seeder(sample, backend.dtype, backend.threads, events)
     candidates = []
-    for i in range(start.n_init):
+    tries = (AUTO if start.method == "auto" else [(start.method, "standardised")]) * start.n_init
+    for i, (method, space) in enumerate(tries):
         rng = np.random.default_rng([start.seed, i])
-        parts = seeder.parts(start.method, n_components, covariance_type, rng)
+        parts = seeder.parts(method, space, n_components, covariance_type, rng)
         # as many pseudo-samples as make a covariance of the family regular
         pseudo = sample.x.shape[1] + 1 if covariance_type == "full" else 2
         pseudo *= sample.weights.mean()
@@ -162,70 +186,81 @@ def check_counts(backend, n_components):
         )
 
 
-class Seeder:
-    """Finds starting partitions of a sample, in units of each feature's standard deviation."""
+def warm_up(threads):
+    """Compile the seeding kernels, or load them from Numba's cache."""
+    sample = Sample(np.zeros((1, 1)), np.ones(1), np.zeros(1), np.ones(1))
+    seeder = Seeder(sample, np.float64, threads, [])
+    seeder._lloyd(sample.standardised, np.zeros((1, 1)), 1)
+    seeder._distances(sample.standardised, np.zeros((1, 1)))
 
-    def __init__(self, sample, threads, events):
+
+class Seeder:
+    """Finds starting partitions of a sample."""
+
+    def __init__(self, sample, dtype, threads, events):
         self.sample = sample
+        self.dtype = dtype
         self.threads = threads
         self.events = events
-        self.zt = sample.standardised
 
-    def parts(self, method, n_components, covariance_type, rng):
-        """Moments of each part of a partition found by `method`, a list of K `Stats`."""
+    def parts(self, method, space, n_components, covariance_type, rng):
+        """Moments of each part of a partition found by `method`, a list of K `Stats`.
+
+        `space`, "standardised" or "whitened", is where distances are measured.
+        """
         if method == "random":
             return self._random(n_components, covariance_type, rng)
+        z = getattr(self.sample, space)
         if method == "random_from_data":
-            rows = np.sort(rng.choice(len(self.sample.x), n_components, replace=False))
-            labels = self._lloyd(self.zt[:, rows].T.copy(), 1)
+            rows = np.sort(rng.choice(z.shape[1], n_components, replace=False))
+            labels = self._lloyd(z, z[:, rows].T.copy(), 1)
         else:
             steps = LLOYD_STEPS if method == "k-means++" else KMEANS_STEPS
-            labels = self._lloyd(self._plus_plus(n_components, rng), steps)
+            labels = self._lloyd(z, self._plus_plus(z, n_components, rng), steps)
         x, weights = self.sample.x, self.sample.weights
-        return partition([(0, x)], labels, weights, n_components, covariance_type, self.threads)
+        return partition(
+            [(0, x)], labels, weights, n_components, covariance_type, self.dtype, self.threads
+        )
 
-    def _plus_plus(self, n_components, rng):
+    def _plus_plus(self, z, n_components, rng):
         """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
         weights = self.sample.weights
-        n = len(weights)
         n_trials = 2 + int(np.log(n_components))
-        centers = np.empty((n_components, len(self.zt)))
-        centers[0] = self.zt[:, _draw(weights, rng, 1)[0]]
-        nearest = self._distances(centers[:1])[0]
+        centers = np.empty((n_components, len(z)))
+        centers[0] = z[:, _draw(weights, rng, 1)[0]]
+        nearest = self._distances(z, centers[:1])[0]
         for k in range(1, n_components):
             potential = nearest * weights
             if not potential.sum() > 0:
                 self._say_few_rows(k, n_components)
-                centers[k:] = self.zt[:, rng.choice(n, n_components - k)].T
+                centers[k:] = z[:, rng.choice(z.shape[1], n_components - k)].T
                 break
             trials = _draw(potential, rng, n_trials)
-            closer = np.minimum(self._distances(self.zt[:, trials].T.copy()), nearest)
+            closer = np.minimum(self._distances(z, z[:, trials].T.copy()), nearest)
             best = int(np.argmin((closer * weights).sum(axis=1)))
-            centers[k] = self.zt[:, trials[best]]
+            centers[k] = z[:, trials[best]]
             nearest = closer[best]
         return centers
 
-    def _lloyd(self, centers, steps):
+    def _lloyd(self, z, centers, steps):
         """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
-        n = len(self.sample.weights)
+        n = z.shape[1]
         labels, nearest = np.empty(n, np.int64), np.empty(n)
         for _ in range(steps):
             sums = np.zeros((LANES, *centers.shape))
             counts = np.zeros((LANES, len(centers)))
             with kernel_threads(self.threads):
-                kmeans.assign(
-                    self.zt, self.sample.weights, centers, labels, nearest, sums, counts
-                )
+                kmeans.assign(z, self.sample.weights, centers, labels, nearest, sums, counts)
             count = counts.sum(axis=0)
             moved = np.where(
                 count[:, None] > 0, sums.sum(axis=0) / np.maximum(count, 1e-300)[:, None], centers
             )
             empty = np.flatnonzero(count == 0)
             if len(empty):  # an empty cluster starts again at the worst served samples
-                moved[empty] = self.zt[:, np.argsort(-nearest, kind="stable")[: len(empty)]].T
+                moved[empty] = z[:, np.argsort(-nearest, kind="stable")[: len(empty)]].T
             shift = ((moved - centers) ** 2).sum(axis=1).max()
             centers = moved
-            if shift < 1e-4 * len(self.zt):
+            if shift < 1e-4 * len(z):
                 break
         return labels
 
@@ -235,12 +270,15 @@ class Seeder:
         x, weights = self.sample.x[:m], self.sample.weights[:m]
         resp = rng.uniform(size=(n_components, len(x)))
         resp *= weights / resp.sum(axis=0)
-        return [part_stats(x, r, self.sample.mean, covariance_type, self.threads) for r in resp]
+        return [
+            part_stats(x, r, self.sample.mean, covariance_type, self.dtype, self.threads)
+            for r in resp
+        ]
 
-    def _distances(self, centers):
-        out = np.empty((len(centers), self.zt.shape[1]))
+    def _distances(self, z, centers):
+        out = np.empty((len(centers), z.shape[1]))
         with kernel_threads(self.threads):
-            kmeans.squared_distances(self.zt, centers, out)
+            kmeans.squared_distances(z, centers, out)
         return out
 
     def _say_few_rows(self, found, n_components):
@@ -256,14 +294,14 @@ def _draw(potential, rng, size):
     return np.minimum(drawn, len(potential) - 1)
 
 
-def part_stats(x, weights, centre, covariance_type, threads):
+def part_stats(x, weights, centre, covariance_type, dtype, threads):
     """`Stats` of rows as one component, moments about `centre`."""
-    backend = LocalBackend(ArraySource(x), dtype=np.float64, weights=weights, threads=threads)
+    backend = LocalBackend(ArraySource(x), dtype=dtype, weights=weights, threads=threads)
     unit = get_family(covariance_type).unit(x.shape[1])
     return backend.stats(Params(np.ones(1), centre[None], unit, covariance_type))
 
 
-def partition(chunks, labels, weights, n_components, covariance_type, threads):
+def partition(chunks, labels, weights, n_components, covariance_type, dtype, threads):
     """Moments of the parts of a partition, each about its own mean.
 
     Parameters
@@ -273,6 +311,8 @@ def partition(chunks, labels, weights, n_components, covariance_type, threads):
     weights : (n,) float64
     n_components : int
     covariance_type : str
+    dtype : float32 or float64
+        What the kernel computes in.
     threads : int
 
     Returns
@@ -290,7 +330,7 @@ def partition(chunks, labels, weights, n_components, covariance_type, threads):
                 continue
             part = x[rows]
             centre = part.mean(axis=0) if parts[k] is None else parts[k].means[0]
-            stats = part_stats(part, chunk_weights[rows], centre, covariance_type, threads)
+            stats = part_stats(part, chunk_weights[rows], centre, covariance_type, dtype, threads)
             parts[k] = stats if parts[k] is None else merge(parts[k], stats)
     return parts
 
@@ -337,7 +377,13 @@ def _from_labels(backend, labels, n_components, covariance_type, settings):
     labels = check_labels(labels, backend.n_samples, n_components)
     weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
     parts = partition(
-        _data_chunks(backend), labels, weights, n_components, covariance_type, backend.threads
+        _data_chunks(backend),
+        labels,
+        weights,
+        n_components,
+        covariance_type,
+        backend.dtype,
+        backend.threads,
     )
     return params_of_parts(parts, covariance_type, settings.reg_covar)
 
@@ -396,14 +442,27 @@ def _override(params, start):
 
 
 def _best_after_short_em(backend, sample, candidates, settings):
-    """The candidate whose short EM on a sample reaches the highest likelihood, run that far."""
-    stride = max(1, -(-len(sample.x) // SHORT_ROWS))
-    small = LocalBackend(
+    """The candidate that wins a race of short EM runs on a sample, as far as it got.
+
+    After each round of iterations the better half goes on.
+    """
+    small = _race_backend(backend, sample, candidates[0].n_components)
+    for iterations in RACE:
+        heat = replace(settings, max_iter=iterations)
+        results = [em.fit(small, params, heat) for params in candidates]
+        results.sort(key=lambda r: -r.log_likelihood)
+        candidates = [r.params for r in results[: (len(results) + 1) // 2]]
+    return candidates[0]
+
+
+def _race_backend(backend, sample, n_components):
+    """Rows for the race: an eighth of the data, but enough to tell the starts apart."""
+    d = backend.n_features
+    rows = min(max(backend.n_samples // 8, RACE_ROWS[0], 8 * n_components * d), RACE_ROWS[1])
+    stride = max(1, len(sample.x) // rows)
+    return LocalBackend(
         ArraySource(sample.x[::stride]),
         dtype=backend.dtype,
         weights=None if backend.weights is None else sample.weights[::stride],
         threads=backend.threads,
     )
-    short = replace(settings, max_iter=SHORT_ITERATIONS)
-    results = [em.fit(small, params, short) for params in candidates]
-    return max(results, key=lambda r: r.log_likelihood).params

@@ -1,6 +1,6 @@
 """`Params`: what a Gaussian mixture is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,12 +18,15 @@ class Params:
     covariances : float64; full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     covariance_type : str
         Name of the family, a key of `families.FAMILIES`.
+    factor : ndarray, optional
+        What the family's `inverse_cholesky` made of the covariances, where it is known already.
     """
 
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
     covariance_type: str
+    factor: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def n_components(self):

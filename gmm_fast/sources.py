@@ -114,7 +114,7 @@ class Source(ABC):
             self.read(start, stop, piece, origin=origin)
             out[first:last] = piece[indices[first:last] - start]
 
-    def close(self):
+    def close(self):  # noqa: B027 - most sources hold nothing open
         """Release what the source holds open; reading afterwards is an error."""
 
     def __enter__(self):

@@ -434,7 +434,7 @@ def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
         _write_outputs(lp, log_prob, start, m, out)
         for k in range(lanes.n_k.shape[1]):
             n_k = _sum_block(lp[k])
-            if n_k > 0:
+            if n_k != 0:  # so that NaN comes through
                 lanes.n_k[lane, k] += n_k
                 _subtract(xt, form.means[k], xc)
                 _weigh(xc, lp[k], y, lanes.s1[lane, k])
@@ -468,7 +468,7 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
         _write_outputs(lp, log_prob, start, m, out)
         for k in range(lanes.n_k.shape[1]):
             n_k = _sum_block(lp[k])
-            if n_k > 0:
+            if n_k != 0:  # so that NaN comes through
                 lanes.n_k[lane, k] += n_k
                 _add_diagonal(z, form.means[k], lp[k], lanes.s1[lane, k], lanes.s2[lane, k])
         if whitens and lanes.n_k.shape[1] > 0:

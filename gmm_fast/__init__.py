@@ -1,0 +1,46 @@
+"""gmm-fast: Gaussian mixtures fitted by EM, exactly, at the speed the processor allows.
+
+    from gmm_fast import GaussianMixture, search, load, save
+
+Where to change what: a covariance family in `families.py`, a data format in `sources.py`, a stop
+rule in `em.py`, a way to start in `init.py`, a criterion in `criteria.py`, a kernel in
+`kernels/`, a command in `cli.py`, its tables in `report.py`.
+"""
+
+from .errors import DataError, FitError, ModelFileError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "FitError",
+    "GaussianMixture",
+    "ModelFileError",
+    "SearchResult",
+    "load",
+    "save",
+    "search",
+]
+
+_HOMES = {
+    "GaussianMixture": "estimator",
+    "SearchResult": "api",
+    "load": "api",
+    "save": "api",
+    "search": "api",
+}
+
+
+def __getattr__(name):
+    # on first use: `gmm-fast --help` needs neither Numba nor scikit-learn
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,108 @@
+"""How good a fit is: BIC, AIC, ICL and the silhouette. Lower is better, but for the last."""
+
+import numpy as np
+
+from .backends import LocalBackend, kernel_threads
+from .families import get_family
+from .kernels import pairs
+from .sources import ArraySource
+
+CRITERIA = ("bic", "aic", "icl", "silhouette")
+SILHOUETTE_ROWS = 10_000
+
+
+def n_parameters(params):
+    """Free parameters of a mixture."""
+    family = get_family(params.covariance_type)
+    return family.n_parameters(params.n_components, params.n_features)
+
+
+def bic(result):
+    """-2 LL + p ln n (Schwarz 1978), n the sum of the weights; mclust prints the negative."""
+    p = n_parameters(result.params)
+    return -2 * result.log_likelihood + p * float(np.log(result.total_weight))
+
+
+def aic(result):
+    """-2 LL + 2 p (Akaike 1974)."""
+    return -2 * result.log_likelihood + 2 * n_parameters(result.params)
+
+
+def icl(result):
+    """BIC - 2 sum w ln max_k r (Biernacki, Celeux & Govaert 2000, with hard assignments)."""
+    return bic(result) - 2 * result.log_max_resp
+
+
+class SilhouetteSample:
+    """Rows on which silhouettes are measured, the same for every labeling.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+    rows : int
+        At most this many, drawn uniformly without replacement.
+    seed : int
+    """
+
+    def __init__(self, backend, rows=SILHOUETTE_ROWS, seed=0):
+        n = backend.n_samples
+        if n > rows:
+            rng = np.random.default_rng([seed, 0x511])
+            chosen = np.sort(rng.choice(n, rows, replace=False, shuffle=False))
+        else:
+            chosen = np.arange(n)
+        self.x = backend.take(chosen)
+        self.dtype = backend.dtype
+        self.threads = backend.threads
+
+    def labels(self, params):
+        """(m,) int32 labels of the sample under `params`."""
+        backend = LocalBackend(ArraySource(self.x), dtype=self.dtype, threads=self.threads)
+        return np.concatenate([o.labels.copy() for _, o in backend.score(params, labels=True)])
+
+    def silhouettes(self, labelings):
+        """Mean silhouette of each labeling (Rousseeuw 1987); NaN where one cluster holds all."""
+        return silhouettes(self.x, labelings, self.threads)
+
+
+def silhouettes(x, labelings, threads):
+    """Mean silhouette of each labeling of the same samples, by Euclidean distance.
+
+    Parameters
+    ----------
+    x : (m, d) float64
+    labelings : list of (m,) int
+    threads : int
+
+    Returns
+    -------
+    list of float
+        NaN for a labeling with fewer than two clusters, or as many as samples.
+    """
+    if not labelings:
+        return []
+    labels = np.ascontiguousarray(np.stack(labelings, axis=1), np.int32)
+    n_clusters = int(labels.max()) + 1
+    sums = np.zeros((len(x), labels.shape[1], n_clusters))
+    xt = np.ascontiguousarray((x - x.mean(axis=0)).T)
+    with kernel_threads(threads):
+        pairs.cluster_distance_sums(xt, labels, n_clusters, sums)
+    return [_mean_silhouette(sums[:, i], labels[:, i]) for i in range(labels.shape[1])]
+
+
+def _mean_silhouette(sums, labels):
+    """From sums of distances to each cluster, (m, clusters)."""
+    sizes = np.bincount(labels, minlength=sums.shape[1])
+    if not 1 < np.count_nonzero(sizes) < len(labels):
+        return float("nan")
+    rows = np.arange(len(labels))
+    own_size = sizes[labels]
+    own = sums[rows, labels] / np.maximum(own_size - 1, 1)
+    means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
+    means[rows, labels] = np.inf
+    other = means.min(axis=1)
+    widest = np.maximum(own, other)
+    score = np.where(
+        (own_size > 1) & (widest > 0), (other - own) / np.where(widest > 0, widest, 1), 0
+    )
+    return float(score.mean())
