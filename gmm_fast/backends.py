@@ -62,7 +62,7 @@ def kernel_threads(threads):
 
 
 def n_lanes(n_samples, lane_bytes):
-    """Number of accumulators: a function of the work alone, so that sums never depend on threads."""
+    """Number of accumulators: a function of the work alone, never of the threads."""
     lanes = min(MAX_LANES, max(MIN_LANES, LANES_BYTES // lane_bytes))
     return max(1, min(lanes, n_samples // (4 * gaussian.BLOCK)))
 
@@ -132,9 +132,7 @@ class LocalBackend:
 
     def _origin(self, source):
         """Where float32 kernels put zero when the data holds more digits than they do."""
-        if self.dtype == np.float64 or (
-            source.dtype.itemsize * 8 <= 32 and source.dtype.kind == "f"
-        ):
+        if self.dtype == np.float64 or default_dtype(source.dtype) == np.float32:
             return None
         rows = np.unique(np.linspace(0, source.n_samples - 1, 1000).astype(np.int64))
         return take(source, rows, np.float64).mean(axis=0)

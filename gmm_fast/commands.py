@@ -373,15 +373,16 @@ def _print_fit(data, candidate, facts, title=None):
         rows.append(
             (
                 "silhouette",
-                f"{report.number(facts['silhouette'])} (on {facts['silhouette_samples']:,} samples)",
+                f"{report.number(facts['silhouette'])} "
+                f"(on {facts['silhouette_samples']:,} samples)",
             )
         )
     rows += [
         ("stopped by", _stop(result)),
         (
             "seconds",
-            f"{seconds['total']:.2f} (read {seconds['read']:.2f}, compile {seconds['compile']:.2f}, "
-            f"start {seconds['init']:.2f}, EM {seconds['em']:.2f})",
+            f"{seconds['total']:.2f} (read {seconds['read']:.2f}, "
+            f"compile {seconds['compile']:.2f}, start {seconds['init']:.2f}, EM {seconds['em']:.2f})",
         ),
     ]
     rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]

@@ -279,7 +279,7 @@ def _collapsed(params, rescue, survey, settings):
     varied[survey.constant_features] = False
     thin = (variances < 2 * settings.reg_covar) & varied
     return [
-        f"component {k} collapsed: its variance in feature {int(np.argmax(thin[k]))} is hardly more "
-        "than reg_covar (repeated rows, or too many components)"
+        f"component {k} collapsed: its variance in feature {int(np.argmax(thin[k]))} is hardly "
+        "more than reg_covar (repeated rows, or too many components)"
         for k in np.flatnonzero(thin.any(axis=1))
     ]

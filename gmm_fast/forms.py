@@ -133,9 +133,10 @@ def _diagonal(log_weights, means, factor, dtype):
 def _whitened(log_weights, means, factor, dtype):
     """Tied covariance: z = factor (x - centre) / sqrt(2), then the diagonal form.
 
-    sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k'), T = sum w z z',
-    so the pass needs first moments and one scatter matrix. That cancels when means lie very far
-    apart beside their spread; then every component is evaluated with the triangular form.
+    sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k') with
+    T = sum w z z', so the pass needs first moments and one scatter matrix. That cancels when means
+    lie very far apart beside their spread; then every component is evaluated with the triangular
+    form.
     """
     k, d = means.shape
     centre = np.exp(log_weights) @ means

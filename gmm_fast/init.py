@@ -107,10 +107,8 @@ class Sample:
 
 def draw_sample(backend, n_rows, seed):
     """A uniform sample without replacement of at most `n_rows` rows with positive weight."""
-    if backend.weights is None:
-        pool = backend.n_samples
-    else:
-        pool = np.flatnonzero(backend.weights > 0)
+    # without weights the pool stays a number: drawing from it needs no array of n indices
+    pool = backend.n_samples if backend.weights is None else np.flatnonzero(backend.weights > 0)
     size = pool if np.isscalar(pool) else len(pool)
     if size > n_rows:
         rng = np.random.default_rng([seed, 0x5A3])

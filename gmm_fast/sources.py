@@ -100,6 +100,7 @@ class Source(ABC):
 
         A view may be read-only, when the array behind it is.
         """
+        return None
 
     def gather(self, indices, out, *, origin=None):
         """Fill `out`, shape (m, n_features), with the rows at sorted, unique `indices`."""
