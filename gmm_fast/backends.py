@@ -114,6 +114,7 @@ class LocalBackend:
         self.n_features = source.n_features
         self.dtype = np.dtype(dtype or default_dtype(source.dtype))
         self.threads = check_threads(threads)
+        self.source = source
         self.origin = self._origin(source)
         if isinstance(source, ArraySource) or self._nbytes() <= RESIDENT_BYTES:
             source = load_resident(source, self.dtype, origin=self.origin)
@@ -135,7 +136,11 @@ class LocalBackend:
         if self.dtype == np.float64 or default_dtype(source.dtype) == np.float32:
             return None
         rows = np.unique(np.linspace(0, source.n_samples - 1, 1000).astype(np.int64))
-        return take(source, rows, np.float64).mean(axis=0)
+        with np.errstate(all="ignore"):
+            origin = take(source, rows, np.float64).mean(axis=0)
+        if not np.isfinite(origin).all():  # it would make every row bad
+            self._refuse_bad_values()
+        return origin
 
     def chunks(self):
         """(first row, chunk) pairs in the coordinates that kernels see."""
@@ -147,9 +152,10 @@ class LocalBackend:
             start += len(chunk)
 
     def take(self, indices):
-        """Rows as float64, in the data's own coordinates."""
-        rows = take(self.source, indices, np.float64)
-        return rows + self.origin if self._in_memory and self.origin is not None else rows
+        """Rows as kernels see them, as float64 in the data's own coordinates."""
+        origin = None if self._in_memory else self.origin
+        rows = take(self.source, indices, self.dtype, origin=origin).astype(np.float64)
+        return rows if self.origin is None else rows + self.origin
 
     def stats(self, params):
         """`Stats` of all the data under `params`: one EM iteration's look at the data."""
