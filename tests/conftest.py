@@ -1,0 +1,42 @@
+"""What the numerical tests share: data, starts, a backend in one call."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from sklearn.datasets import load_iris
+
+settings.register_profile("gmm_fast", derandomize=True, deadline=None, database=None)
+settings.load_profile("gmm_fast")
+
+REFERENCE = Path(__file__).parent / "reference"
+FAMILIES = ("full", "tied", "diag", "spherical")
+
+
+@pytest.fixture(params=FAMILIES, scope="session")
+def family(request):
+    """Name of each covariance family in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def iris():
+    """(150, 4) and the species."""
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture(scope="session")
+def faithful():
+    """(272, 2): duration of an eruption and waiting time, both in minutes."""
+    return np.loadtxt(REFERENCE / "faithful.csv", delimiter=",", skiprows=1, usecols=(-2, -1))
+
+
+@pytest.fixture(scope="session")
+def mclust():
+    """Fits by mclust, {data set: contents of its file}."""
+    return {
+        name: json.loads((REFERENCE / f"{name}_from_labels.json").read_text())
+        for name in ("iris", "faithful")
+    }
