@@ -10,9 +10,11 @@ from .families import get_family
 from .kernels import gaussian
 from .stats import Stats
 
-# Beyond this squared distance (in units of the tied covariance) between a mean and the centre,
-# total scatter minus scatter of the means loses more than half of float64's digits.
-_FAR = 1e8
+
+def _far(dtype):
+    """Squared distance of a mean from the centre, in units of the tied covariance, beyond which
+    total scatter minus scatter of the means loses more than half of the digits of `dtype`."""
+    return 1 / np.sqrt(np.finfo(dtype).eps)
 
 
 class LaneShapes(NamedTuple):
@@ -141,7 +143,7 @@ def _whitened(log_weights, means, factor, dtype):
     k, d = means.shape
     centre = np.exp(log_weights) @ means
     white_means = (means - centre) @ factor.T * np.sqrt(0.5)
-    if (white_means**2).sum(axis=1).max() > _FAR:
+    if (white_means**2).sum(axis=1).max() > _far(dtype):
         return _tied_triangular(log_weights, means, factor, dtype)
     dp = padded(d)
     log_det_half = np.log(np.diagonal(factor)).sum()
