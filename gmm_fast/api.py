@@ -1,15 +1,18 @@
 """The Python face of model search and model files, in terms of `GaussianMixture`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, init, selection
 from .backends import check_weights
-from .estimator import GaussianMixture
+from .errors import DataError
+from .estimator import GaussianMixture, check_parameters, seed_of
 from .modelfile import read_model, write_model
 from .sources import open_source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """What `search` returns.
 
@@ -17,7 +20,7 @@ class SearchResult:
     ----------
     table : list of dict
         One row per candidate: n_components, covariance_type, log_likelihood, n_parameters, bic,
-        aic, icl, silhouette, n_iter, converged.
+        aic, icl, silhouette, n_iter, converged, stop_reason, events.
     best : GaussianMixture
         The best candidate, fitted.
     criterion : str
@@ -25,10 +28,10 @@ class SearchResult:
         All candidates, in the order of `table`.
     """
 
-    table: list
+    table: list = field(repr=False)
     best: GaussianMixture
     criterion: str
-    models: list
+    models: list = field(repr=False)
 
 
 def search(
@@ -61,7 +64,8 @@ def search(
     criterion : {'bic', 'aic', 'icl', 'silhouette'}
     tol, reg_covar, max_iter, n_init, init_params, dtype, threads
         As for `GaussianMixture`.
-    random_state : int
+    random_state : int, RandomState or None
+        One seed for all candidates; a RandomState or None gives it.
     silhouette_rows : int
         Rows of the sample on which silhouettes are measured; 0 for none.
     sample_weight : (n,) array-like, optional
@@ -74,11 +78,36 @@ def search(
     ------
     DataError
         A ValueError: the data or a parameter is wrong.
+    FitError
+        A RuntimeError: no candidate has a value of `criterion`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmm_fast import search
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(9, 1, (100, 2))])
+    >>> found = search(X, 1, 4, covariance=["full", "spherical"])
+    >>> found.best
+    GaussianMixture(covariance_type='spherical', n_components=2, random_state=0)
+    >>> len(found.models), found.table[0]["n_components"]
+    (8, 1)
     """
-    families = [covariance] if isinstance(covariance, str) else list(covariance)
-    selection.check_search(lo, hi, families, criterion)
-    start = init.Start(method=init_params, n_init=n_init, seed=random_state)
+    families = _families(covariance)
+    selection.check_search(lo, hi, families, criterion, silhouette_rows=silhouette_rows)
+    shared = {
+        "tol": tol,
+        "reg_covar": reg_covar,
+        "max_iter": max_iter,
+        "n_init": n_init,
+        "init_params": init_params,
+        "random_state": seed_of(random_state),
+        "dtype": dtype,
+        "threads": threads,
+    }
+    settings = check_parameters(GaussianMixture(**shared))
     source = open_source(X)
+    selection.check_search(lo, hi, families, criterion, source.n_samples)
     weights = check_weights(sample_weight, source.n_samples)
     backend, _, events = fitting.open_backend(
         source, families, dtype=dtype, weights=weights, threads=threads
@@ -89,34 +118,49 @@ def search(
         hi,
         families,
         criterion,
-        start,
-        em.Settings(tol, max_iter, reg_covar),
+        init.Start(init_params, int(n_init), shared["random_state"]),
+        settings,
         silhouette_rows=silhouette_rows,
     )
-    shared = {
-        "tol": tol,
-        "reg_covar": reg_covar,
-        "max_iter": max_iter,
-        "n_init": n_init,
-        "init_params": init_params,
-        "random_state": random_state,
-        "dtype": dtype,
-        "threads": threads,
-    }
     models = []
     for candidate in table.candidates:
         candidate.result.events[:0] = events
         models.append(GaussianMixture.from_result(candidate.result, **shared))
     best = models[table.candidates.index(table.best)]
-    return SearchResult(
-        [selection.candidate_row(c) for c in table.candidates], best, criterion, models
-    )
+    rows = [selection.candidate_row(c) for c in table.candidates]
+    return SearchResult(rows, best, criterion, models)
+
+
+def _families(covariance):
+    """Names of families as a list, from one name or several."""
+    try:
+        names = [covariance] if isinstance(covariance, str) else list(covariance)
+    except TypeError:
+        names = [covariance]
+    if not all(isinstance(name, str) for name in names):
+        raise DataError(f"covariance must be one or more names of families, not {covariance!r}")
+    return names
 
 
 def save(model, path):
-    """Write a fitted `GaussianMixture` to a model file (a ``.npz``), atomically."""
-    result = model.result_
-    write_model(path, result.params, result.facts())
+    """Write a fitted model to a file, whole or not at all.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        What its fit found is written, not the parameters of its constructor.
+    path : str or path
+        A ``.npz``, which `load` and the command line read.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        The model was not fitted.
+    FitError, DataError
+        The file cannot be written.
+    """
+    check_is_fitted(model, "result_")
+    write_model(path, model.result_.params, model.result_.facts())
 
 
 def load(path):

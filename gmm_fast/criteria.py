@@ -9,6 +9,8 @@ from .sources import ArraySource
 
 CRITERIA = ("bic", "aic", "icl", "silhouette")
 SILHOUETTE_ROWS = 10_000
+# Sums of distances held at a time; labelings that need more are measured in several turns.
+SUMS_BYTES = 64 * 2**20
 
 
 def n_parameters(params):
@@ -52,13 +54,18 @@ class SilhouetteSample:
         else:
             chosen = np.arange(n)
         self.x = backend.take(chosen)
-        self.dtype = backend.dtype
         self.threads = backend.threads
+        # float32 data as float32, so that labels are those of the data itself
+        stored = self.x if backend.origin is not None else self.x.astype(backend.dtype)
+        self._backend = LocalBackend(
+            ArraySource(stored), dtype=backend.dtype, threads=backend.threads
+        )
 
     def labels(self, params):
         """(m,) int32 labels of the sample under `params`."""
-        backend = LocalBackend(ArraySource(self.x), dtype=self.dtype, threads=self.threads)
-        return np.concatenate([o.labels.copy() for _, o in backend.score(params, labels=True)])
+        return np.concatenate(
+            [o.labels.copy() for _, o in self._backend.score(params, labels=True)]
+        )
 
     def silhouettes(self, labelings):
         """Mean silhouette of each labeling (Rousseeuw 1987); NaN where one cluster holds all."""
@@ -81,17 +88,22 @@ def silhouettes(x, labelings, threads):
     """
     if not labelings:
         return []
-    labels = np.ascontiguousarray(np.stack(labelings, axis=1), np.int32)
-    n_clusters = int(labels.max()) + 1
-    sums = np.zeros((len(x), labels.shape[1], n_clusters))
-    xt = np.ascontiguousarray((x - x.mean(axis=0)).T)
-    with kernel_threads(threads):
-        pairs.cluster_distance_sums(xt, labels, n_clusters, sums)
-    return [_mean_silhouette(sums[:, i], labels[:, i]) for i in range(labels.shape[1])]
+    labels = np.stack(labelings, axis=1).astype(np.int32)
+    centred = np.ascontiguousarray((x - x.mean(axis=0)).T)
+    at_once = max(1, SUMS_BYTES // (8 * len(x) * (int(labels.max()) + 1)))
+    scores = []
+    for first in range(0, len(labelings), at_once):
+        some = np.ascontiguousarray(labels[:, first : first + at_once])
+        n_clusters = int(some.max()) + 1
+        sums = np.zeros((*some.shape, n_clusters))
+        with kernel_threads(threads):
+            pairs.cluster_distance_sums(centred, some, n_clusters, sums)
+        scores += [_mean_silhouette(sums[:, i], some[:, i]) for i in range(some.shape[1])]
+    return scores
 
 
 def _mean_silhouette(sums, labels):
-    """From sums of distances to each cluster, (m, clusters)."""
+    """Mean silhouette from sums of distances to each cluster, (m, clusters), and labels, (m,)."""
     sizes = np.bincount(labels, minlength=sums.shape[1])
     if not 1 < np.count_nonzero(sizes) < len(labels):
         return float("nan")

@@ -8,12 +8,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, init
-from .backends import LocalBackend, check_weights
+from . import checks, criteria, em, fitting, init
+from .backends import LocalBackend, check_threads, check_weights
+from .errors import DataError
 from .families import get_family
-from .params import Params
+from .params import Params, check_params, covariance_shape
 from .sampling import draw
-from .sources import check_columns, open_source
+from .sources import open_source
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -22,12 +23,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     Parameters
     ----------
     n_components : int, default=1
+        Number of Gaussians, K.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        What the covariances share: nothing, everything, no correlations, one variance each.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood of a sample changes by less than this.
     reg_covar : float, default=1e-6
-        Added to the variances.
+        Added to the variances in every iteration.
     max_iter : int, default=100
+        Most iterations, at least 1.
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
@@ -36,17 +40,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional
     precisions_init : array, optional
-        Of the shape of ``precisions_``.
-    random_state : int, RandomState or None
+        Of the shape of ``precisions_``. What of these three is given replaces what
+        `init_params` finds; when all are, EM starts from them.
+    random_state : int, RandomState or None, default=None
+        Decides the starts, and what `sample` draws.
     warm_start : bool, default=False
         Start the next `fit` from the last one's result.
     verbose : int, default=0
-        1 prints the log-likelihood every `verbose_interval` iterations.
+        1 prints the log-likelihood every `verbose_interval` iterations and at the end.
     verbose_interval : int, default=10
     dtype : {None, 'float32', 'float64'}
-        What the kernels compute in; None is float32 for float32 data, else float64.
+        What the kernels compute in; None is float32 for float32 and float16 data, else float64.
     threads : int, optional
-        None is all of them.
+        None is all of them. The results are the same bits for any number.
 
     Attributes
     ----------
@@ -60,17 +66,38 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     lower_bound_ : float
         Mean log-likelihood of a sample under the parameters above.
     lower_bounds_ : list of float
-        The same of the start and after each iteration.
+        The same of the start and after each iteration, ``n_iter_ + 1`` values.
     stop_reason_ : str
+        'tolerance' or 'max_iter'.
     events_ : list of str
         What happened that a user should know: rescued components, constant features.
     n_features_in_ : int
+    feature_names_in_ : (d,) array of str
+        Only after a fit to a data frame whose column names are strings.
     result_ : FitResult
 
     Notes
     -----
     `X` may be an array, anything `numpy.asarray` takes, or the path of a ``.npy`` file, which is
     streamed when it is large.
+
+    Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
+    `score_samples` return the dtype that the kernels compute in.
+
+    scikit-learn stops one iteration later: it compares the likelihoods of the parameters before
+    the last two M-steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmm_fast import GaussianMixture
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(9, 1, (100, 2))])
+    >>> model = GaussianMixture(2, random_state=0).fit(X)
+    >>> np.sort(model.weights_).round(2)
+    array([0.33, 0.67])
+    >>> len(set(model.predict([[0, 0], [1, 1], [9, 9]])))
+    2
     """
 
     def __init__(
@@ -132,54 +159,102 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         ------
         DataError
             A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+
+        Warns
+        -----
+        ConvergenceWarning
+            `max_iter` was reached.
         """
-        family = get_family(self.covariance_type)
-        settings = em.Settings(self.tol, self.max_iter, self.reg_covar)
-        start = self._start(labels)
-        source = open_source(X)
-        weights = check_weights(sample_weight, source.n_samples)
-        backend, seconds, events = fitting.open_backend(
-            source, [family.name], dtype=self.dtype, weights=weights, threads=self.threads
-        )
-        result = fitting.fit(
-            backend, self.n_components, family.name, start, settings, callback=self._report()
-        )
-        result.events[:0] = events
-        result.seconds.update(seconds)
-        self._take(result)
-        self.n_features_in_ = source.n_features
-        if hasattr(X, "columns"):
-            self._check_feature_names(X, reset=True)
-        if not result.converged and self.max_iter > 1:
-            warnings.warn(
-                f"EM did not converge in {self.max_iter} iterations; raise max_iter, or tol",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._fit(X, sample_weight, labels)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit, and return the labels of `X`, (n,) int64."""
-        return self.fit(X, y, sample_weight).predict(X)
+        return self._scored(self._fit(X, sample_weight), "labels", np.int64)
 
-    def _start(self, labels):
-        if self.warm_start and hasattr(self, "means_"):
-            return self._params()
-        state = self.random_state
-        seed = (
-            int(state)
-            if isinstance(state, int | np.integer) and state >= 0
-            else int(check_random_state(state).randint(2**31))
+    def _fit(self, X, sample_weight, labels=None):
+        """Fit, and return the backend with the data in it."""
+        settings = check_parameters(self)
+        names = _feature_names(X)
+        source = open_source(X)
+        init.check_counts(source, self.n_components)
+        weights = check_weights(sample_weight, source.n_samples)
+        start = self._start(source, labels)
+        backend, seconds, events = fitting.open_backend(
+            source, [self.covariance_type], dtype=self.dtype, weights=weights, threads=self.threads
         )
-        return init.Start(
-            method=self.init_params,
-            n_init=self.n_init,
-            seed=seed,
-            weights=self.weights_init,
-            means=self.means_init,
-            precisions=self.precisions_init,
-            labels=labels,
+        result = fitting.fit(
+            backend,
+            int(self.n_components),
+            self.covariance_type,
+            start,
+            settings,
+            callback=self._report(),
         )
+        result.events[:0] = events
+        result.seconds.update(seconds)
+        self._take(result, names)
+        if self.verbose:
+            print(f"{result.n_iter} iterations, {self.lower_bound_:.6f}: {result.stop_reason}")
+        if not result.converged:
+            warnings.warn(
+                f"EM did not converge in {self.max_iter} iterations; raise max_iter, or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return backend
+
+    def _start(self, source, labels):
+        """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
+        given = self._given(source.n_features)
+        if labels is None and self.warm_start and hasattr(self, "means_"):
+            return self._last_params(source)
+        if labels is not None:
+            labels = init.check_labels(labels, source.n_samples, self.n_components)
+        elif all(value is not None for value in given.values()):
+            # nothing to search for, and no race, which would move the start
+            covariances = get_family(self.covariance_type).invert(given["precisions"])
+            if self.covariance_type in ("full", "tied"):
+                covariances = 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
+            params = Params(given["weights"], given["means"], covariances, self.covariance_type)
+            return check_params(params, "weights_init, means_init, precisions_init")
+        seed = seed_of(self.random_state)
+        return init.Start(self.init_params, int(self.n_init), seed, labels=labels, **given)
+
+    def _last_params(self, source):
+        params = self._params()
+        family, k, d = params.covariance_type, params.n_components, params.n_features
+        if (self.covariance_type, self.n_components) != (family, k):
+            raise DataError(
+                f"warm_start: the last fit has {k} components of family {family}, now "
+                f"{self.n_components} of {self.covariance_type} are asked for; "
+                "set warm_start=False"
+            )
+        if source.n_features != d:
+            raise DataError(
+                f"warm_start: {source.name} has {source.n_features} features, the last fit had "
+                f"{d}; set warm_start=False"
+            )
+        return params
+
+    def _given(self, n_features):
+        """The starting values that were given, checked; None where there are none."""
+        k, d = int(self.n_components), n_features
+        shapes = {
+            "weights": (k,),
+            "means": (k, d),
+            "precisions": covariance_shape(self.covariance_type, k, d),
+        }
+        given = {name: getattr(self, f"{name}_init") for name in shapes}
+        for name, shape in shapes.items():
+            if given[name] is not None:
+                given[name] = checks.array(f"{name}_init", given[name], shape)
+        weights = given["weights"]
+        if weights is not None and ((weights < 0).any() or abs(weights.sum() - 1) > 1e-6):
+            raise DataError("weights_init must not be negative and must sum to 1")
+        if given["precisions"] is not None:
+            _check_precisions(given["precisions"], self.covariance_type)
+        return given
 
     def _report(self):
         if not self.verbose:
@@ -191,17 +266,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result):
+    def _take(self, result, feature_names=None):
         params = result.params
         family = get_family(params.covariance_type)
-        factor = family.inverse_cholesky(params.covariances)[0]
+        factor = params.factor
+        if factor is None:
+            factor = family.inverse_cholesky(params.covariances)[0]
         self.weights_ = params.weights
         self.means_ = params.means
         self.covariances_ = params.covariances
-        self.precisions_cholesky_ = (
-            np.swapaxes(factor, -1, -2) if factor.ndim == 3 or (family.name == "tied") else factor
-        )
-        self.precisions_ = family.invert(params.covariances)
+        if family.name in ("full", "tied"):
+            self.precisions_cholesky_ = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
+            self.precisions_ = self.precisions_cholesky_ @ factor
+        else:
+            self.precisions_cholesky_ = factor
+            self.precisions_ = factor**2
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -209,6 +288,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.stop_reason_ = result.stop_reason
         self.events_ = result.events
         self.result_ = result
+        self.n_features_in_ = params.n_features
+        if feature_names is not None:
+            self.feature_names_in_ = feature_names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     @classmethod
     def from_result(cls, result, **parameters):
@@ -216,39 +300,43 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
         model._take(result)
-        model.n_features_in_ = params.n_features
         return model
 
     # -- using ---------------------------------------------------------------------------------
 
     def predict(self, X):
         """The most responsible component of each sample, (n,) int64."""
-        return self._scored(X, "labels", np.int64)
+        return self._scored(self._backend(X), "labels", np.int64)
 
     def predict_proba(self, X):
-        """Responsibilities, (n, K)."""
-        return self._scored(X, "resp", None)
+        """Responsibilities, (n, K), of the dtype that the kernels compute in."""
+        return self._scored(self._backend(X), "resp")
 
     def score_samples(self, X):
-        """ln p(x) of each sample, (n,)."""
-        return self._scored(X, "log_prob", None)
+        """ln p(x) of each sample, (n,), of the dtype that the kernels compute in."""
+        return self._scored(self._backend(X), "log_prob")
 
     def score(self, X, y=None, sample_weight=None):
-        """Mean log-likelihood of a sample."""
+        """Mean log-likelihood of a sample, a float."""
         return self._result_on(X, sample_weight).mean_log_likelihood
 
     def sample(self, n_samples=1):
         """Draw samples.
 
+        The same ones at every call when `random_state` is an integer.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+
         Returns
         -------
-        X : (n_samples, d) array
-        y : (n_samples,) int array
+        X : (n_samples, d) float64
+        y : (n_samples,) int64
             The component of each, ascending.
         """
         check_is_fitted(self)
-        seed = check_random_state(self.random_state).randint(2**31)
-        return draw(self._params(), n_samples, seed)
+        return draw(self._params(), n_samples, seed_of(self.random_state))
 
     def aic(self, X):
         """Akaike's criterion on `X`; lower is better."""
@@ -263,21 +351,49 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return criteria.icl(self._result_on(X))
 
     def _n_parameters(self):
+        # private in scikit-learn too, but widely called
         return criteria.n_parameters(self._params())
 
     def _params(self):
-        return Params(self.weights_, self.means_, self.covariances_, self.covariance_type)
+        # the family that was fitted, whatever `set_params` said since then
+        result = getattr(self, "result_", None)
+        family = self.covariance_type if result is None else result.params.covariance_type
+        return check_params(
+            Params(self.weights_, self.means_, self.covariances_, family), "the model"
+        )
 
     def _backend(self, X, weights=None):
         check_is_fitted(self)
+        self._check_feature_names(X)
         source = open_source(X)
-        check_columns(source, self.n_features_in_, "the model")
+        d = self.means_.shape[1]
+        if source.n_features != d:
+            raise DataError(  # in scikit-learn's words
+                f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
+                f"expecting {d} features as input"
+            )
         weights = check_weights(weights, source.n_samples)
-        backend = LocalBackend(source, dtype=self.dtype, weights=weights, threads=self.threads)
-        return backend
+        return LocalBackend(source, dtype=self.dtype, weights=weights, threads=self.threads)
 
-    def _scored(self, X, what, dtype):
-        backend = self._backend(X)
+    def _check_feature_names(self, X):
+        fitted, found = getattr(self, "feature_names_in_", None), _feature_names(X)
+        who = type(self).__name__
+        if fitted is None and found is not None:
+            warnings.warn(
+                f"X has feature names, but {who} was fitted without feature names", stacklevel=4
+            )
+        elif fitted is not None and found is None:
+            warnings.warn(
+                f"X does not have valid feature names, but {who} was fitted with feature names",
+                stacklevel=4,
+            )
+        elif fitted is not None and list(fitted) != list(found):
+            raise DataError(
+                "The feature names should match those that were passed during fit: "
+                f"{', '.join(fitted)}, in this order; not {', '.join(found)}"
+            )
+
+    def _scored(self, backend, what, dtype=None):
         shape = (backend.n_samples, self.means_.shape[0])[: 2 if what == "resp" else 1]
         scored = np.empty(shape, dtype or backend.dtype)
         for start, outputs in backend.score(self._params(), **{what: True}):
@@ -289,3 +405,82 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         backend = self._backend(X, sample_weight)
         params = self._params()
         return em.FitResult.of(params, backend.stats(params), backend.n_samples)
+
+
+def check_parameters(model):
+    """Check what can be checked of the parameters of a `GaussianMixture` without the data.
+
+    Returns
+    -------
+    em.Settings
+
+    Raises
+    ------
+    DataError
+    """
+    checks.integer("n_components", model.n_components, 1)
+    if not isinstance(model.covariance_type, str):
+        raise DataError(f"covariance_type must be a str, not {model.covariance_type!r}")
+    get_family(model.covariance_type)
+    checks.integer("n_init", model.n_init, 1)
+    init.Start(model.init_params)
+    checks.integer("verbose_interval", model.verbose_interval, 1)
+    if model.threads is not None:
+        check_threads(checks.integer("threads", model.threads, 1))
+    if model.dtype is not None and not _computable(model.dtype):
+        raise DataError(f"dtype must be 'float32', 'float64' or None, not {model.dtype!r}")
+    return em.Settings(
+        tol=checks.real("tol", model.tol),
+        max_iter=checks.integer("max_iter", model.max_iter, 1),
+        reg_covar=checks.real("reg_covar", model.reg_covar),
+    )
+
+
+def _computable(dtype):
+    try:
+        return np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        return False
+
+
+def seed_of(random_state):
+    """A seed: an integer as it is, else the next number of a `RandomState` or of NumPy's own.
+
+    Raises
+    ------
+    DataError
+        Neither a non-negative integer, nor a `numpy.random.RandomState`, nor None.
+    """
+    if isinstance(random_state, int | np.integer) and random_state >= 0:
+        return int(random_state)
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError:
+        raise DataError(
+            "random_state must be a non-negative integer, a numpy.random.RandomState or None, "
+            f"not {random_state!r}"
+        ) from None
+
+
+def _feature_names(X):
+    """Column names of a data frame as an object array; None unless all are strings."""
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return None
+    names = np.asarray(list(columns), dtype=object)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def _check_precisions(precisions, covariance_type):
+    """Raise DataError unless given precisions are symmetric and positive definite."""
+    if covariance_type not in ("full", "tied"):
+        if not (precisions > 0).all():
+            raise DataError("precisions_init must be positive")
+        return
+    transposed = np.swapaxes(precisions, -1, -2)
+    if not np.allclose(precisions, transposed, rtol=1e-6, atol=1e-8 * abs(precisions).max()):
+        raise DataError("precisions_init must be symmetric")
+    try:
+        np.linalg.cholesky(precisions)
+    except np.linalg.LinAlgError:
+        raise DataError("precisions_init must be positive definite") from None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import checks
 from .errors import DataError
 from .families import get_family
 
@@ -23,17 +24,29 @@ def draw(params, n_samples, seed):
     Raises
     ------
     DataError
-        `n_samples` is less than 1.
+        `n_samples` is not an integer of at least 1, or a covariance is not positive definite.
     """
-    if n_samples < 1:
-        raise DataError(f"the number of samples must be at least 1, not {n_samples}")
+    n_samples = checks.integer("the number of samples", n_samples, 1)
+    transform = _transform(params)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
     x = rng.standard_normal((n_samples, params.n_features))
-    covariances = get_family(params.covariance_type).full(params)
     start = 0
-    for count, mean, covariance in zip(counts, params.means, covariances, strict=True):
+    for k, count in enumerate(counts):
         rows = slice(start, start + count)
-        x[rows] = x[rows] @ np.linalg.cholesky(covariance).T + mean
+        x[rows] = transform(x[rows], k) + params.means[k]
         start += count
     return x, np.repeat(np.arange(len(counts)), counts)
+
+
+def _transform(params):
+    """A function of (standard normal rows, k) that gives them the covariance of component k."""
+    family = get_family(params.covariance_type)
+    if family.form == "diagonal":
+        deviations = np.sqrt(family.component_variances(params))
+        return lambda z, k: z * deviations[k]
+    try:
+        factors = np.linalg.cholesky(params.covariances)
+    except np.linalg.LinAlgError:
+        raise DataError("the model: a covariance is not positive definite") from None
+    return lambda z, k: z @ (factors if factors.ndim == 2 else factors[k]).T

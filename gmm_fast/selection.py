@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import criteria, fitting, init
+from . import checks, criteria, fitting, init
 from .criteria import CRITERIA
 from .em import FitResult
 from .errors import DataError, FitError
 from .families import get_family
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One fit of a search.
 
@@ -55,9 +55,9 @@ class Candidate:
         return value if np.isfinite(value) else np.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchTable:
-    """All candidates of a search and the index of the best one.
+    """All candidates of a search, and which is the best.
 
     Attributes
     ----------
@@ -74,6 +74,7 @@ class SearchTable:
 
     @property
     def best(self):
+        """The candidate of the lowest loss, the first of equals."""
         return min(self.candidates, key=lambda c: c.loss(self.criterion))
 
 
@@ -92,16 +93,19 @@ def candidate_row(candidate):
         "n_iter": result.n_iter,
         "converged": result.converged,
         "stop_reason": result.stop_reason,
-        "events": result.events,
+        "events": list(result.events),
     }
 
 
-def check_search(lo, hi, covariance_types, criterion, n_samples=None):
+def check_search(
+    lo, hi, covariance_types, criterion, n_samples=None, *, silhouette_rows=criteria.SILHOUETTE_ROWS
+):
     """Raise DataError when a search of that call cannot work."""
-    if lo < 1:
-        raise DataError(f"the number of components must be at least 1, not {lo}")
+    checks.integer("the lowest number of components", lo, 1)
+    checks.integer("the highest number of components", hi, 1)
     if lo > hi:
         raise DataError(f"nothing to search: the lowest K, {lo}, is above the highest, {hi}")
+    checks.integer("silhouette_rows", silhouette_rows, 0)
     if not covariance_types:
         raise DataError("name at least one covariance family")
     for name in covariance_types:
@@ -110,6 +114,8 @@ def check_search(lo, hi, covariance_types, criterion, n_samples=None):
         raise DataError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
     if criterion == "silhouette" and hi == 1:
         raise DataError("the silhouette is not defined for K = 1; search from 2, or use bic")
+    if criterion == "silhouette" and silhouette_rows == 0:
+        raise DataError("criterion silhouette needs silhouette_rows above 0")
     if n_samples is not None and hi > n_samples:
         raise DataError(f"{n_samples} samples are fewer than {hi} components; lower the highest K")
 
@@ -149,8 +155,17 @@ def search(
     Returns
     -------
     SearchTable
+
+    Raises
+    ------
+    DataError
+        The call cannot work (`check_search`), or the data is wrong.
+    FitError
+        No candidate has a value of `criterion`.
     """
-    check_search(lo, hi, covariance_types, criterion, backend.n_samples)
+    check_search(
+        lo, hi, covariance_types, criterion, backend.n_samples, silhouette_rows=silhouette_rows
+    )
     jobs = [(name, k) for name in dict.fromkeys(covariance_types) for k in range(lo, hi + 1)]
     sample = init.draw_sample(backend, init.sample_rows(hi), start.seed)
     results = []
