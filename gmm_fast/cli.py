@@ -1,9 +1,14 @@
 """The command line: parse, call, print. Heavy imports happen inside commands."""
 
 import functools
+import math
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 
 import click
+from click.core import ParameterSource
 
 from . import __version__
 from .errors import DataError, FitError
@@ -19,21 +24,89 @@ class Refusal(click.ClickException):
     exit_code = 2
 
 
+class NotNegative(click.ParamType):
+    """A finite number, 0 or more."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        number = click.FLOAT.convert(value, param, ctx)
+        if not (math.isfinite(number) and number >= 0):
+            self.fail(f"{value} is not a finite number of 0 or more.", param, ctx)
+        return number
+
+
+class Families(click.ParamType):
+    """Names of covariance families with commas between, or "all"; a list."""
+
+    name = "families"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        names = [name.strip().lower() for name in value.split(",") if name.strip()]
+        known = ", ".join(repr(name) for name in FAMILIES)
+        if not names:
+            self.fail(f"no family is named; choose from {known}, or 'all'.", param, ctx)
+        for name in names:
+            if name not in (*FAMILIES, "all"):
+                self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
+        return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
+
+
 def refusing(command):
     """Turn the package's errors into messages and exit statuses."""
 
     @functools.wraps(command)
     def run(*args, **kwargs):
         try:
-            return command(*args, **kwargs)
+            with _terminable():
+                return command(*args, **kwargs)
         except DataError as error:
             raise Refusal(str(error)) from None
         except FitError as error:
             raise click.ClickException(str(error)) from None
-        except MemoryError:
-            raise click.ClickException("out of memory; use fewer components or float32") from None
+        except MemoryError as error:
+            what = f"out of memory ({error})" if str(error) else "out of memory"
+            raise click.ClickException(
+                f"{what}; ask for fewer components or samples, or --dtype float32"
+            ) from None
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            raise click.exceptions.Exit(130) from None
 
     return run
+
+
+@contextmanager
+def _terminable():
+    """Let a polite kill end the command as an exception does, so that no half file stays."""
+    names = ("SIGTERM", "SIGHUP")
+    kinds = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        kinds = []
+    # under nohup SIGHUP is ignored, and has to stay so
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    before = {kind: old for kind, old in before.items() if old is signal.SIG_DFL}
+    for kind in before:
+        signal.signal(kind, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for kind, old in before.items():
+            signal.signal(kind, old)
+
+
+def refuse_together(**options):
+    """Refuse a call that names more than one of `options`, parameter -> what users write."""
+    context = click.get_current_context()
+    given = [
+        text
+        for name, text in options.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if len(given) > 1:
+        raise DataError(f"{' and '.join(given)} contradict each other; give one of them")
 
 
 def options(*decorators):
@@ -47,10 +120,12 @@ def options(*decorators):
     return apply
 
 
+positive = click.IntRange(1)
+not_negative = click.IntRange(0)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-threads_option = click.option("--threads", type=int, help="Threads to use.  [default: all]")
+threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")
 seed_option = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of all randomness."
+    "--seed", default=0, show_default=True, type=not_negative, help="Seed of all randomness."
 )
 dtype_option = click.option(
     "--dtype",
@@ -69,14 +144,23 @@ data_options = options(
     threads_option,
 )
 em_options = options(
-    click.option("--max-iter", default=100, show_default=True, help="Most EM iterations."),
+    click.option(
+        "--max-iter", default=100, show_default=True, type=positive, help="Most EM iterations."
+    ),
     click.option(
         "--tol",
         default=1e-3,
         show_default=True,
+        type=NotNegative(),
         help="Stop when the mean log-likelihood changes by less.",
     ),
-    click.option("--reg-covar", default=1e-6, show_default=True, help="Added to every variance."),
+    click.option(
+        "--reg-covar",
+        default=1e-6,
+        show_default=True,
+        type=NotNegative(),
+        help="Added to every variance.",
+    ),
     click.option(
         "--init",
         type=click.Choice(INITS),
@@ -84,13 +168,13 @@ em_options = options(
         show_default=True,
         help="How to start; auto tries several ways on a sample.",
     ),
-    click.option("--n-init", default=1, show_default=True, help="Rounds of starts."),
+    click.option("--n-init", default=1, show_default=True, type=positive, help="Rounds of starts."),
     seed_option,
     click.option(
         "--silhouette-rows",
         default=10_000,
         show_default=True,
-        type=click.IntRange(0),
+        type=not_negative,
         help="Rows of the sample for the silhouette; 0 for none.",
     ),
 )
@@ -107,26 +191,42 @@ output_options = options(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="gmm-fast")
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        # --max_iter is --max-iter
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    }
+)
+@click.version_option(__version__, "-V", "--version", prog_name="gmm-fast")
 def main():
     """Gaussian mixtures for large data: fit, choose, use.
 
     DATA is a .npy file of samples in rows and features in columns.
+
+    \b
+    gmm-fast fit --k 4 data.npy              fit 4 components
+    gmm-fast search 2 10 data.npy            choose the number of components
+    gmm-fast predict data.gmm.npz data.npy   a label for every sample
     """
 
 
 @main.command()
 @click.argument("data", type=click.Path())
-@click.option("-k", "--k", type=int, help="Number of components.")
+@click.option("-k", "--k", "--n-components", "k", type=positive, help="Number of components.")
 @click.option(
     "-c",
     "--covariance",
-    default="full",
-    show_default=True,
-    help="Covariance family: " + ", ".join(FAMILIES) + ".",
+    type=click.Choice(FAMILIES),
+    help="Covariance family.  [default: full]",
 )
-@click.option("--from", "from_model", type=click.Path(), help="Start from this model file.")
+@click.option(
+    "--from",
+    "from_model",
+    type=click.Path(),
+    help="Start from this model file: its components, its family.",
+)
 @click.option(
     "--from-labels", type=click.Path(), help="Start from labels 0..K-1 in this .npy file."
 )
@@ -140,44 +240,58 @@ def fit(data, k, covariance, from_model, from_labels, as_json, **settings):
 
     \b
     gmm-fast fit --k 4 data.npy
+    gmm-fast fit --k 4 data.npy --covariance tied --labels labels.npy
+    gmm-fast fit --from data.gmm.npz data.npy --max-iter 500
     """
+    refuse_together(from_model="--from", from_labels="--from-labels", init="--init")
+    refuse_together(from_model="--from", covariance="--covariance")
+    refuse_together(model_path="--model", no_model="--no-model")
+    if k is None and from_model is None:
+        raise DataError("say how many components: --k 4 (or let `gmm-fast search` choose)")
     from . import commands
 
-    commands.fit(data, k, covariance, from_model, from_labels, as_json, settings)
+    commands.fit(data, k, covariance or "full", from_model, from_labels, as_json, settings)
 
 
 @main.command()
-@click.argument("lo", type=int)
-@click.argument("hi", type=int)
+@click.argument("lo", type=positive)
+@click.argument("hi", type=positive)
 @click.argument("data", type=click.Path())
 @click.option(
     "-c",
     "--covariance",
+    "families",
+    type=Families(),
     default="full",
     show_default=True,
-    help="Families to try, with commas: " + ",".join(FAMILIES) + ".",
+    help="Families to try, with commas: " + ",".join(FAMILIES) + "; or all.",
 )
 @click.option(
     "--criterion",
+    type=click.Choice(CRITERIA, case_sensitive=False),
     default="bic",
     show_default=True,
-    help="What the best is judged by: " + ", ".join(CRITERIA) + ".",
+    help="What the best is judged by.",
 )
 @em_options
 @data_options
 @output_options
 @json_option
 @refusing
-def search(lo, hi, data, covariance, criterion, as_json, **settings):
+def search(lo, hi, data, families, criterion, as_json, **settings):
     """Fit every number of components from LO to HI and keep the best model.
 
     \b
     gmm-fast search 2 10 data.npy
     gmm-fast search 2 10 data.npy --covariance full,tied,diag,spherical
     """
+    refuse_together(model_path="--model", no_model="--no-model")
+    if lo > hi:
+        raise DataError(f"nothing to search: LO, {lo}, is above HI, {hi}; swap them")
+    if criterion == "silhouette" and settings["silhouette_rows"] == 0:
+        raise DataError("--criterion silhouette needs --silhouette-rows above 0")
     from . import commands
 
-    families = [name.strip() for name in covariance.split(",") if name.strip()]
     commands.search(lo, hi, data, families, criterion, as_json, settings)
 
 
@@ -188,7 +302,7 @@ def search(lo, hi, data, covariance, criterion, as_json, **settings):
     "-o",
     "--out",
     type=click.Path(),
-    help="Where to write.  [default: DATA's name with .labels.npy, in this folder]",
+    help="Where to write.  [default: DATA's name with .labels.npy or .proba.npy, in this folder]",
 )
 @click.option("--proba", is_flag=True, help="Write responsibilities, samples x components.")
 @dtype_option
@@ -197,7 +311,12 @@ def search(lo, hi, data, covariance, criterion, as_json, **settings):
 @json_option
 @refusing
 def predict(model, data, out, proba, as_json, **settings):
-    """Write the component of every sample of DATA under MODEL."""
+    """Write the component of every sample of DATA under MODEL.
+
+    \b
+    gmm-fast predict data.gmm.npz data.npy
+    gmm-fast predict data.gmm.npz data.npy --proba --out proba.npy
+    """
     from . import commands
 
     commands.predict(model, data, out, proba, as_json, settings)
@@ -211,7 +330,11 @@ def predict(model, data, out, proba, as_json, **settings):
 @json_option
 @refusing
 def score(model, data, out, as_json, **settings):
-    """Print how well MODEL describes DATA: log-likelihood, BIC, AIC, ICL."""
+    """Print how well MODEL describes DATA: log-likelihood, BIC, AIC, ICL.
+
+    \b
+    gmm-fast score data.gmm.npz other.npy
+    """
     from . import commands
 
     commands.score(model, data, out, as_json, settings)
@@ -219,14 +342,18 @@ def score(model, data, out, as_json, **settings):
 
 @main.command()
 @click.argument("model", type=click.Path())
-@click.argument("n", type=click.IntRange(1))
+@click.argument("n", type=positive)
 @click.option("-o", "--out", type=click.Path(), required=True, help="Where to write (.npy).")
 @click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too.")
 @seed_option
 @json_option
 @refusing
 def sample(model, n, out, labels_path, seed, as_json):
-    """Draw N samples from MODEL."""
+    """Draw N samples from MODEL.
+
+    \b
+    gmm-fast sample data.gmm.npz 1000 --out new.npy
+    """
     from . import commands
 
     commands.sample(model, n, out, labels_path, seed, as_json)
@@ -244,4 +371,4 @@ def info(model, as_json):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="gmm-fast")

@@ -1,4 +1,4 @@
-"""What the commands of `cli` do: open, work, print, write."""
+"""What the commands of `cli` do: open, work, write, and hand facts to `report`."""
 
 import time
 from pathlib import Path
@@ -8,9 +8,8 @@ import numpy as np
 from . import criteria, em, fitting, init, report, selection
 from .backends import LocalBackend, check_weights
 from .errors import DataError
-from .families import get_family
 from .modelfile import read_model, write_model
-from .outputs import NpyWriter, check_writable, save_npy
+from .outputs import NpyWriter, check_outputs, default_output, save_npy
 from .sampling import draw
 from .sources import NpySource, check_columns, load_resident, open_source
 
@@ -18,22 +17,27 @@ from .sources import NpySource, check_columns, load_resident, open_source
 def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     """`gmm-fast fit`."""
     began = time.perf_counter()
-    k, covariance, given = _resume(k, covariance, from_model)
-    get_family(covariance)
-    if k < 1:
-        raise DataError(f"--k must be at least 1, not {k}")
-    outputs = _Outputs(data, settings)
+    given = None
+    if from_model is not None:
+        given = _resume(from_model, k)
+        k, covariance = given.n_components, given.covariance_type
     source = _open(data, settings)
-    labels = None if from_labels is None else _read_column(from_labels)
-    start = given or _start(settings, labels)
     if given is not None:
         check_columns(source, given.n_features, from_model)
-    progress = report.Progress(source.n_samples)
+    init.check_counts(source, k)
+    labels = None if from_labels is None else _read_labels(from_labels, source.n_samples, k)
+    outputs = _Outputs(data, settings, from_labels)
+    progress = report.Progress(source.n_samples, settings["max_iter"])
     with progress.shown():
         backend, seconds, events = _open_backend(source, [covariance], settings, progress)
-        progress.say(f"K = {k}, {covariance}")
+        progress.say(f"K={k} {covariance}")
         result = fitting.fit(
-            backend, k, covariance, start, _em(settings), callback=progress.iteration
+            backend,
+            k,
+            covariance,
+            given or _start(settings, labels),
+            _em(settings),
+            callback=progress.iteration,
         )
         progress.say("silhouette")
         scores, rows = selection.silhouettes_of(
@@ -47,21 +51,18 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     if as_json:
         report.print_json(facts)
     else:
-        _print_fit(data, candidate, facts)
-    _print_events(result, settings)
+        report.print_fit(data, result, facts)
+    report.print_notes(result)
 
 
 def search(lo, hi, data, families, criterion, as_json, settings):
     """`gmm-fast search`."""
     began = time.perf_counter()
     selection.check_search(lo, hi, families, criterion)
-    if criterion == "silhouette" and settings["silhouette_rows"] == 0:
-        raise DataError("--criterion silhouette needs --silhouette-rows above 0")
-    outputs = _Outputs(data, settings)
     source = _open(data, settings)
-    start = _start(settings)
     selection.check_search(lo, hi, families, criterion, source.n_samples)
-    progress = report.Progress(source.n_samples)
+    outputs = _Outputs(data, settings)
+    progress = report.Progress(source.n_samples, settings["max_iter"])
     with progress.shown():
         backend, seconds, events = _open_backend(source, families, settings, progress)
         table = selection.search(
@@ -70,7 +71,7 @@ def search(lo, hi, data, families, criterion, as_json, settings):
             hi,
             families,
             criterion,
-            start,
+            _start(settings),
             _em(settings),
             silhouette_rows=settings["silhouette_rows"],
             callback=progress.iteration,
@@ -86,22 +87,29 @@ def search(lo, hi, data, families, criterion, as_json, settings):
         report.print_json({"criterion": criterion, "best": facts, "candidates": rows})
     else:
         report.print_candidates(table.candidates, best, criterion)
-        report.console().print()
-        _print_fit(data, best, facts, f"* best by {criterion}")
-    _print_events(best.result, settings)
+        report.show()
+        report.print_fit(data, best.result, facts)
+    report.print_notes(best.result)
 
 
 def predict(model, data, out, proba, as_json, settings):
     """`gmm-fast predict`."""
     params, _ = read_model(model)
-    out = Path(out) if out else _default_output(data, ".proba.npy" if proba else ".labels.npy")
-    _check_outputs([out], [data, model])
-    backend = _scoring_backend(params, model, data, settings)
-    if proba:
-        _write_scores(backend, params, out, "resp", backend.dtype, (params.n_components,))
-        counts = None
-    else:
-        counts = _write_labels(backend, params, out)
+    source = _open(data, settings)
+    check_columns(source, params.n_features, str(model))
+    if out is None:
+        out = default_output(data, ".proba.npy" if proba else ".labels.npy")
+    check_outputs({"--out": out}, [data, model])
+    progress = report.Progress(source.n_samples)
+    with progress.shown():
+        backend = _scoring_backend(source, settings, progress)
+        if proba:
+            _write_scores(
+                backend, params, out, progress, "resp", backend.dtype, (params.n_components,)
+            )
+            counts = None
+        else:
+            counts = _write_labels(backend, params, out, progress)
     facts = {
         "n_samples": backend.n_samples,
         "n_components": params.n_components,
@@ -113,21 +121,26 @@ def predict(model, data, out, proba, as_json, settings):
         return
     rows = [("samples", f"{backend.n_samples:,}")]
     if counts is not None:
-        rows += [(f"component {k}", f"{c:,}") for k, c in enumerate(counts)]
-    report.print_facts(
-        f"{data} under {model}", [*rows, ("responsibilities" if proba else "labels", out)]
-    )
+        rows += [
+            (f"component {k}", f"{count:,} ({count / backend.n_samples:.1%})")
+            for k, count in enumerate(counts)
+        ]
+    rows.append(("responsibilities" if proba else "labels", out))
+    report.print_facts(f"{data} under {model}", rows)
 
 
 def score(model, data, out, as_json, settings):
     """`gmm-fast score`."""
     params, _ = read_model(model)
-    if out is not None:
-        _check_outputs([out], [data, model])
-    backend = _scoring_backend(params, model, data, settings)
-    result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
-    if out is not None:
-        _write_scores(backend, params, out, "log_prob", backend.dtype)
+    source = _open(data, settings)
+    check_columns(source, params.n_features, str(model))
+    check_outputs({"--samples": out}, [data, model, settings["weights"]])
+    progress = report.Progress(source.n_samples)
+    with progress.shown():
+        backend = _scoring_backend(source, settings, progress)
+        result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
+        if out is not None:
+            _write_scores(backend, params, out, progress, "log_prob", backend.dtype)
     facts = {
         "n_samples": backend.n_samples,
         "log_likelihood": result.log_likelihood,
@@ -141,7 +154,7 @@ def score(model, data, out, as_json, settings):
     if as_json:
         report.print_json(facts)
         return
-    rows = [("samples", f"{backend.n_samples:,}"), *_score_rows(facts)]
+    rows = [("samples", f"{backend.n_samples:,}"), *report.score_rows(facts)]
     if out is not None:
         rows.append(("ln p(x) of samples", out))
     report.print_facts(f"{data} under {model}", rows)
@@ -150,7 +163,7 @@ def score(model, data, out, as_json, settings):
 def sample(model, n, out, labels_path, seed, as_json):
     """`gmm-fast sample`."""
     params, _ = read_model(model)
-    _check_outputs([out] + ([labels_path] if labels_path else []), [model])
+    check_outputs({"--out": out, "--labels": labels_path}, [model])
     x, labels = draw(params, n, seed)
     save_npy(out, x)
     if labels_path:
@@ -164,8 +177,15 @@ def sample(model, n, out, labels_path, seed, as_json):
     }
     if as_json:
         report.print_json(facts)
-    else:
-        report.print_facts(f"{n:,} samples of {model}", [("seed", seed), ("samples", out)])
+        return
+    rows = [
+        ("samples x features", f"{n:,} x {params.n_features}"),
+        ("seed", seed),
+        ("samples", out),
+    ]
+    if labels_path:
+        rows.append(("labels", labels_path))
+    report.print_facts(f"drawn from {model}", rows)
 
 
 def info(model, as_json):
@@ -178,6 +198,7 @@ def info(model, as_json):
         "covariance_type": params.covariance_type,
         "n_parameters": criteria.n_parameters(params),
         **facts,
+        "mean_log_likelihood": result.mean_log_likelihood,
         "bic": criteria.bic(result),
         "aic": criteria.aic(result),
         "icl": criteria.icl(result),
@@ -187,41 +208,28 @@ def info(model, as_json):
     }
     if as_json:
         report.print_json(shown)
-        return
-    rows = [
-        ("components", f"{params.n_components}, {_family_name(params)}"),
-        ("features", params.n_features),
-        ("fitted to", f"{facts.get('data', 'data')} ({result.n_samples:,} samples)"),
-        *_score_rows(shown),
-        ("stopped by", _stop(result)),
-    ]
-    rows += [("event", event) for event in result.events]
-    report.print_facts(str(model), rows)
-    _print_components(params)
+    else:
+        report.print_info(model, result, shown)
 
 
 class _Outputs:
     """Files that `fit` and `search` write, checked before the work begins."""
 
-    def __init__(self, data, settings):
-        model = settings["model_path"]
-        if settings["no_model"]:
-            if model:
-                raise DataError("--model and --no-model contradict each other")
-            self.model = None
-        else:
-            self.model = Path(model) if model else _default_output(data, ".gmm.npz")
-        labels = settings["labels_path"]
-        self.labels = Path(labels) if labels else None
+    def __init__(self, data, settings, from_labels=None):
+        self.model = settings["model_path"]
+        if self.model is None and not settings["no_model"]:
+            self.model = default_output(data, ".gmm.npz")
+        self.labels = settings["labels_path"]
         self.data = data
         self.seed = settings["seed"]
-        _check_outputs([p for p in (self.model, self.labels) if p is not None], [data])
+        # not the model of --from: a fit that goes on may replace it
+        inputs = [data, settings["weights"], from_labels]
+        check_outputs({"--model": self.model, "--labels": self.labels}, inputs)
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
-        progress.say("writing")
         if self.labels is not None:
-            _write_labels(backend, candidate.result.params, self.labels)
+            _write_labels(backend, candidate.result.params, self.labels, progress)
         if self.model is not None:
             facts = candidate.result.facts() | {
                 "data": str(self.data),
@@ -231,21 +239,6 @@ class _Outputs:
             write_model(self.model, candidate.result.params, facts)
 
 
-def _check_outputs(outputs, inputs):
-    """Refuse outputs that cannot be written or that would destroy an input or each other."""
-    seen = {Path(p).resolve() for p in inputs}
-    for path in outputs:
-        resolved = Path(path).resolve()
-        if resolved in seen:
-            raise DataError(f"{path}: would overwrite another file of this call; name another")
-        seen.add(resolved)
-        check_writable(path)
-
-
-def _default_output(data, ending):
-    return Path(Path(data).name).with_suffix(ending)
-
-
 def _open(data, settings):
     if str(data) == "":
         raise DataError("DATA is empty; name a .npy file")
@@ -253,21 +246,42 @@ def _open(data, settings):
 
 
 def _read_column(path):
-    """A 1-D .npy in memory, as an array."""
-    source = NpySource(Path(path), one_feature=True)
-    if source.n_features != 1:
-        raise DataError(f"{path}: has {source.n_features} columns; one value per row is needed")
-    dtype = np.int64 if source.dtype.kind in "iub" else np.float64
-    if dtype == np.int64:
-        return np.load(path, allow_pickle=False).reshape(-1).astype(np.int64)
-    return load_resident(source, dtype).array[:, 0]
+    """A 1-D .npy in memory: int64 for integers, else float64."""
+    with NpySource(Path(path), one_feature=True) as source:
+        if source.n_features != 1:
+            raise DataError(f"{path}: has {source.n_features} columns; one value per row is needed")
+        if source.dtype.kind in "iub":
+            return np.load(path, allow_pickle=False).reshape(-1).astype(np.int64)
+        return load_resident(source, np.float64).array[:, 0]
+
+
+def _read_labels(path, n_samples, k):
+    return _checked(f"--from-labels {path}", init.check_labels, _read_column(path), n_samples, k)
+
+
+def _read_weights(settings, n_samples):
+    path = settings.get("weights")
+    if path is None:
+        return None
+    return _checked(f"--weights {path}", check_weights, _read_column(path), n_samples)
+
+
+def _checked(what, check, values, n_samples, *rest):
+    """`check(values, n_samples, *rest)`, its messages naming the option and the file."""
+    if len(values) != n_samples:
+        raise DataError(
+            f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "
+            "row is needed"
+        )
+    try:
+        return check(values, n_samples, *rest)
+    except DataError as error:
+        raise DataError(f"{what}: {error}") from None
 
 
 def _open_backend(source, families, settings, progress):
-    weights = settings["weights"]
-    if weights is not None:
-        weights = check_weights(_read_column(weights), source.n_samples)
-    progress.say("reading the data and preparing kernels (compiled once on a machine)")
+    weights = _read_weights(settings, source.n_samples)
+    progress.say("reading the data")
     return fitting.open_backend(
         source,
         families,
@@ -277,12 +291,9 @@ def _open_backend(source, families, settings, progress):
     )
 
 
-def _scoring_backend(params, model, data, settings):
-    source = _open(data, settings)
-    check_columns(source, params.n_features, str(model))
-    weights = settings.get("weights")
-    if weights is not None:
-        weights = check_weights(_read_column(weights), source.n_samples)
+def _scoring_backend(source, settings, progress):
+    weights = _read_weights(settings, source.n_samples)
+    progress.say("scoring")
     return LocalBackend(
         source, dtype=_dtype(settings), weights=weights, threads=settings["threads"]
     )
@@ -297,38 +308,39 @@ def _em(settings):
 
 
 def _start(settings, labels=None):
-    fitting.check_settings(_em(settings))
     return init.Start(
         method=settings["init"], n_init=settings["n_init"], seed=settings["seed"], labels=labels
     )
 
 
-def _resume(k, covariance, from_model):
-    """K, family and parameters to start from, of `--k` and `--from`."""
-    if from_model is None:
-        if k is None:
-            raise DataError("say how many components: --k 4 (or let `gmm-fast search` choose)")
-        return k, covariance, None
+def _resume(from_model, k):
+    """The parameters of `--from`."""
     params, _ = read_model(from_model)
     if k not in (None, params.n_components):
-        raise DataError(f"{from_model} has {params.n_components} components, but --k says {k}")
-    return params.n_components, params.covariance_type, params
+        raise DataError(
+            f"{from_model} has {params.n_components} components, but --k says {k}; leave --k out"
+        )
+    return params
 
 
-def _write_labels(backend, params, path):
+def _write_labels(backend, params, path, progress):
     """Write (n,) int32 labels, and return how many samples each component has."""
+    progress.say("labels")
     counts = np.zeros(params.n_components, np.int64)
     with NpyWriter(path, (backend.n_samples,), np.int32) as writer:
-        for _, outputs in backend.score(params, labels=True):
+        for start, outputs in backend.score(params, labels=True):
             writer.write(outputs.labels)
             counts += np.bincount(outputs.labels, minlength=params.n_components)
+            progress.rows(start + len(outputs.labels))
     return counts
 
 
-def _write_scores(backend, params, path, what, dtype, shape=()):
+def _write_scores(backend, params, path, progress, what, dtype, shape=()):
     with NpyWriter(path, (backend.n_samples, *shape), dtype) as writer:
-        for _, outputs in backend.score(params, **{what: True}):
-            writer.write(getattr(outputs, what))
+        for start, outputs in backend.score(params, **{what: True}):
+            values = getattr(outputs, what)
+            writer.write(values)
+            progress.rows(start + len(values))
 
 
 def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
@@ -357,76 +369,5 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "weights": result.params.weights,
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
-        "labels": None if outputs.labels is None else str(outputs.labels),
+        "labels": outputs.labels,
     }
-
-
-def _print_fit(data, candidate, facts, title=None):
-    result = candidate.result
-    seconds = facts["seconds"]
-    rows = [
-        ("samples x features", f"{facts['n_samples']:,} x {facts['n_features']}"),
-        ("components", f"{facts['n_components']}, {_family_name(result.params)}"),
-        *_score_rows(facts | {"mean_log_likelihood": result.mean_log_likelihood}),
-    ]
-    if facts["silhouette_samples"]:
-        rows.append(
-            (
-                "silhouette",
-                f"{report.number(facts['silhouette'])} "
-                f"(on {facts['silhouette_samples']:,} samples)",
-            )
-        )
-    rows += [
-        ("stopped by", _stop(result)),
-        (
-            "seconds",
-            f"{seconds['total']:.2f} (read {seconds['read']:.2f}, "
-            f"compile {seconds['compile']:.2f}, start {seconds['init']:.2f}, EM {seconds['em']:.2f})",
-        ),
-    ]
-    rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]
-    report.print_facts(title or str(data), rows)
-    _print_components(result.params)
-
-
-def _print_components(params):
-    report.console().print()
-    report.print_components(params, get_family(params.covariance_type).component_variances(params))
-
-
-def _score_rows(facts):
-    rows = [("log-likelihood", f"{facts['log_likelihood']:,.3f}")]
-    if "mean_log_likelihood" in facts:
-        rows[0] = (
-            "log-likelihood",
-            f"{facts['log_likelihood']:,.3f} ({facts['mean_log_likelihood']:.5f} a sample)",
-        )
-    return [
-        *rows,
-        ("parameters", f"{facts['n_parameters']:,}"),
-        ("BIC / AIC / ICL", f"{facts['bic']:,.1f} / {facts['aic']:,.1f} / {facts['icl']:,.1f}"),
-    ]
-
-
-def _family_name(params):
-    family = get_family(params.covariance_type)
-    return f"{family.name} covariance ({family.mclust_name})"
-
-
-def _stop(result):
-    reasons = {"tolerance": "tolerance", "max_iter": "the iteration limit (not converged)"}
-    reason = reasons.get(result.stop_reason, result.stop_reason)
-    return f"{reason} after {result.n_iter} iterations"
-
-
-def _print_events(result, settings):
-    screen = report.console(stderr=True)
-    for event in result.events:
-        screen.print(f"note: {event}", markup=False)
-    if not result.converged:
-        screen.print(
-            f"warning: EM did not converge in {settings['max_iter']} iterations; "
-            "raise --max-iter or --tol",
-            markup=False,
-        )

@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
-import zipfile
+import os
 
 import numpy as np
+from numpy.lib import format as npy_format
 
 from .errors import DataError, ModelFileError
 from .families import FAMILIES
@@ -53,25 +54,47 @@ def read_model(path):
     ModelFileError
         Not a model file, one of another version, damaged or changed by hand.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
+    content = _read_archive(path)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _ARRAYS}
             header = json.loads(archive["header"].tobytes())
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
+    except Exception:  # whatever zip, .npy and JSON parsers make of foreign bytes
         raise ModelFileError(f"{path}: not a gmm-fast model file, or a damaged one") from None
     _check_header(path, header)
     if header.pop("sha256", None) != _digest(header, arrays):
-        raise ModelFileError(f"{path}: the model was damaged or changed after it was written")
+        raise ModelFileError(
+            f"{path}: the model was damaged or changed after it was written; fit again, or take "
+            "a copy that is whole"
+        )
     params = Params(**arrays, covariance_type=header["covariance_type"])
     try:
-        return check_params(params, str(path)), header["facts"]
+        params = check_params(params, str(path))
     except DataError as error:
         raise ModelFileError(str(error)) from None
+    if FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)[1].any():
+        raise ModelFileError(f"{path}: covariances are not positive definite; fit again")
+    return params, header["facts"]
+
+
+def _read_archive(path):
+    """The bytes of a file that may be a model; others are refused before they are read whole."""
+    if not os.path.exists(path):
+        raise ModelFileError(f"{path}: no such file; check the path")
+    if not os.path.isfile(path):
+        raise ModelFileError(f"{path}: is not a file; give the model file that a fit wrote")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(npy_format.MAGIC_PREFIX))
+            if head == npy_format.MAGIC_PREFIX:
+                raise ModelFileError(
+                    f"{path}: holds data (.npy), not a model; MODEL comes before DATA"
+                )
+            if not head.startswith(b"PK"):
+                raise ModelFileError(f"{path}: not a gmm-fast model file")
+            return head + file.read()
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _check_header(path, header):

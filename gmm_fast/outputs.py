@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -41,6 +42,41 @@ def check_writable(path):
             raise DataError(f"{name}: the file is there and not writable; give another path")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(f"{name}: folder {folder} is not writable; give another path")
+
+
+def check_outputs(outputs, inputs):
+    """Make sure that files can be written, and that none destroys an input or another output.
+
+    Parameters
+    ----------
+    outputs : dict of str -> str, os.PathLike or None
+        By option, for the messages; None where nothing is to be written.
+    inputs : sequence of str, os.PathLike or None
+
+    Raises
+    ------
+    DataError
+        As `check_writable`, or two names of one file.
+    """
+    taken = {os.path.realpath(path): "input" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if os.fspath(path) == "":
+            raise DataError(f"{option} is empty; give the path of a file")
+        real = os.path.realpath(path)
+        if real in taken:
+            raise DataError(
+                f"{option} {path}: would overwrite the {taken[real]} file of the same name; "
+                "give another path"
+            )
+        taken[real] = option
+        check_writable(path)
+
+
+def default_output(data, ending):
+    """Where output goes when nothing is said: this folder, the name of `data` with `ending`."""
+    return Path(Path(data).name).with_suffix(ending)
 
 
 @contextmanager

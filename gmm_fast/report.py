@@ -1,17 +1,32 @@
-"""What a person or a program is shown: tables, JSON, progress."""
+"""What a person or a program is shown: tables, JSON, notes, progress."""
 
+import errno
+import io
 import json
 import math
+import os
+import sys
 import time
 from contextlib import contextmanager
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-WIDE = 12  # features or components of which tables show no more
+from .errors import FitError
+from .families import get_family
+
+# Columns of a table in a file or a pipe, which has no width of its own to respect.
+PIPE_WIDTH = 200
+# Components of which tables show no more, and features (fewer where they do not fit).
+MOST_COMPONENTS = 20
+MOST_FEATURES = 12
+# What the table of a search leaves out first where it does not fit; never the criterion.
+DISPENSABLE = ("AIC", "parameters", "ICL", "iterations", "silhouette", "log-likelihood", "BIC")
 
 
 def plain(value):
@@ -31,15 +46,52 @@ def plain(value):
 
 def print_json(facts):
     """One JSON object on stdout."""
-    print(json.dumps(plain(facts), allow_nan=False))
+    _out(json.dumps(plain(facts), allow_nan=False) + "\n")
 
 
-def console(stderr=False):
-    """Where tables (stdout) or progress and messages (stderr) go."""
-    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not made.is_terminal:  # a file or a pipe has no width to respect
-        made.width = 200
-    return made
+def _console():
+    """A console that renders to text, for what stdout is: a terminal, or a file or pipe."""
+    real = Console()
+    return Console(
+        file=io.StringIO(),
+        force_terminal=real.is_terminal,
+        color_system=real.color_system,
+        width=real.width if real.is_terminal else PIPE_WIDTH,
+        highlight=False,
+    )
+
+
+def show(what=""):
+    """Print text or a table on stdout; a file or a pipe gets no trailing spaces."""
+    screen = _console()
+    screen.print(what)
+    text = screen.file.getvalue()
+    if not screen.is_terminal:
+        text = "".join(line.rstrip() + "\n" for line in text.splitlines())
+    _out(text)
+
+
+def _out(text):
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # a plain-ASCII terminal, a file name that is not Unicode
+        text = text.replace("±", "+-").replace("…", "...")
+        text = text.encode(encoding, "replace").decode(encoding)
+    try:
+        click.echo(text, nl=False, color=True)  # rich has decided about colours
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # `| head`: click ends in silence
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end
+        raise FitError(f"standard output could not be written: {error.strerror}") from None
+
+
+def _fits(table):
+    """Whether a table can be shown without cutting or wrapping its cells."""
+    screen = _console()
+    unbound = screen.options.update(max_width=10 * PIPE_WIDTH)
+    return Measurement.get(screen, unbound, table).maximum <= screen.width
 
 
 def number(value, digits=4):
@@ -49,117 +101,321 @@ def number(value, digits=4):
     return f"{value:,.{digits}f}"
 
 
+def count(n, noun):
+    """`n` things: "1 sample", "2,000 samples"."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def print_facts(title, rows):
     """A two-column table of (name, value) pairs."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table = Table(show_header=False, box=None, padding=(0, 1), pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, Text(str(value)))
-    console().print(table)
+        table.add_row("  " + name, Text(str(value)))
+    show(Text(title, style="italic", overflow="fold"))
+    show(table)
 
 
-def print_components(params, variances, order=None):
+def print_fit(data, result, facts):
+    """What a fit found."""
+    rows = [
+        ("samples x features", f"{facts['n_samples']:,} x {facts['n_features']:,}"),
+        ("components", f"{facts['n_components']}, {_family(result.params)}"),
+        *score_rows(facts | {"mean_log_likelihood": result.mean_log_likelihood}),
+    ]
+    if facts["silhouette_samples"]:
+        on = count(facts["silhouette_samples"], "sample")
+        rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
+    rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"]))]
+    rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]
+    print_facts(str(data), rows)
+    show()
+    print_components(result.params)
+
+
+def print_info(model, result, facts):
+    """What a model file holds."""
+    rows = [
+        ("components", f"{facts['n_components']}, {_family(result.params)}"),
+        ("features", f"{facts['n_features']:,}"),
+        ("fitted to", f"{facts.get('data', 'data')} ({count(result.n_samples, 'sample')})"),
+        *score_rows(facts),
+        ("stopped by", _stop(result)),
+        *(("note", event) for event in result.events),
+    ]
+    print_facts(str(model), rows)
+    show()
+    print_components(result.params)
+
+
+def print_notes(result):
+    """Events and warnings, on stderr."""
+    for event in result.events:
+        click.echo(f"note: {event}", err=True)
+    if not result.converged:
+        click.echo(
+            f"warning: EM did not converge in {count(result.n_iter, 'iteration')}; raise "
+            "--max-iter or --tol",
+            err=True,
+        )
+
+
+def score_rows(facts):
+    """Rows on the likelihood and the criteria."""
+    mean = facts["mean_log_likelihood"]
+    return [
+        ("log-likelihood", f"{facts['log_likelihood']:,.3f} ({mean:.5f} a sample)"),
+        ("parameters", f"{facts['n_parameters']:,}"),
+        ("BIC / AIC / ICL", f"{facts['bic']:,.1f} / {facts['aic']:,.1f} / {facts['icl']:,.1f}"),
+    ]
+
+
+def _family(params):
+    family = get_family(params.covariance_type)
+    return f"{family.name} covariance ({family.mclust_name})"
+
+
+def _stop(result):
+    reasons = {"tolerance": "tolerance", "max_iter": "the iteration limit (not converged)"}
+    reason = reasons.get(result.stop_reason, result.stop_reason)
+    return f"{reason} after {count(result.n_iter, 'iteration')}"
+
+
+def _seconds(seconds):
+    names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
+    parts = [f"{name} {seconds[key]:.2f}" for key, name in names.items()]
+    return f"{seconds['total']:.2f} ({', '.join(parts)})"
+
+
+def print_components(params):
     """Weights, means and standard deviations, the heaviest component first."""
-    d = params.n_features
-    table = Table(title_justify="left", box=None, padding=(0, 2))
-    table.add_column("component", justify="right")
-    table.add_column("weight", justify="right")
-    table.add_column(f"mean ± standard deviation of {_count(d, 'feature')}")
-    order = np.argsort(-params.weights, kind="stable") if order is None else order
-    for k in order[:WIDE]:
-        pairs = [
-            f"{m:.4g} ± {s:.3g}"
-            for m, s in zip(params.means[k, :WIDE], np.sqrt(variances[k, :WIDE]), strict=True)
+    k, d = params.n_components, params.n_features
+    variances = get_family(params.covariance_type).component_variances(params)
+    order = np.argsort(-params.weights, kind="stable")[:MOST_COMPONENTS]
+    cells = [
+        mean_and_deviation(params.means[order, j], np.sqrt(variances[order, j]))
+        for j in range(min(d, MOST_FEATURES))
+    ]
+    shown = len(cells)
+    table = _component_table(params.weights, order, cells, shown < d)
+    while shown > 1 and not _fits(table):
+        shown -= 1
+        table = _component_table(params.weights, order, cells[:shown], True)
+    show(table)
+    more = []
+    if shown < d:
+        more.append(f"{shown} of {d:,} features")
+    if len(order) < k:
+        more.append(f"{len(order)} of {k:,} components")
+    if more:
+        show(Text(f"  (mean ± standard deviation; {', '.join(more)}; all with --json)"))
+    else:
+        show(Text("  (mean ± standard deviation)"))
+
+
+def _component_table(weights, order, cells, cut):
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("component", justify="right", no_wrap=True)
+    table.add_column("weight", justify="right", no_wrap=True)
+    for j in range(len(cells)):
+        table.add_column(f"feature {j}", justify="right", no_wrap=True)
+    for row, k in enumerate(order):
+        texts = [column[row] for column in cells]
+        table.add_row(str(k), _weight(weights[k]), *texts, "..." if cut else None)
+    return table
+
+
+def _weight(weight):
+    return f"{weight:.1e}" if 0 < weight < 5e-4 else f"{weight:.4f}"
+
+
+def mean_and_deviation(means, deviations):
+    """Cells "mean ± deviation" of one feature, with the decimals that its deviations call for."""
+    small, large = (
+        math.floor(math.log10(s)) if s > 0 else 0 for s in (deviations.min(), deviations.max())
+    )
+    decimals = min(2 - small, 4 - large)
+    biggest = max(np.abs(means).max(), deviations.max())
+    if decimals > 8 or biggest >= 1e12:
+        texts = [(f"{m:.6g}", f"{s:.3g}") for m, s in zip(means, deviations, strict=True)]
+    else:
+        decimals = max(decimals, 0)
+        texts = [
+            (f"{m:.{decimals}f}", f"{s:.{decimals}f}")
+            for m, s in zip(means, deviations, strict=True)
         ]
-        rest = ["..."] if d > WIDE else []
-        table.add_row(str(k), f"{params.weights[k]:.4f}", "   ".join(pairs + rest))
-    console().print(table)
-    if params.n_components > WIDE:
-        console().print(f"  ... and {params.n_components - WIDE} more (see --json)")
+    width = max(len(s) for _, s in texts)
+    return [f"{m} ± {s:>{width}}" for m, s in texts]
 
 
 def print_candidates(candidates, best, criterion):
     """The table of a search, the best row marked."""
-    families = len({c.covariance_type for c in candidates}) > 1
-    table = Table(box=None, padding=(0, 2))
-    table.add_column("")
-    table.add_column("K", justify="right")
-    if families:
-        table.add_column("covariance")
-    for name in ("log-likelihood", "parameters", "BIC", "AIC", "ICL", "silhouette", "iterations"):
-        chosen = name.lower() == criterion
-        table.add_column(name, justify="right", style="bold" if chosen else None)
+    several = len({c.covariance_type for c in candidates}) > 1
+    by = criterion if criterion == "silhouette" else criterion.upper()
+    hidden = []
+    table = _candidate_table(candidates, best, by, several, hidden)
+    for name in DISPENSABLE:
+        if _fits(table):
+            break
+        if name != by:
+            hidden.append(name)
+            table = _candidate_table(candidates, best, by, several, hidden)
+    show(table)
+    how = "highest" if criterion == "silhouette" else "lowest"
+    show(Text(f"  * best: {how} {by}"))
+    if not all(c.result.converged for c in candidates):
+        show(Text("  + not converged: raise --max-iter or --tol"))
+    if hidden:
+        show(Text(f"  (no room for {', '.join(hidden)}; all with --json)"))
+
+
+def _candidate_table(candidates, best, by, several, hidden):
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    table.add_column("K", justify="right", no_wrap=True)
+    if several:
+        table.add_column("covariance", no_wrap=True)
+    shown = [name for name in _candidate_cells(best) if name not in hidden]
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == by else None)
     for c in candidates:
-        row = [
-            f"{c.result.log_likelihood:,.1f}",
-            f"{c.n_parameters:,}",
-            f"{c.bic:,.1f}",
-            f"{c.aic:,.1f}",
-            f"{c.icl:,.1f}",
-            number(c.silhouette),
-            f"{c.result.n_iter}" + ("" if c.result.converged else " (limit)"),
-        ]
-        mark = "*" if c is best else ""
-        name = [c.covariance_type] if families else []
+        cells = _candidate_cells(c)
         table.add_row(
-            mark, str(c.n_components), *name, *row, style="bold green" if c is best else None
+            "*" if c is best else "",
+            str(c.n_components),
+            *([c.covariance_type] if several else []),
+            *(cells[name] for name in shown),
+            style="bold green" if c is best else None,
         )
-    console().print(table)
+    return table
 
 
-def _count(n, noun):
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+def _candidate_cells(candidate):
+    result = candidate.result
+    return {
+        "log-likelihood": number(result.log_likelihood, 1),
+        "parameters": f"{candidate.n_parameters:,}",
+        "BIC": number(candidate.bic, 1),
+        "AIC": number(candidate.aic, 1),
+        "ICL": number(candidate.icl, 1),
+        "silhouette": number(candidate.silhouette),
+        "iterations": f"{result.n_iter}" + (" " if result.converged else "+"),
+    }
 
 
 class Progress:
-    """A live line on stderr, on a terminal only: what runs, iteration, log-likelihood, rate."""
+    """A live line on stderr, on a terminal only: what runs, iteration, log-likelihood, rate.
 
-    def __init__(self, n_samples=0):
+    Parameters
+    ----------
+    n_samples : int
+    max_iter : int, optional
+    """
+
+    def __init__(self, n_samples, max_iter=None):
         self.n_samples = n_samples
-        self.what = ""
-        self._live = None
-        self._started = time.perf_counter()
-        self._last = 0.0
+        self.max_iter = max_iter
+        self._live = False
+        self._compiling = None
+        self.say("starting")
 
     @contextmanager
     def shown(self):
         """Show the line while the block runs."""
-        screen = console(stderr=True)
-        if not screen.is_terminal:
+        if not sys.stderr.isatty():
             yield self
             return
-        with Live(console=screen, transient=True, refresh_per_second=10) as live:
-            self._live = live
-            try:
-                yield self
-            finally:
-                self._live = None
+        screen = Console(stderr=True, highlight=False)
+        line = Live(
+            self,
+            console=screen,
+            transient=True,
+            refresh_per_second=10,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with _compilations(self), line:
+            yield self
 
     def say(self, what):
         """Begin a stage."""
-        self.what = what
-        self._started = time.perf_counter()
-        if self._live is not None:
-            self._live.update(Text(what + " ..."))
+        self._what = what
+        self._parts = []
+        self._first = None
+        self._began = time.monotonic()
 
     def iteration(self, iteration, mean_log_likelihood, change):
         """An EM iteration ended."""
-        if self._live is None:
-            return
-        now = time.perf_counter()
-        if now - self._last < 0.05:
-            return
-        self._last = now
-        rate = iteration / max(now - self._started, 1e-9)
-        self._live.update(
-            Text(
-                f"{self.what}: iteration {iteration}   "
-                f"log-likelihood {mean_log_likelihood:.5f} a sample ({change:+.1e})   "
-                f"{rate:.1f} iterations/s   {rate * self.n_samples / 1e6:.1f} M samples/s"
-            )
-        )
+        now = time.monotonic()
+        if self._first is None:
+            self._first = iteration, now
+        done, seconds = iteration - self._first[0], max(now - self._first[1], 1e-9)
+        rate = done / seconds  # without the start, which is no iteration
+        of = "" if self.max_iter is None else f"/{self.max_iter}"
+        self._parts = [
+            f"iteration {iteration}{of}",
+            f"log-likelihood {mean_log_likelihood:.5f}",
+            *([f"{rate:.1f} iterations/s"] if done else []),
+            f"change {change:+.1e}",
+            *([f"{rate * self.n_samples / 1e6:.1f} M samples/s"] if done else []),
+        ]
+
+    def rows(self, done):
+        """Of one pass over the data, `done` rows are behind."""
+        rate = done / max(time.monotonic() - self._began, 1e-9)
+        self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
 
     def candidate(self, done, total, n_components, covariance_type):
         """A fit of a search begins."""
-        self.say(f"fit {done + 1} of {total}: K = {n_components}, {covariance_type}")
+        self.say(f"{done + 1}/{total} K={n_components} {covariance_type}")
+
+    def compiling(self, begins):
+        """Numba begins or ends compiling a kernel."""
+        self._compiling = time.monotonic() if begins else None
+
+    def __rich_console__(self, screen, options):
+        now = time.monotonic()
+        if self._compiling is not None:
+            yield _line(
+                ["compiling kernels, once on this machine", f"{now - self._began:.0f} s"],
+                options.max_width,
+            )
+            return
+        parts = [self._what, *self._parts]
+        if not self._parts:
+            parts.append(f"{now - self._began:.0f} s")
+        yield _line(parts, options.max_width)
+
+
+def _line(parts, width):
+    """As many parts as fit in a line."""
+    text = parts[0]
+    for part in parts[1:]:
+        if len(text) + 3 + len(part) > width - 1:
+            break
+        text += f" · {part}"
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+@contextmanager
+def _compilations(progress):
+    """Tell `progress` when Numba compiles; loading from its cache is no compilation."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def __init__(self):
+            self.depth = 0
+
+        def on_start(self, _):
+            self.depth += 1
+            if self.depth == 1:
+                progress.compiling(True)
+
+        def on_end(self, _):
+            self.depth -= 1
+            if self.depth == 0:
+                progress.compiling(False)
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
