@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Install, and fit the pixels of a photo
+	@mkdir -p demo
+	@$(BIN)/python -c "import numpy as np; from sklearn.datasets import load_sample_image as load; np.save('demo/china.npy', load('china.jpg').reshape(-1, 3))"
+	cd demo && ../$(BIN)/gmm-fast fit --k 4 china.npy --labels china.labels.npy
+	cd demo && ../$(BIN)/gmm-fast search 2 10 china.npy -o china.best.npz
+
+test: $(VENV)/.test ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.test ## Measure against scikit-learn, and memory; write bench/results
+	$(BIN)/python bench/compare.py --out bench/results
+	$(BIN)/python bench/memory.py
+
+clean: ## Remove what the other targets made, compiled kernels too
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . pillow
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@

@@ -1,0 +1,72 @@
+"""Every command and every line of Python in the README works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gmm_fast.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+def commands():
+    lines = "".join(blocks("console")).splitlines()
+    assert all(line.startswith("$ ") for line in lines)
+    return [line[2:] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with data.npy, in which the README's commands run one after another."""
+    path = tmp_path_factory.mktemp("readme")
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0], [6, 0], [0, 6], [6, 6]])
+    np.save(path / "data.npy", centres[rng.integers(0, 4, 600)] + rng.normal(size=(600, 2)))
+    return path
+
+
+def test_there_are_commands():
+    assert len(commands()) > 10
+    assert commands()[:2] == ["make demo", "make test"]
+
+
+def test_gmm_fast_commands(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for command in commands():
+        program, *arguments = shlex.split(command)
+        if program == "gmm-fast":
+            result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+            assert result.exit_code == 0, (command, result.output)
+    for name in ("data.gmm.npz", "labels.npy", "diag.npz", "proba.npy", "log_prob.npy"):
+        assert (folder / name).exists()
+    assert np.load(folder / "drawn.npy").shape == (1000, 2)
+
+
+def test_make_commands_are_targets():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+    named = [c.split()[1] for c in commands() if c.startswith("make ")]
+    assert set(named) <= set(targets)
+
+
+def test_python(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "True" in capsys.readouterr().out
+    assert (folder / "model.npz").exists()
+
+
+def test_old_options_have_a_place():
+    """Each command of the table for users of gmm-em parses."""
+    for command in re.findall(r"\| `(gmm-fast [^`]*)` \|", README):
+        name, *arguments = shlex.split(command)[1:]
+        main.commands[name].make_context(name, arguments)
