@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from .params import Params
 DEAD = 1e-6
 # A singular covariance is given this share of the data's variance in each feature.
 FLOOR = 1e-6
+# It has recovered when its variances are this many times the floor.
+RECOVERED = 100
 # Rescues of dead components in one fit, for each component; then they are left as they are.
 MAX_RESCUES = 3
 
@@ -103,15 +105,33 @@ class FitResult:
 
 
 class Rescue:
-    """Keeps parameters valid when components die or collapse, and says so in `events`."""
+    """Keeps parameters valid when components die or collapse, and says so in `events`.
 
-    def __init__(self, survey, n_samples, events):
-        self.least = DEAD * survey.total_weight / n_samples
+    A component that has collapsed keeps a floor under its variances until they are well above it
+    on their own, or it would collapse again and again while the likelihood jumps.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+    covariance_type : str
+    events : list of str
+        Added to.
+    """
+
+    def __init__(self, backend, covariance_type, events):
+        survey = backend.survey(covariance_type)
+        self.least = DEAD * survey.total_weight / backend.n_samples
+        # what is left of a variance of zero when values are rounded to the kernel's dtype
+        seen = survey.mean if backend.origin is None else survey.mean - backend.origin
+        size = np.abs(seen) + np.sqrt(survey.variance)
+        self.noise = (np.finfo(backend.dtype).eps * size) ** 2
         # for a constant feature: its rounding, or where it is zero something not zero
         rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
         self.floor = np.maximum(FLOOR * survey.variance, rounding)
         self.events = events
         self.revivals = {}
+        self.collapsed = np.zeros(1, bool)  # (K,), for tied (1,)
+        self.acted = False
 
     def dead(self, stats):
         """Which components are responsible for nothing, (K,) bool."""
@@ -120,14 +140,23 @@ class Rescue:
     def raise_singular(self, params, iteration):
         """`params` with singular covariances made regular."""
         family = get_family(params.covariance_type)
+        factor, singular = family.inverse_cholesky(params.covariances)
+        variances = family.conditional_variances(factor)
+        thin = (variances <= self.noise).any(axis=1)
+        still = self.collapsed & (variances < RECOVERED * self.floor).any(axis=1)
+        before, self.collapsed = self.collapsed, singular | thin | still
+        self.acted = bool(self.collapsed.any())
+        if not self.acted:
+            return replace(params, factor=factor)
+        if (self.collapsed & ~before).any():
+            self._say_singular(params, self.collapsed & ~before, iteration)
+        which, floor = self.collapsed, self.floor
         covariances = params.covariances
-        floor = self.floor
         for _ in range(100):
-            factor, singular = family.inverse_cholesky(covariances)
-            if not singular.any():
+            covariances = family.raised(covariances, which, floor)
+            factor, which = family.inverse_cholesky(covariances)
+            if not which.any():
                 break
-            covariances = family.raised(covariances, singular, floor)
-            self._say_singular(params, singular, iteration)
             floor = 10 * floor
         else:
             raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
@@ -153,6 +182,7 @@ class Rescue:
             )[heavy]
             widest = int(np.argmax(variances / self.floor))
             offset = np.zeros_like(self.floor)
+            self.acted = True
             offset[widest] = 0.5 * math.sqrt(variances[widest])
             means[k] = means[heavy] + offset
             means[heavy] = means[heavy] - offset
@@ -195,14 +225,13 @@ def m_step(stats, previous, reg_covar, dead):
 
 
 def step(backend, stats, params, settings, rescue, iteration):
-    """One iteration: M-step, rescue, E-step. Returns the new parameters, stats, and if rescued."""
+    """One iteration: M-step, rescue, E-step. Returns the new parameters and their stats."""
     dead = rescue.dead(stats)
     new = m_step(stats, params, settings.reg_covar, dead)
-    before = len(rescue.events)
     new = rescue.raise_singular(new, iteration)
     if dead.any():
         new = rescue.revive(new, dead, iteration)
-    return new, backend.stats(new), len(rescue.events) > before
+    return new, backend.stats(new)
 
 
 def fit(backend, params, settings, *, events=None, callback=None):
@@ -225,7 +254,7 @@ def fit(backend, params, settings, *, events=None, callback=None):
     """
     started = time.perf_counter()
     events = [] if events is None else list(events)
-    rescue = Rescue(backend.survey(params.covariance_type), backend.n_samples, events)
+    rescue = Rescue(backend, params.covariance_type, events)
     params = rescue.raise_singular(params, 0)
     stats = backend.stats(params)
     trace = [stats.log_likelihood]
@@ -233,12 +262,14 @@ def fit(backend, params, settings, *, events=None, callback=None):
     iteration = 0
     while iteration < settings.max_iter and not converged:
         iteration += 1
-        params, stats, rescued = step(backend, stats, params, settings, rescue, iteration)
+        said = len(events)
+        params, stats = step(backend, stats, params, settings, rescue, iteration)
+        news = len(events) > said
         trace.append(stats.log_likelihood)
         change = (trace[-1] - trace[-2]) / stats.total_weight
-        if not rescued and change < -_rounding(backend.dtype, stats):
-            _say_fall(events, iteration, change)
-        converged = not rescued and abs(change) < settings.tol
+        if not rescue.acted and change < -_rounding(backend.dtype, stats):
+            _say_fall(events, iteration, change, settings)
+        converged = not news and abs(change) < settings.tol
         if callback is not None:
             callback(iteration, stats.mean_log_likelihood, change)
     events += _collapsed(params, rescue, backend.survey(), settings)
@@ -262,14 +293,16 @@ def _rounding(dtype, stats):
     return 64 * np.finfo(dtype).eps * max(abs(stats.mean_log_likelihood), 1.0)
 
 
-def _say_fall(events, iteration, change):
-    """Report the first fall of the likelihood (reg_covar can cause one), and count no more."""
+def _say_fall(events, iteration, change, settings):
+    """Report the first fall of the likelihood, and count no more."""
     marker = "the log-likelihood fell"
-    if not any(marker in event for event in events):
-        events.append(
-            f"iteration {iteration}: {marker} by {-change:.3g} a sample: reg_covar is not small "
-            "beside a component's variances; lower it or rescale the data"
-        )
+    if any(marker in event for event in events):
+        return
+    if settings.reg_covar > 0:
+        why = "reg_covar is not small beside a component's variances; lower it or rescale the data"
+    else:
+        why = "rounding; subtract the features' means, or compute in float64"
+    events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")
 
 
 def _collapsed(params, rescue, survey, settings):

@@ -60,6 +60,13 @@ class Family:
         """
         raise NotImplementedError
 
+    def conditional_variances(self, factor):
+        """Variance of each feature given the others, (K, d), (1, d) or (K, 1).
+
+        `factor` is what `inverse_cholesky` returned.
+        """
+        return 1 / factor**2
+
     def raised(self, covariances, which, floor):
         """`covariances` with `floor` (d,) added to the variances of those that `which` marks."""
         raise NotImplementedError
@@ -142,6 +149,9 @@ class Full(Family):
     def inverse_cholesky(self, covariances):
         return _inverse_cholesky(covariances)
 
+    def conditional_variances(self, factor):
+        return 1 / (factor**2).sum(axis=1)
+
     def raised(self, covariances, which, floor):
         return covariances + which[:, None, None] * np.diag(floor)
 
@@ -173,6 +183,9 @@ class Tied(Family):
     def inverse_cholesky(self, covariances):
         factor, singular = _inverse_cholesky(covariances[None])
         return factor[0], singular
+
+    def conditional_variances(self, factor):
+        return 1 / (factor**2).sum(axis=0, keepdims=True)
 
     def raised(self, covariances, which, floor):
         return covariances + which[0] * np.diag(floor)
@@ -228,6 +241,9 @@ class Spherical(Diag):
     def inverse_cholesky(self, covariances):
         singular = _singular_variances(covariances)
         return 1 / np.sqrt(np.where(singular, 1.0, covariances)), singular
+
+    def conditional_variances(self, factor):
+        return 1 / factor[:, None] ** 2
 
     def raised(self, covariances, which, floor):
         return np.where(which, np.maximum(covariances, 0) + floor.mean(), covariances)
