@@ -174,13 +174,18 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
 
 
 def check_counts(backend, n_components):
-    """Raise DataError unless 1 <= n_components <= samples."""
+    """Raise DataError unless 1 <= n_components <= samples of positive weight."""
     if n_components < 1:
         raise DataError(f"the number of components must be at least 1, not {n_components}")
     if backend.n_samples < n_components:
         raise DataError(
             f"{backend.name}: {backend.n_samples} samples are fewer than "
             f"{n_components} components; ask for at most {backend.n_samples}"
+        )
+    if backend.weights is not None and (used := np.count_nonzero(backend.weights)) < n_components:
+        raise DataError(
+            f"{backend.name}: {used} samples of positive weight are fewer than "
+            f"{n_components} components; ask for at most {used}"
         )
 
 
@@ -428,7 +433,7 @@ def _override(params, start):
         "means": start.means,
         "covariances": None
         if start.precisions is None
-        else family.invert(np.asarray(start.precisions, np.float64)),
+        else _covariances_of(family, start.precisions),
     }
     given = {name: np.asarray(v, np.float64) for name, v in given.items() if v is not None}
     for name, value in given.items():
@@ -437,6 +442,14 @@ def _override(params, start):
             what = "precisions" if name == "covariances" else name
             raise DataError(f"given {what} have shape {value.shape}; {expected} is needed")
     return check_params(replace(params, **given), "given parameters")
+
+
+def _covariances_of(family, precisions):
+    try:
+        with np.errstate(divide="ignore"):  # 1 / 0 is refused later, as not finite
+            return family.invert(np.asarray(precisions, np.float64))
+    except np.linalg.LinAlgError:
+        raise DataError("given precisions are singular or not square matrices") from None
 
 
 def _best_after_short_em(backend, sample, candidates, settings):
