@@ -177,7 +177,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         settings = check_parameters(self)
         names = _feature_names(X)
         source = open_source(X)
-        init.check_counts(source, self.n_components)
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
