@@ -276,7 +276,7 @@ def _checked(what, check, values, n_samples, *rest):
     try:
         return check(values, n_samples, *rest)
     except DataError as error:
-        raise DataError(f"{what}: {error}") from None
+        raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
 
 
 def _open_backend(source, families, settings, progress):

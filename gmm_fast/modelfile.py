@@ -105,7 +105,9 @@ def _check_header(path, header):
             f"{path}: a model file of version {header.get('version')}; this gmm-fast reads "
             f"version {VERSION}; fit again, or use the gmm-fast that wrote it"
         )
-    if header.get("covariance_type") not in FAMILIES or not isinstance(header.get("facts"), dict):
+    if header.get("covariance_type") not in list(FAMILIES) or not isinstance(
+        header.get("facts"), dict
+    ):
         raise ModelFileError(f"{path}: the model's header is not complete")
 
 

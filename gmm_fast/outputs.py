@@ -32,6 +32,11 @@ def check_writable(path):
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise DataError(f"{name}: there is no folder {folder}; make it first")
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(target)
+    except OSError as error:  # a name that is too long
+        raise DataError(f"{name}: cannot be written: {error.strerror}") from error
     if os.path.isdir(target):
         raise DataError(f"{name}: is a directory; give the path of a file in it")
     if os.path.exists(target):

@@ -9,7 +9,14 @@ import pytest
 
 from gmm_fast import outputs
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.outputs import NpyWriter, atomic_write, check_writable, save_npy
+from gmm_fast.outputs import (
+    NpyWriter,
+    atomic_write,
+    check_outputs,
+    check_writable,
+    default_output,
+    save_npy,
+)
 
 
 def mode(path):
@@ -200,3 +207,32 @@ def test_what_cannot_be_written_by_rows(tmp_path):
     for shape, dtype in [((), "f8"), ((2,), "O")]:
         with pytest.raises(ValueError, match="cannot write"):
             NpyWriter(tmp_path / "out.npy", shape, dtype)
+
+
+def test_a_name_that_is_too_long_is_noticed_before_the_work(tmp_path):
+    with pytest.raises(DataError, match="cannot be written: File name too long"):
+        check_writable(tmp_path / ("n" * 300))
+
+
+def test_outputs_must_not_destroy_each_other_or_an_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_npy("data.npy", np.ones(2))
+    os.symlink("data.npy", "link.npy")
+    check_outputs({"--model": "m", "--labels": None}, ["data.npy", None])
+    for wanted, message in [
+        ({"--model": "data.npy"}, "--model data.npy: would overwrite the input file"),
+        ({"--model": "./data.npy"}, "--model ./data.npy: would overwrite the input file"),
+        ({"--model": tmp_path / "data.npy"}, "would overwrite the input file of the same name"),
+        ({"--model": "link.npy"}, "--model link.npy: would overwrite the input file"),
+        ({"--model": "m", "--labels": "./m"}, "--labels ./m: would overwrite the --model file"),
+        ({"--labels": ""}, "--labels is empty"),
+        ({"--model": "m", "--labels": "no/l"}, "no/l: there is no folder"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            check_outputs(wanted, ["data.npy", None])
+    assert sorted(os.listdir()) == ["data.npy", "link.npy"]
+
+
+def test_default_names():
+    assert str(default_output("a/b/my.data.npy", ".gmm.npz")) == "my.data.gmm.npz"
+    assert str(default_output("data", ".labels.npy")) == "data.labels.npy"
