@@ -12,6 +12,7 @@ from .errors import DataError
 from .families import get_family
 from .forms import make_form
 from .kernels import gaussian
+from .kernels.block import BLOCK
 from .params import Params
 from .sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
 
@@ -64,13 +65,13 @@ def kernel_threads(threads):
 def n_lanes(n_samples, lane_bytes):
     """Number of accumulators: a function of the work alone, never of the threads."""
     lanes = min(MAX_LANES, max(MIN_LANES, LANES_BYTES // lane_bytes))
-    return max(1, min(lanes, n_samples // (4 * gaussian.BLOCK)))
+    return max(1, min(lanes, n_samples // (4 * BLOCK)))
 
 
 def chunk_rows(n_features):
     """Rows of a chunk: a function of the data's shape alone, in whole blocks."""
-    blocks = CHUNK_BYTES // (8 * n_features * gaussian.BLOCK)
-    return max(blocks, 1) * gaussian.BLOCK
+    blocks = CHUNK_BYTES // (8 * n_features * BLOCK)
+    return max(blocks, 1) * BLOCK
 
 
 @dataclass(frozen=True)

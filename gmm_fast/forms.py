@@ -8,6 +8,7 @@ import numpy as np
 from .errors import FitError
 from .families import get_family
 from .kernels import gaussian
+from .kernels.block import TILE
 from .stats import Stats
 
 
@@ -80,7 +81,7 @@ def _moved(collect, origin):
 
 def padded(d):
     """`d` rounded up to whole tiles."""
-    return -(-d // gaussian.TILE) * gaussian.TILE
+    return -(-d // TILE) * TILE
 
 
 def _pad(array, shape, dtype):

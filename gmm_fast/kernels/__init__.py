@@ -1,4 +1,5 @@
-"""All compiled code. `gaussian`: densities and moments; `kmeans`: seeding; `pairs`: silhouette.
+"""All compiled code.
 
-Each file stands alone, because Numba's disk cache looks only at the file of the function called.
+`gaussian` the fused pass, made of what `block` does to one block of samples and of the functions of
+`elementary`; `kmeans` seeding; `pairs` the silhouette; `_options` compiler options and cache key.
 """

@@ -1,8 +1,6 @@
-"""The one set of compiler options every kernel shares.
+"""The one set of compiler options every kernel shares, and the one cache key."""
 
-Numba's disk cache looks at the file that defines a function only: after an edit here,
-delete the `__pycache__` folders (`make clean`), or kernels keep their old options.
-"""
+from pathlib import Path
 
 from numba import njit
 
@@ -15,13 +13,27 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 ORDERED = {"contract"}
 
 
+def _stamp():
+    """What identifies the compiled code's sources: time and size of every file of this package."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((f.name, f.stat().st_mtime, f.stat().st_size) for f in files)
+
+
+_STAMP = _stamp()
+
+
 def _compiled(**options):
     def decorate(function):
         shared = {"error_model": "numpy", "nogil": True, "fastmath": FASTMATH} | options
         try:
-            return njit(cache=True, **shared)(function)
+            compiled = njit(cache=True, **shared)(function)
         except RuntimeError:  # no folder to cache in (a read-only install, no home)
             return njit(**shared)(function)
+        if hasattr(compiled, "_cache"):  # not with NUMBA_DISABLE_JIT
+            # Numba looks only at the file that defines the function: an edit of a helper in
+            # another file would be missed. tests/test_kernel_cache.py watches over this.
+            compiled._cache._cache_file._source_stamp = _STAMP
+        return compiled
 
     return decorate
 
