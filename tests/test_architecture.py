@@ -1,0 +1,133 @@
+"""The design, checked: who imports whom, what is imported when, compiler options."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gmm_fast
+
+PACKAGE = Path(gmm_fast.__file__).parent
+
+# From the bottom up; a module imports from layers below its own only.
+LAYERS = (
+    ("errors", "kernels._options"),
+    ("checks", "params", "stats", "outputs", "kernels.elementary"),
+    ("families", "sources", "kernels.block", "kernels.kmeans", "kernels.pairs"),
+    ("kernels.gaussian",),
+    ("forms", "modelfile", "sampling"),
+    ("backends",),
+    ("em", "criteria"),
+    ("init",),
+    ("fitting",),
+    ("selection",),
+    ("estimator",),
+    ("api", "report"),
+    ("commands",),
+    ("cli",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Who may import what is not ours, besides the standard library and NumPy.
+THIRD_PARTY = {
+    "numba": {"backends", "report"} | {n for n in LEVEL if n.startswith("kernels.")},
+    "scipy": {"families"},
+    "sklearn": {"estimator", "api"},
+    "rich": {"report"},
+    "click": {"cli", "report"},
+}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(p for p in parts if p != "__init__")
+
+
+NAMES = {name_of(path) for path in modules()}
+
+
+def imports(path):
+    """(our modules, other top-level packages) that a file imports anywhere in it."""
+    ours, others = set(), set()
+    here = path.parent.relative_to(PACKAGE).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            ours |= {n.removeprefix("gmm_fast.") for n in names if n.startswith("gmm_fast")}
+            others |= {n.split(".")[0] for n in names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            others.add(node.module.split(".")[0])
+            if node.module.startswith("gmm_fast"):
+                ours.add(node.module.removeprefix("gmm_fast").removeprefix("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = [*here[: len(here) - node.level + 1], *(node.module or "").split(".")]
+            base = ".".join(p for p in base if p)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".lstrip(".")
+                ours.add(inner if inner in NAMES else base)
+    return ours - {""}, others - {"gmm_fast"} - sys.stdlib_module_names
+
+
+def test_every_module_has_a_layer():
+    packages = {"", "kernels"}
+    assert NAMES - packages == set(LEVEL), "give a new module its place in LAYERS"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_down(path):
+    name = name_of(path)
+    if name in ("", "kernels"):
+        assert imports(path)[0] <= {"errors"}
+        return
+    ours, others = imports(path)
+    wrong = {other for other in ours if LEVEL[other] >= LEVEL[name]}
+    assert not wrong, f"{name} imports {wrong} of its own layer or above"
+    strange = {o for o in others if o != "numpy" and name not in THIRD_PARTY.get(o, ())}
+    assert not strange, f"{name} imports {strange}"
+
+
+def test_the_check_sees_imports():
+    ours, others = imports(PACKAGE / "init.py")
+    assert {"em", "backends", "kernels.kmeans", "errors"} <= ours
+    assert others == {"numpy"}
+    assert imports(PACKAGE / "kernels" / "kmeans.py") == ({"kernels._options"}, {"numpy", "numba"})
+    assert "commands" in imports(PACKAGE / "cli.py")[0]  # inside functions, too
+
+
+@pytest.mark.parametrize("module", ["gmm_fast", "gmm_fast.cli"])
+def test_importing_is_cheap(module):
+    code = f"import sys, {module}; print(' '.join(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in run.stdout.split()}
+    assert "gmm_fast" in loaded
+    assert not loaded & {"numba", "llvmlite", "numpy", "scipy", "sklearn", "rich", "matplotlib"}
+
+
+def test_fastmath_is_one_constant():
+    """`fastmath=True` assumes that neither -inf nor NaN occur: it breaks log-sum-exp."""
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "fastmath":
+                assert isinstance(node.value, ast.Name), f"{path.name}, line {node.value.lineno}"
+                assert node.value.id in ("FASTMATH", "ORDERED")
+    from gmm_fast.kernels import _options
+
+    for options in (_options.FASTMATH, _options.ORDERED):
+        assert options <= {"contract", "reassoc", "nsz", "arcp"}
+
+
+def test_kernels_are_compiled_by_the_shared_decorators():
+    """A `numba.njit` of one's own would miss the options and the fallback of the cache."""
+    for path in (PACKAGE / "kernels").glob("*.py"):
+        if path.name == "_options.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                names = [ast.unparse(d) for d in node.decorator_list]
+                assert not any("jit" in n for n in names), f"{path.name}: {node.name}"
