@@ -256,7 +256,8 @@ class LocalBackend:
     def _launch(self, form, start, chunk, lanes, out, weighted=True):
         chunk = _mutable(chunk)
         weights = self._cast_weights[start : start + len(chunk)] if weighted else _NONE[self.dtype]
-        with kernel_threads(self.threads):
+        # more threads than lanes would only have to be woken: milliseconds on a busy machine
+        with kernel_threads(min(self.threads, len(lanes.totals))):
             form.kernel(chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):

@@ -45,9 +45,9 @@ def draw(rng, params, n):
     return params.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
 
 
-def backend(x, **options):
-    """A `LocalBackend` over an array."""
-    return LocalBackend(ArraySource(np.asarray(x)), **options)
+def backend(x, *, threads=1, **options):
+    """A `LocalBackend` over an array; one thread, for small data is done before others wake."""
+    return LocalBackend(ArraySource(np.asarray(x)), threads=threads, **options)
 
 
 def fit(x, params, *, max_iter=100, tol=0.0, reg_covar=0.0, callback=None, **options):
