@@ -1,0 +1,331 @@
+"""`search`, `save`, `load`, and what importing the package costs."""
+
+import doctest
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from blobs import blobs
+from click.testing import CliRunner
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import silhouette_score
+
+import gmm_fast
+import gmm_fast.api
+import gmm_fast.cli
+import gmm_fast.estimator
+from gmm_fast import DataError, GaussianMixture, ModelFileError, load, save, search
+from gmm_fast.criteria import CRITERIA
+from gmm_fast.errors import FitError
+
+ALL = ("full", "tied", "diag", "spherical")
+
+
+@pytest.fixture(scope="module")
+def x():
+    return blobs(seed=1, sizes=(90, 60, 50), d=2, apart=6)
+
+
+@pytest.fixture(scope="module")
+def found(x):
+    return search(x, 1, 4, covariance=ALL, random_state=1)
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+def test_one_row_and_one_model_for_each_candidate(found):
+    expected = [(family, k) for family in ALL for k in range(1, 5)]
+    assert [(r["covariance_type"], r["n_components"]) for r in found.table] == expected
+    assert [(m.covariance_type, m.n_components) for m in found.models] == expected
+    for row, model in zip(found.table, found.models, strict=True):
+        assert row["n_iter"] == model.n_iter_
+        assert row["converged"] is model.converged_ is True
+        assert row["stop_reason"] == model.stop_reason_ == "tolerance"
+        assert row["events"] == model.events_ == []
+
+
+def test_numbers_are_those_of_the_models(found, x):
+    for row, model in zip(found.table, found.models, strict=True):
+        assert row["log_likelihood"] == pytest.approx(model.score_samples(x).sum(), rel=1e-12)
+        assert row["n_parameters"] == model._n_parameters()
+        for criterion in ("bic", "aic", "icl"):
+            assert row[criterion] == getattr(model, criterion)(x)
+        if model.n_components == 1:
+            assert np.isnan(row["silhouette"])
+        else:
+            assert row["silhouette"] == pytest.approx(silhouette_score(x, model.predict(x)))
+
+
+def test_a_model_of_a_search_is_the_model_of_a_fit(found, x):
+    """Same seed and settings: the same bits."""
+    for model in found.models[::5]:
+        again = GaussianMixture(**model.get_params()).fit(x)
+        np.testing.assert_array_equal(again.means_, model.means_)
+        np.testing.assert_array_equal(again.covariances_, model.covariances_)
+        assert again.lower_bounds_ == model.lower_bounds_
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_best_by_each_criterion(x, found, criterion):
+    result = search(x, 1, 4, covariance=ALL, random_state=1, criterion=criterion)
+    assert result.criterion == criterion
+    values = np.array([row[criterion] for row in found.table])
+    best = int(np.nanargmax(values) if criterion == "silhouette" else np.nanargmin(values))
+    assert result.best is result.models[best]
+    assert result.best.n_components == found.table[best]["n_components"] == 3
+    np.testing.assert_array_equal(result.best.means_, found.models[best].means_)
+
+
+def test_criteria_disagree_where_they_should():
+    """A narrow component on a wide one: ICL merges what BIC tells apart."""
+    rng = np.random.default_rng(0)
+    data = np.concatenate([rng.normal(0, 3, (400, 1)), rng.normal(0, 1, (400, 1))])
+    assert search(data, 1, 2, criterion="bic").best.n_components == 2
+    assert search(data, 1, 2, criterion="icl").best.n_components == 1
+
+
+@pytest.mark.parametrize("families", ["diag", ["diag"], ("tied", "diag"), iter(["full", "tied"])])
+def test_families(x, families):
+    if not isinstance(families, (str, list, tuple)):
+        result, expected = search(x, 2, 2, covariance=families), ["full", "tied"]
+    else:
+        result = search(x, 2, 2, covariance=families)
+        expected = [families] if isinstance(families, str) else list(families)
+    assert [row["covariance_type"] for row in result.table] == expected
+
+
+def test_a_family_named_twice_is_fitted_once(x):
+    assert len(search(x, 2, 2, covariance=["diag", "diag"]).table) == 1
+
+
+def test_seeds(x):
+    one, same = (search(x, 2, 3, random_state=7) for _ in range(2))
+    np.testing.assert_array_equal(one.best.means_, same.best.means_)
+    assert one.table == same.table
+    # a RandomState gives a seed, which is kept with the models
+    drawn = search(x, 2, 3, random_state=np.random.RandomState(0)).best.random_state
+    assert drawn == search(x, 2, 3, random_state=np.random.RandomState(0)).best.random_state
+    assert drawn != search(x, 2, 3, random_state=np.random.RandomState(1)).best.random_state
+
+
+def test_settings_arrive(x):
+    settings = {
+        "tol": 1e-9,
+        "max_iter": 2,
+        "reg_covar": 0.5,
+        "n_init": 2,
+        "init_params": "random",
+        "dtype": "float32",
+        "threads": 1,
+    }
+    model = search(x, 3, 3, **settings, random_state=4).best
+    assert {name: getattr(model, name) for name in settings} == settings
+    assert model.n_iter_ == 2
+    assert model.converged_ is False
+    again = GaussianMixture(**model.get_params())
+    with pytest.warns(UserWarning, match="did not converge"):
+        again.fit(x)
+    np.testing.assert_array_equal(again.means_, model.means_)
+
+
+def test_weights(x):
+    counts = np.random.default_rng(0).integers(0, 3, len(x))
+    weighted = search(x, 1, 3, sample_weight=counts, init_params="k-means++")
+    many = np.repeat(x, counts, axis=0)
+    assert weighted.best.n_components == 3
+    assert weighted.best.bic(many) == pytest.approx(weighted.table[2]["bic"], rel=1e-12)
+
+
+def test_a_path(found, x, tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, x)
+    result = search(path, 1, 4, covariance=ALL, random_state=1)
+    for row, expected in zip(result.table, found.table, strict=True):
+        assert repr(row) == repr(expected)
+
+
+def test_events_about_the_data_reach_every_model(x):
+    flat = np.column_stack([x, np.ones(len(x))])
+    result = search(flat, 1, 2)
+    for row, model in zip(result.table, result.models, strict=True):
+        assert "feature(s) 2 (counting from 0) are constant" in row["events"][0]
+        assert row["events"] == model.events_
+
+
+def test_silhouette_of_a_sample(x):
+    some = search(x, 3, 3, silhouette_rows=60).table[0]["silhouette"]
+    whole = search(x, 3, 3).table[0]["silhouette"]
+    assert some != whole
+    assert some == pytest.approx(whole, abs=0.1)
+    assert np.isnan(search(x, 3, 3, silhouette_rows=0).table[0]["silhouette"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"lo": 0}, "number of components must be at least 1, not 0"),
+        ({"lo": 1.0}, "number of components must be an integer, not 1.0"),
+        ({"hi": "4"}, "number of components must be an integer, not '4'"),
+        ({"lo": 5}, "the lowest K, 5, is above the highest, 4"),
+        ({"hi": 500}, "200 samples are fewer than 500 components"),
+        ({"covariance": "round"}, "unknown covariance family 'round'"),
+        ({"covariance": []}, "at least one covariance family"),
+        ({"covariance": 3}, "covariance must be one or more names of families, not 3"),
+        ({"covariance": ["full", 3]}, "covariance must be one or more names"),
+        ({"criterion": "luck"}, "unknown criterion 'luck'; choose from bic"),
+        ({"criterion": "silhouette", "hi": 1}, "silhouette is not defined for K = 1"),
+        ({"criterion": "silhouette", "silhouette_rows": 0}, "needs silhouette_rows above 0"),
+        ({"silhouette_rows": -1}, "silhouette_rows must be at least 0"),
+        ({"silhouette_rows": 2.5}, "silhouette_rows must be an integer"),
+        ({"tol": -1}, "tol must be 0 or more"),
+        ({"max_iter": 0}, "max_iter must be at least 1"),
+        ({"n_init": 0}, "n_init must be at least 1"),
+        ({"init_params": "luck"}, "unknown init 'luck'"),
+        ({"random_state": -1}, "random_state must be"),
+        ({"dtype": "int8"}, "dtype must be"),
+        ({"threads": 0}, "threads must"),
+        ({"sample_weight": [1.0]}, r"sample_weight has shape \(1,\)"),
+        ({"X": "nowhere.npy"}, "nowhere.npy: no such file"),
+    ],
+)
+def test_wrong_calls(x, monkeypatch, call, message):
+    """A clear message before any work."""
+    monkeypatch.setattr("gmm_fast.fitting.open_backend", None)
+    with pytest.raises(DataError, match=message):
+        search(**({"X": x, "lo": 1, "hi": 4} | call))
+
+
+def test_no_candidate_has_a_silhouette():
+    """Both components take in all samples: one cluster, no silhouette."""
+    data = np.zeros((50, 1))
+    data[0] = 1
+    with pytest.raises(FitError, match="no candidate has a silhouette"):
+        search(data[1:], 2, 2, criterion="silhouette")
+
+
+def test_its_repr_is_short(found):
+    assert repr(found) == f"SearchResult(best={found.best!r}, criterion='bic')"
+
+
+# -- model files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_save_and_load(found, x, tmp_path, family):
+    model = found.models[4 * ALL.index(family) + 2]
+    path = tmp_path / "model.npz"
+    save(model, path)
+    back = load(path)
+    assert isinstance(back, GaussianMixture)
+    assert (back.n_components, back.covariance_type) == (3, family)
+    for method in ("predict", "predict_proba", "score_samples", "score", "bic", "aic", "icl"):
+        np.testing.assert_array_equal(getattr(back, method)(x), getattr(model, method)(x))
+    for name in vars(model):
+        if name.endswith("_") and name != "result_":
+            np.testing.assert_array_equal(getattr(back, name), getattr(model, name), err_msg=name)
+            assert type(getattr(back, name)) is type(getattr(model, name)), name
+    back.set_params(random_state=1)
+    np.testing.assert_array_equal(back.sample(9)[0], model.sample(9)[0])
+
+
+def test_what_happened_survives(x, tmp_path):
+    flat = np.column_stack([x, np.ones(len(x))])
+    model = GaussianMixture(2, random_state=0, tol=np.float32(1e-4)).fit(flat)
+    save(model, tmp_path / "model.npz")
+    back = load(tmp_path / "model.npz")
+    assert back.events_ == model.events_
+    assert "constant" in back.events_[0]
+    assert back.lower_bounds_ == model.lower_bounds_
+    assert len(back.lower_bounds_) > 1
+    assert back.result_.seconds == model.result_.seconds
+    save(back, tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").stat().st_size == (tmp_path / "model.npz").stat().st_size
+
+
+def test_a_model_of_the_command_line(x, tmp_path):
+    data, path = tmp_path / "x.npy", tmp_path / "model.npz"
+    np.save(data, x)
+    call = ["fit", "--k", "2", "--covariance", "diag", "--model", str(path), "--json", str(data)]
+    ran = CliRunner().invoke(gmm_fast.cli.main, call)
+    assert ran.exit_code == 0, ran.output
+    facts = json.loads(ran.stdout)
+    model = load(path)
+    assert (model.n_components, model.covariance_type) == (2, "diag")
+    for criterion in ("bic", "aic", "icl"):
+        assert getattr(model, criterion)(x) == facts[criterion]
+    assert model.converged_ is facts["converged"]
+    assert model.n_iter_ == facts["n_iter"]
+    assert len(model.lower_bounds_) == model.n_iter_ + 1
+    assert model.score(x) == model.lower_bound_ == facts["log_likelihood"] / len(x)
+    # and it is the model of the same call from Python
+    again = GaussianMixture(2, covariance_type="diag", random_state=facts["seed"]).fit(x)
+    np.testing.assert_array_equal(model.means_, again.means_)
+
+
+def test_a_model_for_the_command_line(found, x, tmp_path):
+    data, path = tmp_path / "x.npy", tmp_path / "model.npz"
+    np.save(data, x)
+    save(found.best, path)
+    ran = CliRunner().invoke(gmm_fast.cli.main, ["score", "--json", str(path), str(data)])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["mean_log_likelihood"] == found.best.lower_bound_
+
+
+def test_what_cannot_be_saved_or_loaded(found, tmp_path):
+    with pytest.raises(NotFittedError):
+        save(GaussianMixture(), tmp_path / "model.npz")
+    with pytest.raises((DataError, FitError), match="folder"):
+        save(found.best, tmp_path / "no" / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ModelFileError, match="no such file"):
+        load(tmp_path / "model.npz")
+    (tmp_path / "model.npz").write_bytes(b"PK nothing")
+    with pytest.raises(ModelFileError, match="not a gmm-fast model"):
+        load(tmp_path / "model.npz")
+
+
+# -- the package -----------------------------------------------------------------------------------
+
+
+def in_python(code):
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+def test_import_is_light():
+    heavy = in_python(
+        "import sys, gmm_fast, gmm_fast.cli; dir(gmm_fast); gmm_fast.__version__\n"
+        "print(*sys.modules)"
+    )
+    assert "gmm_fast.cli" in heavy
+    assert not {"numba", "sklearn", "scipy", "matplotlib", "rich"} & set(heavy)
+
+
+def test_names_are_functions_whatever_was_imported_before():
+    modules = "api, selection, criteria, estimator, sampling, modelfile, commands, fitting, init"
+    found = in_python(
+        f"from gmm_fast import {modules}\n"
+        "import gmm_fast, inspect\n"
+        "from gmm_fast import GaussianMixture, SearchResult, load, save, search\n"
+        "print(*(inspect.isfunction(f) for f in (search, load, save)))\n"
+        "print(*(inspect.isclass(c) for c in (GaussianMixture, SearchResult)))\n"
+        "print(set(gmm_fast.__all__) <= set(dir(gmm_fast)))\n"
+        "print(all(hasattr(gmm_fast, name) for name in gmm_fast.__all__))"
+    )
+    assert found == ["True"] * 7
+
+
+def test_unknown_names():
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        gmm_fast.serach  # noqa: B018
+
+
+@pytest.mark.parametrize("module", [gmm_fast.estimator, gmm_fast.api])
+def test_examples(module):
+    result = doctest.testmod(module)
+    assert result.attempted >= 7
+    assert result.failed == 0
