@@ -24,6 +24,12 @@ class Refusal(click.ClickException):
     exit_code = 2
 
 
+class AtLeast(click.IntRange):
+    """An integer that is not too small; in messages an integer, not an "integer range"."""
+
+    name = "integer"
+
+
 class NotNegative(click.ParamType):
     """A finite number, 0 or more."""
 
@@ -120,8 +126,8 @@ def options(*decorators):
     return apply
 
 
-positive = click.IntRange(1)
-not_negative = click.IntRange(0)
+positive = AtLeast(1)
+not_negative = AtLeast(0)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")
 seed_option = click.option(

@@ -24,7 +24,11 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     source = _open(data, settings)
     if given is not None:
         check_columns(source, given.n_features, from_model)
-    init.check_counts(source, k)
+    if source.n_samples < k:  # looked at again, with the weights, when kernels are compiled
+        raise DataError(
+            f"{data}: {source.n_samples:,} samples are fewer than {k:,} components; ask for at "
+            f"most {source.n_samples:,}"
+        )
     labels = None if from_labels is None else _read_labels(from_labels, source.n_samples, k)
     outputs = _Outputs(data, settings, from_labels)
     progress = report.Progress(source.n_samples, settings["max_iter"])

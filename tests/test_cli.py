@@ -1,0 +1,721 @@
+"""The commands: their numbers against scikit-learn and SciPy, their files, their manners."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.metrics import silhouette_score
+from sklearn.mixture import GaussianMixture
+
+from gmm_fast import commands, modelfile, outputs, report
+from gmm_fast.cli import FAMILIES, main
+from gmm_fast.modelfile import read_model
+
+CANDIDATE_KEYS = {
+    "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
+    "silhouette", "n_iter", "converged", "stop_reason", "events",
+}  # fmt: skip
+FIT_KEYS = CANDIDATE_KEYS | {
+    "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
+    "weights", "means", "model", "labels",
+}  # fmt: skip
+
+
+def blobs(n=240, d=2, spread=5.0):
+    """Three overlapping clouds of different shapes, and which row belongs to which."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(n) % 3
+    centres = spread * rng.normal(size=(3, d))
+    shapes = rng.normal(size=(3, d, d)) + np.eye(d)
+    return centres[labels] + np.einsum(
+        "ij,ikj->ik", rng.normal(size=(n, d)), shapes[labels]
+    ), labels
+
+
+@pytest.fixture
+def x(tmp_path, monkeypatch):
+    """(240, 2) data, which lies as data.npy in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    found, _ = blobs()
+    np.save("data.npy", found)
+    return found
+
+
+def run(line, code=0):
+    """Run a command line; its result, after a check of the exit status."""
+    result = CliRunner().invoke(main, line.split(), catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def run_json(line):
+    return json.loads(run(f"{line} --json --threads 1").stdout)
+
+
+def log_densities(path, x):
+    """ln w_k N(x; mu_k, Sigma_k), (n, K), from the file alone."""
+    with np.load(path) as model:
+        weights, means, covariances = (model[n] for n in ("weights", "means", "covariances"))
+    return np.stack(
+        [
+            np.log(w) + multivariate_normal(m, c).logpdf(x)
+            for w, m, c in zip(weights, means, covariances, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def as_sklearn(path):
+    """scikit-learn's mixture with the parameters of a model file."""
+    params, _ = read_model(path)
+    model = GaussianMixture(params.n_components, covariance_type=params.covariance_type)
+    model.weights_, model.means_ = params.weights, params.means
+    model.covariances_ = params.covariances
+    precisions = (
+        np.linalg.inv(params.covariances) if params.covariance_type in ("full", "tied") else None
+    )
+    model.precisions_cholesky_ = (
+        1 / np.sqrt(params.covariances) if precisions is None else np.linalg.cholesky(precisions)
+    )
+    return model
+
+
+# fit ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fit_tells_the_truth(x, family):
+    facts = run_json(f"fit -k 3 data.npy -c {family} --labels labels.npy")
+    assert set(facts) == FIT_KEYS
+    assert set(facts["seconds"]) == {"read", "compile", "init", "em", "total"}
+    theirs = as_sklearn("data.gmm.npz")
+    log_likelihood = theirs.score_samples(x).sum()
+    resp = theirs.predict_proba(x)
+    labels = np.load("labels.npy")
+    expected = {
+        "n_samples": 240,
+        "n_features": 2,
+        "n_components": 3,
+        "covariance_type": family,
+        "log_likelihood": log_likelihood,
+        "n_parameters": theirs._n_parameters(),
+        "bic": theirs.bic(x),
+        "aic": theirs.aic(x),
+        "icl": theirs.bic(x) - 2 * np.log(resp.max(axis=1)).sum(),
+        "silhouette": silhouette_score(x, labels),
+        "silhouette_samples": 240,
+        "seed": 0,
+        "threads": 1,
+        "dtype": "float64",
+        "converged": True,
+        "stop_reason": "tolerance",
+        "events": [],
+        "model": "data.gmm.npz",
+        "labels": "labels.npy",
+    }
+    for name, value in expected.items():
+        wanted = pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        assert facts[name] == wanted, name
+    np.testing.assert_array_equal(labels, resp.argmax(axis=1))
+    params, saved = read_model("data.gmm.npz")
+    assert facts["weights"] == params.weights.tolist()
+    assert facts["means"] == params.means.tolist()
+    assert 1 <= facts["n_iter"] <= 100
+    assert saved["log_likelihood"] == facts["log_likelihood"]
+    assert (saved["data"], saved["seed"], saved["dtype"]) == ("data.npy", 0, "float64")
+    parts = facts["seconds"]
+    assert 0 < sum(v for k, v in parts.items() if k != "total") <= parts["total"] < 100
+    assert sorted(os.listdir()) == ["data.gmm.npz", "data.npy", "labels.npy"]
+
+
+def test_the_silhouette_is_of_a_sample_where_asked(x):
+    facts = run_json("fit -k 3 data.npy --silhouette-rows 100")
+    assert facts["silhouette_samples"] == 100
+    whole = run_json("fit -k 3 data.npy")["silhouette"]
+    assert facts["silhouette"] != whole
+    assert facts["silhouette"] == pytest.approx(whole, abs=0.1)
+    for line in ["fit -k 3 data.npy --silhouette-rows 0", "fit -k 1 data.npy"]:
+        facts = run_json(line)
+        assert (facts["silhouette"], facts["silhouette_samples"]) == (None, 0)
+
+
+def test_the_table_of_a_fit_says_what_the_json_says(x):
+    facts = run_json("fit -k 3 data.npy")
+    shown = run("fit -k 3 data.npy --threads 1 --labels l.npy")
+    assert shown.stderr == ""
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "data.npy"
+    rows = dict(line.strip().split("  ", 1) for line in lines[1:11])
+    rows = {name: value.strip() for name, value in rows.items()}
+    ll = facts["log_likelihood"]
+    assert rows["samples x features"] == "240 x 2"
+    assert rows["components"] == "3, full covariance (VVV)"
+    assert rows["log-likelihood"] == f"{ll:,.3f} ({ll / 240:.5f} a sample)"
+    assert rows["parameters"] == "17"
+    assert rows["BIC / AIC / ICL"] == " / ".join(
+        f"{facts[name]:,.1f}" for name in ("bic", "aic", "icl")
+    )
+    assert rows["silhouette"] == f"{facts['silhouette']:.4f} (on 240 samples)"
+    assert rows["stopped by"].startswith(f"tolerance after {facts['n_iter']} iteration")
+    assert rows["model"] == "data.gmm.npz"
+    assert rows["labels"] == "l.npy"
+    table = [line.split() for line in lines if "±" in line and "mean" not in line]
+    order = np.argsort(facts["weights"])[::-1]
+    assert [int(row[0]) for row in table] == order.tolist()
+    for row, k in zip(table, order, strict=True):
+        assert float(row[1]) == pytest.approx(facts["weights"][k], abs=5.1e-5)
+        assert float(row[2]) == pytest.approx(facts["means"][k][0], abs=0.051)
+        assert float(row[5]) == pytest.approx(facts["means"][k][1], abs=0.051)
+    assert all(line == line.rstrip() for line in lines)
+    assert "\x1b" not in shown.stdout
+
+
+def test_stopping_at_the_limit_is_a_warning(x):
+    result = run("fit -k 3 data.npy --max-iter 2 --tol 0 --json --threads 1")
+    facts = json.loads(result.stdout)
+    assert (facts["converged"], facts["stop_reason"], facts["n_iter"]) == (False, "max_iter", 2)
+    assert result.stderr == (
+        "warning: EM did not converge in 2 iterations; raise --max-iter or --tol\n"
+    )
+    assert Path("data.gmm.npz").exists()
+    shown = run("fit -k 3 data.npy --max-iter 2 --tol 0 --threads 1")
+    assert "the iteration limit (not converged) after 2 iterations" in shown.stdout
+    assert "not converged" in run("info data.gmm.npz").stdout
+
+
+def without_seconds(facts):
+    return {name: value for name, value in facts.items() if name not in ("seconds", "labels")}
+
+
+def test_a_seed_settles_everything(x):
+    line = "fit -k 3 data.npy --init random --max-iter 3 --tol 0 --silhouette-rows 50"
+    first = run_json(f"{line} --seed 4")
+    assert without_seconds(run_json(f"{line} --seed 4")) == without_seconds(first)
+    other = run_json(f"{line} --seed 5")
+    assert other["seed"] == 5
+    assert other["log_likelihood"] != first["log_likelihood"]
+
+
+def test_threads_change_nothing(x):
+    one = json.loads(run("fit -k 3 data.npy --json --threads 1").stdout)
+    most = json.loads(run("fit -k 3 data.npy --json").stdout)
+    assert without_seconds(most) == without_seconds(one) | {"threads": most["threads"]}
+
+
+@pytest.mark.parametrize("dtype", [">f8", "i4", "u1", "f2", "f4"])
+def test_stored_dtypes(x, dtype):
+    whole = np.clip(np.rint(8 * (x + 10)), 0, 255)
+    np.save("whole.npy", whole)
+    np.save("typed.npy", whole.astype(dtype))
+    compute = " --dtype float64" if dtype in ("f2", "f4") else ""
+    expected = run_json("fit -k 3 whole.npy -o m")
+    found = run_json(f"fit -k 3 typed.npy -o m{compute}")
+    assert without_seconds(found) == without_seconds(expected)
+
+
+def test_float32_is_computed_in_float32(x):
+    np.save("single.npy", x.astype("f4"))
+    single = run_json("fit -k 3 single.npy")
+    double = run_json("fit -k 3 data.npy")
+    assert (single["dtype"], double["dtype"]) == ("float32", "float64")
+    assert single["log_likelihood"] == pytest.approx(double["log_likelihood"], rel=1e-5)
+    assert run_json("fit -k 3 data.npy --dtype float32")["dtype"] == "float32"
+    run("predict single.gmm.npz single.npy --proba --threads 1")
+    assert np.load("single.proba.npy").dtype == np.float32
+
+
+def test_memory_order_changes_nothing(x):
+    np.save("columns.npy", np.asfortranarray(x))
+    expected = without_seconds(run_json("fit -k 3 data.npy -o m"))
+    assert without_seconds(run_json("fit -k 3 columns.npy -o m")) == expected
+
+
+def test_no_model(x):
+    facts = run_json("fit -k 3 data.npy --no-model")
+    assert (facts["model"], facts["labels"]) == (None, None)
+    assert os.listdir() == ["data.npy"]
+    assert run_json("search 2 3 data.npy --no-model")["best"]["model"] is None
+    assert os.listdir() == ["data.npy"]
+
+
+def test_outputs_go_where_they_are_told(x):
+    os.mkdir("deep")
+    os.mkdir("out")
+    np.save("deep/my.data.npy", x)
+    assert run_json("fit -k 2 deep/my.data.npy")["model"] == "my.data.gmm.npz"
+    assert run_json("predict my.data.gmm.npz deep/my.data.npy")["out"] == "my.data.labels.npy"
+    assert os.listdir("deep") == ["my.data.npy"]
+    run("fit -k 2 deep/my.data.npy -o out/model --labels out/labels --threads 1")
+    assert sorted(os.listdir("out")) == ["labels", "model"]
+
+
+# How to start ---------------------------------------------------------------------------------
+
+
+def test_from_goes_on_where_a_fit_stopped(x):
+    line = "fit -k 3 data.npy --init random --tol 0"
+    run_json(f"{line} --max-iter 2 -o two")
+    run_json("fit --from two data.npy --tol 0 --max-iter 3 -o five")
+    run_json(f"{line} --max-iter 5 -o straight")
+    (five, facts), (straight, whole) = read_model("five"), read_model("straight")
+    assert facts["trace"] == pytest.approx(whole["trace"][2:], rel=1e-12)
+    np.testing.assert_allclose(five.means, straight.means, rtol=1e-9)
+    np.testing.assert_allclose(five.covariances, straight.covariances, rtol=1e-9)
+    # in place, and with the number of components said
+    run("fit --from two -k 3 data.npy --tol 0 --max-iter 3 -o two --threads 1")
+    assert read_model("two")[1]["trace"] == facts["trace"]
+
+
+def test_from_keeps_the_family(x):
+    run("fit -k 2 data.npy -c tied -o m --threads 1")
+    assert run_json("fit --from m data.npy")["covariance_type"] == "tied"
+
+
+def moments(x, resp, reg_covar=1e-6):
+    """An M-step, by definition."""
+    counts = resp.sum(axis=0)
+    means = resp.T @ x / counts[:, None]
+    covariances = [
+        (r[:, None] * (x - m)).T @ (x - m) / c + reg_covar * np.eye(x.shape[1])
+        for r, m, c in zip(resp.T, means, counts, strict=True)
+    ]
+    return counts / len(x), means, covariances
+
+
+def test_from_labels_is_an_m_step_of_them(x):
+    labels = np.arange(len(x)) % 3
+    labels[:40] = 0
+    np.save("labels.npy", labels)
+    run("fit -k 3 data.npy --from-labels labels.npy --max-iter 1 --tol 0 --threads 1")
+    weights, means, covariances = moments(x, np.eye(3)[labels])
+    log_prob = np.stack(
+        [multivariate_normal(m, c).logpdf(x) for m, c in zip(means, covariances, strict=True)], 1
+    ) + np.log(weights)
+    resp = np.exp(log_prob - logsumexp(log_prob, axis=1, keepdims=True))
+    weights, means, covariances = moments(x, resp)
+    found, facts = read_model("data.gmm.npz")
+    assert facts["trace"][0] == pytest.approx(logsumexp(log_prob, axis=1).sum(), rel=1e-9)
+    np.testing.assert_allclose(found.weights, weights, rtol=1e-8)
+    np.testing.assert_allclose(found.means, means, rtol=1e-8)
+    np.testing.assert_allclose(found.covariances, covariances, rtol=1e-8)
+
+
+def test_labels_of_other_programs(x):
+    """scikit-learn writes int64; bool and a column of them serve too."""
+    labels = (x[:, 0] > x[:, 0].mean()).astype(int)
+    np.save("int.npy", labels)
+    expected = without_seconds(run_json("fit -k 2 data.npy --from-labels int.npy -o m"))
+    for i, other in enumerate([labels.astype(bool), labels[:, None].astype("u1")]):
+        np.save(f"{i}.npy", other)
+        facts = run_json(f"fit -k 2 data.npy --from-labels {i}.npy -o m")
+        assert without_seconds(facts) == expected
+
+
+def test_weights_equal_repetition(x):
+    counts = 1 + np.arange(len(x)) % 3
+    np.save("counts.npy", counts)
+    np.save("repeated.npy", np.repeat(x, counts, axis=0))
+    run("fit -k 3 data.npy --init random --max-iter 1 --tol 0 -o start --threads 1")
+    line = "fit --from start --tol 0 --max-iter 5"
+    weighted = run_json(f"{line} data.npy --weights counts.npy -o a")
+    repeated = run_json(f"{line} repeated.npy -o b")
+    for name in ("log_likelihood", "bic", "aic", "icl"):
+        assert weighted[name] == pytest.approx(repeated[name], rel=1e-10)
+    assert weighted["n_samples"] == 240
+    np.testing.assert_allclose(
+        read_model("a")[0].covariances, read_model("b")[0].covariances, rtol=1e-9
+    )
+    scored = run_json("score a data.npy --weights counts.npy")
+    assert scored["log_likelihood"] == weighted["log_likelihood"]
+
+
+def test_ways_to_start(x):
+    """Each starts elsewhere, and more rounds elsewhere again."""
+    starts = []
+    for init in ["k-means++", "kmeans", "random", "random_from_data", "auto --n-init 3"]:
+        run(f"fit -k 8 data.npy --max-iter 1 --init {init} -o m --threads 1")
+        starts.append(read_model("m")[1]["trace"][0])
+    assert len(set(starts)) == 5
+    assert max(starts) == starts[-1]
+
+
+def test_underscores_and_familiar_names_do_too(x):
+    expected = without_seconds(run_json("fit -k 3 data.npy --max-iter 2 --init random_from_data"))
+    line = "fit --n_components 3 data.npy --max_iter 2 --init random-from-data"
+    assert without_seconds(run_json(line)) == expected
+
+
+# search ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "silhouette"])
+def test_search_finds_the_best(x, criterion):
+    found = run_json(f"search 1 4 data.npy -c full,spherical --criterion {criterion}")
+    assert set(found) == {"criterion", "best", "candidates"}
+    assert found["criterion"] == criterion
+    assert set(found["best"]) == FIT_KEYS
+    table = found["candidates"]
+    assert [set(row) for row in table] == 8 * [CANDIDATE_KEYS]
+    assert [(row["covariance_type"], row["n_components"]) for row in table] == [
+        (family, k) for family in ("full", "spherical") for k in (1, 2, 3, 4)
+    ]
+    values = [row[criterion] for row in table]
+    best = max(v for v in values if v is not None) if criterion == "silhouette" else min(values)
+    row = table[values.index(best)]
+    assert {name: found["best"][name] for name in row} == row
+    theirs = as_sklearn("data.gmm.npz")
+    assert theirs.covariance_type == row["covariance_type"]
+    assert theirs.bic(x) == pytest.approx(row["bic"], rel=1e-9)
+    labels = theirs.predict(x)
+    assert row["silhouette"] == pytest.approx(silhouette_score(x, labels), rel=1e-9)
+    assert [row["silhouette"] for row in table if row["n_components"] == 1] == [None, None]
+
+
+def test_search_makes_the_fits_that_fit_makes(x):
+    table = run_json("search 2 3 data.npy -c full,diag")["candidates"]
+    for row in table:
+        family, k = row["covariance_type"], row["n_components"]
+        alone = run_json(f"fit -k {k} -c {family} data.npy --no-model")
+        assert {name: alone[name] for name in row} == row
+
+
+def test_the_table_of_a_search_marks_the_best(x):
+    line = "search 1 4 data.npy -c full,diag --threads 1"
+    shown = run(line).stdout
+    found = run_json(line.removesuffix(" --threads 1"))
+    table, _, below = shown.partition("\n\n")
+    header, *rows = table.splitlines()
+    assert " ".join(header.split()) == (
+        "K covariance log-likelihood parameters BIC AIC ICL silhouette iterations"
+    )
+    rows = [row for row in rows if row.lstrip(" *")[:1].isdigit()]
+    assert len(rows) == 8
+    for row, candidate in zip(rows, found["candidates"], strict=True):
+        best = candidate["bic"] == found["best"]["bic"]
+        assert row.startswith(" *") == best
+        cells = row.replace("*", "").split()
+        assert cells[:2] == [str(candidate["n_components"]), candidate["covariance_type"]]
+        assert cells[2] == f"{candidate['log_likelihood']:,.1f}"
+        assert cells[4] == f"{candidate['bic']:,.1f}"
+        assert cells[8] == str(candidate["n_iter"])
+    assert "* best: lowest BIC" in table
+    assert below.startswith("data.npy\n")
+    assert f"{found['best']['n_components']}, " in below
+
+
+def test_families_to_search(x):
+    def families(option):
+        table = run_json(f"search 2 2 data.npy --no-model -c {option}")["candidates"]
+        return [row["covariance_type"] for row in table]
+
+    assert families("all") == list(FAMILIES)
+    assert families("tied,full,tied") == ["tied", "full"]
+    assert families("Diag,") == ["diag"]
+
+
+# predict, score, sample, info ---------------------------------------------------------------
+
+
+@pytest.fixture
+def model(x):
+    run("fit -k 3 data.npy -o model --threads 1")
+    return "model"
+
+
+def test_predict(x, model):
+    facts = run_json("predict model data.npy")
+    labels = np.load("data.labels.npy")
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, log_densities(model, x).argmax(axis=1))
+    assert facts == {
+        "n_samples": 240,
+        "n_components": 3,
+        "counts": np.bincount(labels, minlength=3).tolist(),
+        "out": "data.labels.npy",
+    }
+    shown = run("predict model data.npy -o other.npy --threads 1").stdout
+    assert Path("other.npy").read_bytes() == Path("data.labels.npy").read_bytes()
+    rows = [line.split() for line in shown.splitlines()]
+    for k, n in enumerate(facts["counts"]):
+        assert ["component", str(k), str(n), f"({n / 240:.1%})"] in rows
+
+
+def test_predict_proba(x, model):
+    facts = run_json("predict model data.npy --proba")
+    assert (facts["out"], facts["counts"]) == ("data.proba.npy", None)
+    resp = np.load("data.proba.npy")
+    assert resp.dtype == np.float64
+    np.testing.assert_allclose(resp.sum(axis=1), 1, rtol=1e-12)
+    log_prob = log_densities(model, x)
+    expected = np.exp(log_prob - logsumexp(log_prob, axis=1, keepdims=True))
+    np.testing.assert_allclose(resp, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_score(x, model):
+    other, _ = blobs(77)
+    np.save("other.npy", other)
+    facts = run_json("score model other.npy --samples log_prob.npy")
+    log_prob = logsumexp(log_densities(model, other), axis=1)
+    np.testing.assert_allclose(np.load("log_prob.npy"), log_prob, rtol=1e-9)
+    theirs = as_sklearn(model)
+    assert facts == {
+        "n_samples": 77,
+        "log_likelihood": pytest.approx(log_prob.sum(), rel=1e-10),
+        "mean_log_likelihood": pytest.approx(log_prob.mean(), rel=1e-10),
+        "n_parameters": 17,
+        "bic": pytest.approx(theirs.bic(other), rel=1e-10),
+        "aic": pytest.approx(theirs.aic(other), rel=1e-10),
+        "icl": pytest.approx(
+            theirs.bic(other) - 2 * np.log(theirs.predict_proba(other).max(axis=1)).sum(),
+            rel=1e-9,
+        ),
+        "samples": "log_prob.npy",
+    }
+    shown = run("score model other.npy --threads 1").stdout
+    assert f"{log_prob.sum():,.3f} ({log_prob.mean():.5f} a sample)" in shown
+
+
+def test_sample(x, model):
+    n = 20_000
+    line = f"sample model {n} --seed 3 --json"
+    facts = json.loads(run(f"{line} -o drawn.npy --labels labels.npy").stdout)
+    assert facts == {
+        "n_samples": n,
+        "n_features": 2,
+        "seed": 3,
+        "out": "drawn.npy",
+        "labels": "labels.npy",
+    }
+    drawn, labels = np.load("drawn.npy"), np.load("labels.npy")
+    params, _ = read_model(model)
+    assert (drawn.shape, labels.shape, labels.dtype) == ((n, 2), (n,), np.int32)
+    for k in range(3):
+        mine = drawn[labels == k]
+        error = 5 / np.sqrt(len(mine))
+        scale = np.sqrt(np.diag(params.covariances[k]))
+        assert abs(len(mine) / n - params.weights[k]) < 5 * np.sqrt(0.25 / n)
+        assert (np.abs(mine.mean(axis=0) - params.means[k]) < error * scale).all()
+        difference = np.cov(mine.T) - params.covariances[k]
+        assert (np.abs(difference) < 2 * error * np.outer(scale, scale)).all()
+    run(f"{line} -o again.npy")
+    assert Path("again.npy").read_bytes() == Path("drawn.npy").read_bytes()
+    run(f"sample model {n} --seed 4 -o other.npy")
+    assert Path("other.npy").read_bytes() != Path("drawn.npy").read_bytes()
+
+
+def test_info(x, model):
+    facts = json.loads(run("info model --json").stdout)
+    fitted = run_json("fit -k 3 data.npy --no-model")
+    for name in fitted.keys() & facts.keys() - {"seconds", "threads", "model", "labels"}:
+        assert facts[name] == fitted[name], name
+    params, _ = read_model(model)
+    assert facts["covariances"] == params.covariances.tolist()
+    assert len(facts["trace"]) == fitted["n_iter"] + 1
+    shown = run("info model").stdout
+    assert "fitted to        data.npy (240 samples)" in shown
+    ll = fitted["log_likelihood"]
+    assert f"{ll:,.3f} ({ll / 240:.5f} a sample)" in shown
+
+
+# Manners ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "-h"], ["search", "--help"], ["-V"]])
+def test_help_is_light(arguments):
+    """Help must not wait for Numba: what is slow to import is imported by commands."""
+    code = (
+        "import sys; from gmm_fast.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "heavy = {'numba', 'sklearn', 'scipy', 'numpy', 'rich', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "gmm-fast" in done.stdout
+
+
+def test_help_names_every_family_and_criterion():
+    shown = run("fit --help").output + run("search --help").output
+    for name in (*FAMILIES, "bic", "aic", "icl", "silhouette"):
+        assert name in shown
+
+
+def test_choices_are_those_of_the_library():
+    """`cli` repeats names so as to import nothing; they must not drift apart."""
+    from gmm_fast import cli, criteria, families, init
+
+    assert tuple(families.FAMILIES) == cli.FAMILIES
+    assert criteria.CRITERIA == cli.CRITERIA
+    assert init.METHODS == cli.INITS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fit -k 3 data.npy --labels out.npy",
+        "search 2 3 data.npy --labels out.npy",
+        "predict model data.npy",
+        "predict model data.npy --proba",
+        "score model data.npy --samples out.npy",
+        "sample model 10 -o out.npy",
+    ],
+)
+def test_a_disk_that_fills_up(x, model, monkeypatch, line):
+    """Status 1: the call was right, the work failed. Old files stay, no half file appears."""
+    Path("out.npy").write_bytes(b"old")
+    before = {p.name: p.read_bytes() for p in Path().iterdir()}
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs.os, "fsync", full)
+    result = run(line, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.endswith("could not be written: No space left on device\n")
+    assert {p.name: p.read_bytes() for p in Path().iterdir()} == before
+
+
+def test_out_of_memory(x, model):
+    result = run("sample model 1000000000000000 -o out.npy", code=1)
+    assert "out of memory (Unable to allocate" in result.stderr
+    assert not Path("out.npy").exists()
+
+
+def test_interrupted_while_writing(x, monkeypatch):
+    def interrupted(file, **_):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(modelfile.np, "savez", interrupted)
+    result = run("fit -k 2 data.npy --threads 1", code=130)
+    assert (result.stdout, result.stderr) == ("", "Interrupted.\n")
+    assert os.listdir() == ["data.npy"]
+
+
+def test_signals_are_as_before_afterwards(x, model):
+    before = signal.getsignal(signal.SIGTERM)
+    run("info model")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def command_line(line):
+    return [sys.executable, "-W", "error", "-m", "gmm_fast.cli", *line.split()]
+
+
+def test_as_a_process(x):
+    """stdout holds one JSON object and nothing else, though colours are forced."""
+    done = subprocess.run(
+        command_line("fit -k 3 data.npy --json --threads 1"),
+        capture_output=True,
+        timeout=300,
+        env=os.environ | {"FORCE_COLOR": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["n_samples"] == 240
+    assert done.stdout.count(b"\n") == 1
+
+
+def test_stdout_that_is_full_or_gone(x, model):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command_line("info model"), stdout=full, stderr=subprocess.PIPE, timeout=300
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"Error: standard output could not be written: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command_line("info model --json"), stdout=writer, stderr=subprocess.PIPE, timeout=300
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")  # as `| head` has it: in silence
+
+
+def start_on_a_terminal(line):
+    """Start a command with stderr on a terminal; the process, and what reads the terminal."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        command_line(line),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=end,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(end)
+
+    def read(until=None, seconds=120):
+        """What is written up to `until`, or to the end."""
+        text, deadline = b"", time.monotonic() + seconds
+        while until is None or until not in text:
+            assert select.select([terminal], [], [], deadline - time.monotonic())[0], text
+            try:
+                text += os.read(terminal, 4096)
+            except OSError:  # the other end is closed
+                break
+        return text.decode()
+
+    return process, read
+
+
+def test_progress_on_a_terminal(x):
+    """Iteration, log-likelihood and rate while it runs; a clean line afterwards."""
+    process, read = start_on_a_terminal(
+        "fit -k 3 data.npy --init random --tol 0 --max-iter 3000 --json --threads 1"
+    )
+    text = read()
+    out = process.communicate()[0]
+    assert process.returncode == 0
+    json.loads(out)
+    progress = click.unstyle(text)
+    assert "reading the data" in progress or "compiling kernels" in progress
+    assert "K=3 full · iteration " in progress
+    assert "/3000 · log-likelihood -" in progress
+    assert " iterations/s" in progress
+    # after the last erasure of the line only the warning follows
+    last = click.unstyle(text.rpartition("\x1b[2K")[2]).strip()
+    assert last == "warning: EM did not converge in 3,000 iterations; raise --max-iter or --tol"
+
+
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_fit_can_be_stopped(x, kind, code):
+    process, read = start_on_a_terminal(
+        "fit -k 3 data.npy --init random --tol 0 --max-iter 100000000 --threads 1 --labels l.npy"
+    )
+    read(until=b"iteration ")
+    process.send_signal(kind)
+    text = click.unstyle(read())
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == code
+    assert out == b""
+    assert "Traceback" not in text
+    assert ("Interrupted." in text) == (kind is signal.SIGINT)
+    assert os.listdir() == ["data.npy"]
+
+
+def test_no_progress_without_a_terminal(x, monkeypatch):
+    """A log file gets no progress, even where colours are forced."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(report, "Live", None)  # using it would fail
+    assert run("fit -k 3 data.npy --threads 1").stderr == ""
+
+
+def test_commands_hold_no_data_open(x, model):
+    """Files of options are closed before the work begins."""
+    np.save("w.npy", np.ones(240))
+    before = len(os.listdir("/proc/self/fd"))
+    commands._read_column("w.npy")
+    assert len(os.listdir("/proc/self/fd")) == before
