@@ -24,6 +24,8 @@ CHUNK_BYTES = 16 * 2**20
 LANES_BYTES = 8 * 2**20
 MAX_LANES = 64
 MIN_LANES = 4
+# Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
+MOST_WEIGHT = 1e20
 
 # Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
 _kernel_lock = threading.Lock()
@@ -309,7 +311,7 @@ def check_weights(weights, n_samples):
     Raises
     ------
     DataError
-        Wrong length, not numbers, negative, not finite, or all zero.
+        Wrong length, not numbers, negative, not finite, all zero, or all tiny or huge.
     """
     if weights is None:
         return None
@@ -327,4 +329,9 @@ def check_weights(weights, n_samples):
         )
     if not (weights > 0).any():
         raise DataError("sample_weight: all weights are zero")
+    if not 1 / MOST_WEIGHT <= weights.max() <= MOST_WEIGHT:
+        raise DataError(
+            f"sample_weight: the largest is {weights.max()}; it must lie between "
+            f"{1 / MOST_WEIGHT:g} and {MOST_WEIGHT:g}: multiply all of them by the same number"
+        )
     return weights

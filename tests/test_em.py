@@ -406,11 +406,23 @@ def test_a_covariance_that_cannot_be_raised():
         ([1, np.nan, 1, 1], r"row 1 \(counting from 0\) is nan"),
         ([0, 0, 0, 0], "all weights are zero"),
         (["a", "b", "c", "d"], "not numbers"),
+        ([0, 0, 1, 1e39], "the largest is 1e.39; it must lie between 1e-20 and 1e.20"),
+        ([0, 0, 1e-50, 1e-45], "the largest is 1e-45; it must lie between"),
     ],
 )
 def test_bad_weights_are_refused(weights, message):
     with pytest.raises(DataError, match=f"sample_weight.*{message}"):
         check_weights(weights, 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [2e-20, 1e20])
+def test_weights_as_small_and_large_as_may_be(family, dtype, size):
+    rng, x, start = case(family)
+    weights = rng.uniform(0.1, 1, len(x))
+    a = fit(x, start, max_iter=5, dtype=dtype, weights=weights)
+    b = fit(x, start, max_iter=5, dtype=dtype, weights=check_weights(size * weights, len(x)))
+    assert_same_fit(a, b, 1e-9 if dtype == np.float64 else 1e-3)
 
 
 def test_samples_of_weight_zero_do_not_matter(family):
