@@ -23,6 +23,7 @@ lint: $(VENV)/.test ## Check style and formatting
 
 bench: $(VENV)/.test ## Measure against scikit-learn, and memory; write bench/results
 	$(BIN)/python bench/compare.py --out bench/results
+	$(BIN)/python bench/quality.py
 	$(BIN)/python bench/memory.py
 
 clean: ## Remove what the other targets made, compiled kernels too
