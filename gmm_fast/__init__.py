@@ -2,7 +2,7 @@
 
     from gmm_fast import GaussianMixture, search, load, save
 
-Where to change what: a covariance family in `families.py`, a data format in `sources.py`, a stop
+Where to change what: a covariance family in `families.py`, a data format in `sources/`, a stop
 rule in `em.py`, a way to start in `init.py`, a criterion in `criteria.py`, a kernel in
 `kernels/`, a command in `cli.py`, its tables in `report.py`.
 """

@@ -11,20 +11,22 @@ import weakref
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmm_fast import sources
+import gmm_fast
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.sources import (
     ArraySource,
     NpySource,
-    Source,
     bad_value_error,
+    base,
     check_columns,
     chunks,
     first_bad_row,
     load_resident,
+    npy,
     open_source,
     take,
 )
@@ -85,12 +87,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture
-def small_pieces(monkeypatch):
+def shrink_pieces(patch):
     """Make the bounded pieces so small that little data has many."""
-    monkeypatch.setattr(sources, "_PIECE_BYTES", 64)
-    monkeypatch.setattr(sources, "_GAP_BYTES", 32)
-    monkeypatch.setattr(sources, "_WIDE_ROW", 8)
+    patch.setattr(base, "_PIECE_BYTES", 64)
+    patch.setattr(base, "_WIDE_ROW", 8)
+    patch.setattr(npy, "_GAP_BYTES", 32)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -124,8 +125,7 @@ def test_array_and_file_give_the_same_bits(folder, X, rows, dtype, shift, small)
     expected = np.ascontiguousarray(expected)
     with pytest.MonkeyPatch.context() as patch:
         if small:
-            patch.setattr(sources, "_PIECE_BYTES", 64)
-            patch.setattr(sources, "_WIDE_ROW", 8)
+            shrink_pieces(patch)
         with open_source(as_file(folder / "law.npy", X)) as file:
             for source in (open_source(X), file):
                 assert_same_bits(joined(source, rows, dtype, origin), expected)
@@ -144,8 +144,7 @@ def test_take_is_fancy_indexing(folder, X, data, dtype, small):
     expected = part.astype(dtype) if origin is None else (part.astype("f8") - origin).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         if small:
-            patch.setattr(sources, "_PIECE_BYTES", 64)
-            patch.setattr(sources, "_GAP_BYTES", 32)
+            shrink_pieces(patch)
         with open_source(as_file(folder / "take.npy", X)) as file:
             for source in (open_source(X), file):
                 assert_same_bits(
@@ -162,8 +161,8 @@ def test_take_reads_only_what_is_near(tmp_path, monkeypatch):
         read(self, start, stop, out, **kwargs)
 
     monkeypatch.setattr(NpySource, "read", record)
-    monkeypatch.setattr(sources, "_PIECE_BYTES", 160)
-    monkeypatch.setattr(sources, "_GAP_BYTES", 64)
+    monkeypatch.setattr(base, "_PIECE_BYTES", 160)
+    monkeypatch.setattr(npy, "_GAP_BYTES", 64)
     wanted = [0, 4, 9, 10, 50, 54, 58, 62, 99]
     with open_source(as_file(tmp_path / "c.npy", np.ones((100, 2)))) as source:
         take(source, wanted, "f8")
@@ -225,6 +224,52 @@ def test_two_buffers_take_turns():
 @pytest.mark.parametrize("data", [[[1, 2], [3, 4]], ((1.5, 2), (3, 4)), np.ma.ones((2, 2))])
 def test_array_likes(data):
     assert_same_bits(joined(open_source(data), 1, "f8"), np.array(data, "f8"))
+
+
+class Frame:
+    """As much of a pandas DataFrame as is looked at."""
+
+    def __init__(self, columns):
+        self.columns = list(columns)
+        self.values = list(columns.values())
+        self.dtypes = [values.dtype for values in self.values]
+
+    def __array__(self, dtype=None, copy=None):
+        dtypes = {values.dtype for values in self.values}
+        common = dtypes.pop() if len(dtypes) == 1 else object
+        return np.column_stack([values.astype(common) for values in self.values])
+
+    def astype(self, dtype):
+        return Frame({c: v.astype(dtype) for c, v in zip(self.columns, self.values, strict=True)})
+
+
+def test_numeric_data_frames():
+    x, yes = table("f4", 9, 1)[:, 0], np.arange(9) % 2 == 0
+    same = open_source(Frame({"x": x, "y": -x}))
+    assert_same_bits(same.array, np.column_stack([x, -x]))
+    mixed = open_source(Frame({"x": x, "yes": yes}))  # objects, by the frame's own conversion
+    assert_same_bits(mixed.array, np.column_stack([x, yes]).astype("f8"))
+
+
+def test_data_frames_with_other_columns_refused():
+    text, x = np.array(["a", "b"], object), np.ones(2)
+    days, z = np.zeros(2, "M8[D]"), np.ones(2, complex)
+    message = r"^X: column 'city' \(object\) holds no real numbers; convert.*X\.drop\(columns="
+    with pytest.raises(DataError, match=message):
+        open_source(Frame({"x": x, "city": text}))
+    message = r"columns 'city' \(object\), 'day' \(datetime64\[D\]\), 3 \(complex128\) hold no"
+    with pytest.raises(DataError, match=message):
+        open_source(Frame({"city": text, "x": x, "day": days, 3: z}))
+    with pytest.raises(DataError, match=r"4 \(object\) and 15 more hold no"):
+        open_source(Frame(dict.fromkeys(range(20), text)))
+
+
+def test_frames_of_other_kinds_are_array_likes():
+    """Polars: dtypes without a kind; text that looks like numbers is not taken for them."""
+    frame = Frame({"x": np.ones(2), "n": np.array(["1", "2"], object)})
+    frame.dtypes = ["Float64", "String"]
+    with pytest.raises(DataError, match="X: holds Python objects"):
+        open_source(frame)
 
 
 def test_memmap_is_an_array(tmp_path):
@@ -403,7 +448,7 @@ def test_a_failing_device_is_not_the_users_fault(tmp_path, monkeypatch):
 # Memory
 
 MEASURE = """
-import sys, threading, time
+import sys, threading
 import numpy as np
 from gmm_fast.sources import chunks, first_bad_row, load_resident, open_source, take
 
@@ -416,41 +461,40 @@ def watch():
     while not done.wait(0.002):
         peak = max(peak, anonymous())
 
-what, path = sys.argv[1:]
-source = open_source(path)
-start = peak = anonymous()
-done = threading.Event()
-watcher = threading.Thread(target=watch)
-watcher.start()
-rows = 0
-if what == "chunks":
+def all_chunks():
+    rows = 0
     for chunk in chunks(source, 65536, "f4", origin=np.zeros(source.n_features)):
         rows += len(chunk)
-        peak = max(peak, anonymous())
-elif what == "scan":
-    assert first_bad_row(source) is None
-    rows = source.n_samples
-elif what == "resident":
-    kept = load_resident(source, "f4")
-    rows = kept.n_samples
-elif what == "load":  # the instrument: this one must be seen
-    kept = np.load(path) + 1
-    rows = len(kept)
-else:
-    kept = take(source, np.arange(0, source.n_samples, 100), "f8")
-    rows = len(kept) * 100
-peak = max(peak, anonymous())
-done.set()
-watcher.join()
-print(rows, peak - start)
+    assert rows == source.n_samples
+
+works = {
+    "chunks": all_chunks,
+    "take": lambda: take(source, np.arange(0, source.n_samples, 100), "f8"),
+    "scan": lambda: first_bad_row(source),
+    "resident": lambda: load_resident(source, "f4"),
+    "load": lambda: np.load(sys.argv[1]),  # the instrument: this one must be seen
+}
+source = open_source(sys.argv[1])
+for what, work in works.items():
+    start = peak = anonymous()
+    done = threading.Event()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    kept = work()
+    peak = max(peak, anonymous())
+    assert (kept is None) == (what in ("chunks", "scan"))
+    del kept
+    done.set()
+    watcher.join()
+    print(what, peak - start)
 """
 
 
 @pytest.fixture(scope="module", params=["C", "F"])
 def big_file(request, tmp_path_factory):
-    """About 200 MB of zeros, most of them in no block of the disk."""
+    """About 100 MB of zeros, most of them in no block of the disk."""
     path = tmp_path_factory.mktemp("big") / "big.npy"
-    shape = (1_600_000, 16)
+    shape = (800_000, 16)
     header = {"descr": "<f8", "fortran_order": request.param == "F", "shape": shape}
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -460,28 +504,30 @@ def big_file(request, tmp_path_factory):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc to measure")
-@pytest.mark.parametrize(
-    ("what", "least", "most"),
-    [
-        ("chunks", 5, 40),
-        ("take", 1, 40),
-        ("scan", -1, 40),
-        ("resident", 97, 130),
-        ("load", 190, 999),
-    ],
-)
-def test_memory_stays_bounded(big_file, what, least, most):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(sources.__file__)))
+def test_memory_stays_bounded(big_file):
+    """In MiB, beside 49 for the data in float32 and 98 in float64."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(gmm_fast.__file__)))
+    # A fixed threshold: else glibc keeps what one work frees, and the next seems to need less.
+    settings = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, what, str(big_file)],
+        [sys.executable, "-c", MEASURE, str(big_file)],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **settings},
     )
-    rows, grown = result.stdout.split()
-    assert int(rows) == 1_600_000
-    assert least < float(grown) < most
+    bounds = {
+        "chunks": (5, 25),
+        "take": (1, 25),
+        "scan": (-1, 25),
+        "resident": (48, 65),
+        "load": (90, 120),
+    }
+    found = [line.split() for line in result.stdout.splitlines()]
+    assert [what for what, _ in found] == list(bounds)
+    for what, grown in found:
+        least, most = bounds[what]
+        assert least < float(grown) < most, what
 
 
 # Refusals
@@ -515,6 +561,7 @@ def header_file(path, descr="<f8", shape=(4, 2), body=64, fortran=False):
         (np.zeros((2, 2), [("a", "f8")]), r"X: dtype .* holds records.*structured_to_unstruct"),
         ([[1, 2], [3]], r"X: list is not an array of numbers.*give a 2-D array"),
         (np.ma.masked_equal([[1, 2]], 2), r"X: holds masked values; remove or fill"),
+        (scipy.sparse.csr_array(np.eye(3)), r"X: sparse.*make it dense with X\.toarray\(\)"),
     ],
 )
 def test_arrays_refused(data, message):
@@ -526,12 +573,6 @@ def test_string_dtype_refused():
     X = np.array([["a", "b"]], np.dtypes.StringDType())
     with pytest.raises(DataError, match="X: "):
         open_source(X)
-
-
-def test_sparse_refused():
-    scipy_sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(DataError, match=r"X: sparse.*make it dense with X\.toarray\(\)"):
-        open_source(scipy_sparse.csr_array(np.eye(3)))
 
 
 def test_one_feature_does_not_excuse_no_or_three_dimensions():
@@ -584,8 +625,6 @@ BAD_FILES = {
     "negative": (lambda path: header_file(path, shape=(-4, 2), body=0), "has no rows"),
     "1-D": (lambda path: header_file(path, shape=(8,)), "--one-feature on the command line"),
     "objects": (lambda path: header_file(path, descr="|O"), "holds Python objects"),
-    "complex": (lambda path: header_file(path, descr="<c16"), "complex numbers"),
-    "text-items": (lambda path: header_file(path, descr="<U2"), "holds text"),
     "records": (lambda path: header_file(path, descr=[("a", "<f8")]), "holds records"),
 }
 
@@ -609,7 +648,7 @@ def test_no_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     path = as_file(tmp_path / "data.npy", np.ones((2, 2)))
-    monkeypatch.setattr(sources, "FileIO", refuse)  # root may read everything
+    monkeypatch.setattr(npy, "FileIO", refuse)  # root may read everything
     with pytest.raises(DataError, match=r"data\.npy: permission denied; make the file readable"):
         open_source(path)
 
@@ -635,7 +674,8 @@ def test_a_value_too_large_for_the_dtype_is_named(tmp_path, origin):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["f2", "f4", ">f8", "g"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_first_bad_row(tmp_path, small_pieces, dtype, order, value):
+def test_first_bad_row(tmp_path, monkeypatch, dtype, order, value):
+    shrink_pieces(monkeypatch)
     X = np.ones((40, 3), dtype, order=order)
     with open_source(as_file(tmp_path / "good.npy", X)) as file:
         assert first_bad_row(open_source(X)) is None
@@ -690,8 +730,3 @@ def test_wrong_calls():
         source.read(3, 6, np.empty((3, 2)))
     with pytest.raises(ValueError, match="C-contiguous"):
         source.read(0, 2, np.empty((2, 2), order="F"))
-
-
-def test_the_classes_are_sources():
-    assert issubclass(ArraySource, Source)
-    assert issubclass(NpySource, Source)

@@ -1,0 +1,196 @@
+"""Files in NumPy's own format, ``.npy``.
+
+They are read with positioned reads into buffers, never through a memory map: pages of a map
+count as the process's memory, and a file that shrinks kills the process (SIGBUS) instead of
+raising.
+"""
+
+import os
+import stat
+import threading
+import weakref
+from io import FileIO
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from ..errors import DataError, FitError
+from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
+
+# Two wanted row ranges closer than this are read as one: reading 64 KiB costs about one call.
+_GAP_BYTES = 64 << 10
+
+# Version 3 differs from 2 only in non-ASCII field names, and records are refused anyway.
+_HEADER_READERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,
+}
+
+
+class NpySource(Source):
+    """A ``.npy`` file, read by range; only the rows asked for are ever in memory.
+
+    Reads are positioned, so several threads may use one source. It can be pickled: the copy
+    opens the file again. The descriptor is closed by `close`, by ``with``, or with the object.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+    one_feature : bool
+        Take a 1-D array as one column.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is not a complete ``.npy`` table of real numbers.
+    """
+
+    def __init__(self, path, *, one_feature=False):
+        self.name = os.fsdecode(path)
+        self.path = os.path.abspath(self.name)
+        self.one_feature = one_feature
+        self._open()
+
+    def _open(self):
+        self._file = _open_regular(self.path, self.name)
+        # The finalizer holds the file, so that it is closed (and not merely dropped, which
+        # would warn) when the source goes away.
+        self._close = weakref.finalize(self, self._file.close)
+        self._lock = threading.Lock()
+        try:
+            shape, fortran, self.dtype = _read_header(self._file, self.name)
+            check_dtype(self.dtype, self.name)
+            self.n_samples, self.n_features = check_shape(shape, self.name, self.one_feature)
+            self._offset = self._file.tell()
+            self._fortran = fortran and self.n_features > 1
+            self._check_size()
+        except BaseException:
+            self.close()
+            raise
+        # Columns lie far apart in Fortran order: one read of a range costs n_features calls.
+        self._max_gap = (
+            self.n_samples
+            if self._fortran
+            else max(1, _GAP_BYTES // (self.n_features * self.dtype.itemsize))
+        )
+
+    def _check_size(self):
+        found = os.fstat(self._file.fileno()).st_size - self._offset
+        n_items = self.n_samples * self.n_features
+        expected = n_items * self.dtype.itemsize
+        if found < expected:
+            lines, length, word = self.n_samples, self.n_features, "rows"
+            if self._fortran:
+                lines, length, word = length, lines, "columns"
+            held = found // (length * self.dtype.itemsize)
+            raise DataError(
+                f"{self.name}: the file is cut short: {expected} bytes of data expected, {found} "
+                f"found ({held} of {lines} {word}); write or copy it again"
+            )
+        if found > expected:
+            # np.load would read the first array in silence, and leave out the rest.
+            raise DataError(
+                f"{self.name}: {found - expected} bytes follow the {expected} that the header "
+                "announces (several np.save calls into one file?); save one array per file, "
+                "e.g. np.save('data.npy', np.concatenate(parts))"
+            )
+
+    def __getstate__(self):
+        return {"name": self.name, "path": self.path, "one_feature": self.one_feature}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._open()
+
+    def close(self):
+        self._close()
+
+    def read(self, start, stop, out, *, origin=None):
+        check_range(self, start, stop, out)
+        if origin is None and not self._fortran and out.dtype == self.dtype:
+            self._read_items(start * self.n_features, out)
+            return
+        step = piece_rows(self)
+        scratch = np.empty(min(step, stop - start) * self.n_features, self.dtype)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            piece = self._read_piece(first, last, scratch)
+            part = out[first - start : last - start]
+            convert(piece, part, origin, self.name, range(first, last))
+
+    def _read_piece(self, start, stop, scratch):
+        """Read rows ``start:stop``, as stored, into the head of the 1-D `scratch`."""
+        piece = scratch[: (stop - start) * self.n_features]
+        if not self._fortran:
+            self._read_items(start * self.n_features, piece)
+            return piece.reshape(stop - start, self.n_features)
+        columns = piece.reshape(self.n_features, stop - start)
+        for j, column in enumerate(columns):
+            self._read_items(j * self.n_samples + start, column)
+        return columns.T
+
+    def _read_items(self, first, out):
+        """Fill the C-contiguous `out` with the items of the file from number `first` on."""
+        raw = out.reshape(-1).view(np.uint8)
+        position = self._offset + first * self.dtype.itemsize
+        done = 0
+        while done < raw.size:
+            try:
+                count = self._read_at(raw[done:], position + done)
+            except OSError as error:
+                raise FitError(f"{self.name}: reading failed: {error.strerror}") from error
+            if count == 0:
+                raise DataError(
+                    f"{self.name}: the file became shorter while it was read; do not write to "
+                    "it during the work"
+                )
+            done += count
+
+    def _read_at(self, buffer, position):
+        if self._file.closed:
+            raise ValueError(f"{self.name}: read from a closed source")
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [buffer], position)
+        with self._lock:  # Windows: no positioned read
+            self._file.seek(position)
+            return self._file.readinto(buffer)
+
+
+def _open_regular(path, name):
+    try:
+        mode = os.stat(path).st_mode
+        # Only a regular file is opened: opening a pipe would wait for a writer.
+        file = FileIO(path) if stat.S_ISREG(mode) else None
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file; check the path") from error
+    except PermissionError as error:
+        raise DataError(f"{name}: permission denied; make the file readable for you") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise DataError(f"{name}: cannot be opened: {error}; check the path") from error
+    if stat.S_ISDIR(mode):
+        raise DataError(f"{name}: is a directory; give the path of a .npy file")
+    if file is None:
+        raise DataError(f"{name}: is not a regular file; save the data to a .npy file first")
+    return file
+
+
+def _read_header(file, name):
+    """Return shape, Fortran flag and dtype; leave `file` at the first byte of data."""
+    advice = "save the data with np.save('data.npy', X)"
+    head = file.read(npy_format.MAGIC_LEN)
+    if not head:
+        raise DataError(f"{name}: the file is empty; {advice}")
+    if head[:4] == b"PK\x03\x04":
+        raise DataError(f"{name}: is a .npz or zip archive, not a .npy file; {advice}")
+    if len(head) < npy_format.MAGIC_LEN or not head.startswith(npy_format.MAGIC_PREFIX):
+        raise DataError(f"{name}: is not a .npy file; {advice}")
+    version = tuple(head[-2:])
+    if version not in _HEADER_READERS:
+        raise DataError(
+            f"{name}: .npy format version {version[0]}.{version[1]} is not supported; {advice}"
+        )
+    try:
+        return _HEADER_READERS[version](file)
+    except Exception as error:  # numpy lets parser errors of many kinds through
+        raise DataError(f"{name}: the .npy header is damaged ({error}); {advice}") from error

@@ -1,0 +1,197 @@
+"""Reading any source: in chunks, as a whole, row by row; the search for bad values.
+
+Nothing here knows a format: all of it is written against `Source`.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ..errors import DataError
+from .array import ArraySource
+from .base import piece_rows
+
+
+def chunks(source, rows, dtype, *, origin=None):
+    """Yield all rows in order, as C-contiguous arrays of `rows` rows (the last may be shorter).
+
+    Where nothing has to be read, moved or converted, the chunks are views of the data, and
+    read-only if the data is. Otherwise a thread fills one buffer while the caller works on the
+    other: **a chunk is valid only until the next one is asked for**. Closing the generator (or
+    leaving its loop, once it is no longer referenced) ends the thread.
+
+    Parameters
+    ----------
+    source : Source
+    rows : int
+        Rows a chunk, at least 1.
+    dtype : dtype
+        A floating dtype.
+    origin : ndarray, shape (n_features,), float64, optional
+        Subtracted from every row in float64, before the conversion to `dtype`, so that data
+        far from zero keeps its digits in float32.
+
+    Yields
+    ------
+    ndarray, shape (m, n_features)
+
+    Raises
+    ------
+    DataError, FitError
+        As `Source.read`, whichever thread it happens in.
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, not {rows}")
+    dtype, origin = _check_target(source, dtype, origin)
+    whole = source.view(0, source.n_samples, dtype) if origin is None else None
+    if whole is not None:
+        return (whole[start : start + rows] for start in range(0, len(whole), rows))
+    return _copied_chunks(source, rows, dtype, origin)
+
+
+def _copied_chunks(source, rows, dtype, origin):
+    n = source.n_samples
+    shape = (min(rows, n), source.n_features)
+    if rows >= n:
+        yield _read_new(source, 0, n, dtype, origin)
+        return
+
+    buffers = [np.empty(shape, dtype), np.empty(shape, dtype)]
+
+    def fill(start):
+        out = buffers[start // rows % 2][: n - start]
+        source.read(start, start + len(out), out, origin=origin)
+        return out
+
+    # One worker, and one read under way at most: leaving the block waits for that read only.
+    with ThreadPoolExecutor(1, thread_name_prefix="gmm-fast-read") as reader:
+        pending = reader.submit(fill, 0)
+        for following in range(rows, n, rows):
+            chunk = pending.result()
+            pending = reader.submit(fill, following)
+            yield chunk
+        yield pending.result()
+
+
+def load_resident(source, dtype, *, origin=None):
+    """Load all rows as one C-contiguous array of `dtype`; no copy where none is needed.
+
+    Parameters
+    ----------
+    source : Source
+    dtype : dtype
+    origin : ndarray, shape (n_features,), float64, optional
+        Subtracted in float64 before the conversion.
+
+    Returns
+    -------
+    ArraySource
+        Of the same name.
+    """
+    dtype, origin = _check_target(source, dtype, origin)
+    n = source.n_samples
+    whole = source.view(0, n, dtype) if origin is None else None
+    if whole is None:
+        whole = _read_new(source, 0, n, dtype, origin)
+    return ArraySource(whole, source.name)
+
+
+def take(source, indices, dtype, *, origin=None):
+    """Read single rows; beside the result, only a bounded buffer is held.
+
+    Parameters
+    ----------
+    source : Source
+    indices : array-like, shape (m,), int
+        Row numbers, strictly increasing.
+    dtype : dtype
+    origin : ndarray, shape (n_features,), float64, optional
+        Subtracted in float64 before the conversion.
+
+    Returns
+    -------
+    ndarray, shape (m, n_features), dtype `dtype`
+
+    Raises
+    ------
+    IndexError
+        If a row number lies outside the data.
+    ValueError
+        If the row numbers are not strictly increasing integers.
+    """
+    dtype, origin = _check_target(source, dtype, origin)
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise ValueError("indices must be a 1-D array of integers")
+    indices = indices.astype(np.int64, copy=False)
+    if np.any(indices[1:] <= indices[:-1]):
+        raise ValueError("indices must be sorted and unique")
+    if indices.size and (indices[0] < 0 or indices[-1] >= source.n_samples):
+        raise IndexError(f"{source.name}: indices outside its {source.n_samples} rows")
+    out = np.empty((len(indices), source.n_features), dtype)
+    source.gather(indices, out, origin=origin)
+    return out
+
+
+def first_bad_row(source) -> tuple[int, int, float] | None:
+    """Find the first row that holds a NaN or an infinity.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    (row, column, value) or None
+        Counted from 0; None if every value is finite (integers always are, and are not read).
+    """
+    if source.dtype.kind != "f":
+        return None
+    rows = piece_rows(source)
+    start = 0
+    for chunk in chunks(source, rows, source.dtype.newbyteorder("=")):
+        finite = np.isfinite(chunk)
+        if not finite.all():
+            row, column = divmod(int(np.argmin(finite)), source.n_features)
+            return start + row, column, float(chunk[row, column])
+        start += len(chunk)
+    return None
+
+
+def bad_value_error(source, bad):
+    """Make the `DataError` for a result of `first_bad_row`."""
+    row, column, value = bad
+    return DataError(
+        f"{source.name}: row {row} (counting from 0), column {column} is {value}; "
+        "remove or fill such rows first"
+    )
+
+
+def check_columns(source, n_features, what):
+    """Raise `DataError` unless `source` has the `n_features` columns that `what` has."""
+    if source.n_features != n_features:
+        raise DataError(
+            f"{source.name} has {_count(source.n_features, 'column')}, but {what} has "
+            f"{n_features}; give data with the same columns in the same order"
+        )
+
+
+def _check_target(source, dtype, origin):
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f" or not dtype.isnative:
+        raise ValueError(f"dtype must be a native floating dtype, not {dtype}")
+    if origin is not None:
+        origin = np.ascontiguousarray(origin, np.float64)
+        if origin.shape != (source.n_features,):
+            raise ValueError(f"origin must have shape ({source.n_features},), not {origin.shape}")
+    return dtype, origin
+
+
+def _read_new(source, start, stop, dtype, origin):
+    out = np.empty((stop - start, source.n_features), dtype)
+    source.read(start, stop, out, origin=origin)
+    return out
+
+
+def _count(number, word):
+    return f"{number} {word}" + ("" if number == 1 else "s")
