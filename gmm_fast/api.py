@@ -1,7 +1,9 @@
 """The Python face of model search and model files, in terms of `GaussianMixture`."""
 
+import warnings
 from dataclasses import dataclass, field
 
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, init, selection
@@ -81,6 +83,11 @@ def search(
     FitError
         A RuntimeError: no candidate has a value of `criterion`.
 
+    Warns
+    -----
+    ConvergenceWarning
+        The best candidate reached `max_iter`; of the others `table` tells.
+
     Examples
     --------
     >>> import numpy as np
@@ -127,6 +134,13 @@ def search(
         candidate.result.events[:0] = events
         models.append(GaussianMixture.from_result(candidate.result, **shared))
     best = models[table.candidates.index(table.best)]
+    if not best.converged_:
+        warnings.warn(
+            f"EM of the best candidate did not converge in {max_iter} iterations; raise "
+            "max_iter, or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     rows = [selection.candidate_row(c) for c in table.candidates]
     return SearchResult(rows, best, criterion, models)
 

@@ -89,7 +89,7 @@ def silhouettes(x, labelings, threads):
     if not labelings:
         return []
     labels = np.stack(labelings, axis=1).astype(np.int32)
-    centred = np.ascontiguousarray((x - x.mean(axis=0)).T)
+    columns = np.ascontiguousarray(x.T)
     at_once = max(1, SUMS_BYTES // (8 * len(x) * (int(labels.max()) + 1)))
     scores = []
     for first in range(0, len(labelings), at_once):
@@ -97,7 +97,7 @@ def silhouettes(x, labelings, threads):
         n_clusters = int(some.max()) + 1
         sums = np.zeros((*some.shape, n_clusters))
         with kernel_threads(threads):
-            pairs.cluster_distance_sums(centred, some, n_clusters, sums)
+            pairs.cluster_distance_sums(columns, some, n_clusters, sums)
         scores += [_mean_silhouette(sums[:, i], some[:, i]) for i in range(some.shape[1])]
     return scores
 

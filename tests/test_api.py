@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from blobs import blobs
 from click.testing import CliRunner
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import silhouette_score
 
 import gmm_fast
@@ -121,12 +121,16 @@ def test_settings_arrive(x):
         "dtype": "float32",
         "threads": 1,
     }
-    model = search(x, 3, 3, **settings, random_state=4).best
+    with pytest.warns(
+        ConvergenceWarning, match="the best candidate did not .* in 2 iter"
+    ) as caught:
+        model = search(x, 3, 3, **settings, random_state=4).best
+    assert caught[0].filename == __file__
     assert {name: getattr(model, name) for name in settings} == settings
     assert model.n_iter_ == 2
     assert model.converged_ is False
     again = GaussianMixture(**model.get_params())
-    with pytest.warns(UserWarning, match="did not converge"):
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
         again.fit(x)
     np.testing.assert_array_equal(again.means_, model.means_)
 
