@@ -92,7 +92,7 @@ def search(lo, hi, data, families, criterion, as_json, settings):
     else:
         report.print_candidates(table.candidates, best, criterion)
         report.show()
-        report.print_fit(data, best.result, facts)
+        report.print_fit(data, best.result, facts, len(table.candidates))
     report.print_notes(best.result)
 
 

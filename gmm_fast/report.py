@@ -117,8 +117,8 @@ def print_facts(title, rows):
     show(table)
 
 
-def print_fit(data, result, facts):
-    """What a fit found."""
+def print_fit(data, result, facts, n_fits=1):
+    """What a fit found, the best of `n_fits`."""
     rows = [
         ("samples x features", f"{facts['n_samples']:,} x {facts['n_features']:,}"),
         ("components", f"{facts['n_components']}, {_family(result.params)}"),
@@ -127,7 +127,7 @@ def print_fit(data, result, facts):
     if facts["silhouette_samples"]:
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
-    rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"]))]
+    rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
     rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]
     print_facts(str(data), rows)
     show()
@@ -182,10 +182,12 @@ def _stop(result):
     return f"{reason} after {count(result.n_iter, 'iteration')}"
 
 
-def _seconds(seconds):
+def _seconds(seconds, n_fits):
     names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
-    parts = [f"{name} {seconds[key]:.2f}" for key, name in names.items()]
-    return f"{seconds['total']:.2f} ({', '.join(parts)})"
+    parts = ", ".join(f"{name} {seconds[key]:.2f}" for key, name in names.items())
+    if n_fits > 1:
+        return f"{seconds['total']:.2f} for {n_fits} fits (this one: {parts})"
+    return f"{seconds['total']:.2f} ({parts})"
 
 
 def print_components(params):
@@ -327,14 +329,7 @@ class Progress:
             yield self
             return
         screen = Console(stderr=True, highlight=False)
-        line = Live(
-            self,
-            console=screen,
-            transient=True,
-            refresh_per_second=10,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        line = Live(self, console=screen, transient=True, refresh_per_second=10)
         with _compilations(self), line:
             yield self
 
