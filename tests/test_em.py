@@ -370,6 +370,87 @@ def test_a_component_that_recovers_is_exact(family):
     np.testing.assert_allclose(result.params.covariances, want, rtol=1e-5, atol=1e-5)
 
 
+def rescue_of(x, family):
+    events = []
+    return em.Rescue(backend(x), family, events), events
+
+
+def with_variance(params, which, variance):
+    """Every variance of component `which` (of all, when tied) set; no correlations."""
+    covariances = params.covariances.copy()
+    square = variance * np.eye(params.n_features)
+    if params.covariance_type == "tied":
+        covariances = square
+    else:
+        covariances[which] = square if params.covariance_type == "full" else variance
+    return Params(params.weights, params.means, covariances, params.covariance_type)
+
+
+@pytest.mark.parametrize("left_over", [0.0, -1e-33, 1e-33])
+def test_what_rounding_leaves_of_a_variance_is_a_collapse(family, left_over):
+    _, x, start = case(family)
+    rescue, events = rescue_of(x, family)
+    raised = rescue.raise_singular(with_variance(start, 1, left_over), 5)
+    assert len(events) == 1
+    assert events[0].startswith("iteration 5: ")
+    assert events[0].endswith("collapsed to a singular covariance; variances were raised")
+    assert ("the tied covariance" if family == "tied" else "component(s) 1 ") in events[0]
+    variances = np.linalg.eigvalsh(full_covariances(raised)).min(axis=1)
+    smallest = em.FLOOR * x.var(axis=0).min()
+    assert variances[1] >= 0.99 * smallest
+    if family != "tied":
+        np.testing.assert_array_equal(raised.covariances[[0, 2]], start.covariances[[0, 2]])
+
+
+def test_a_floor_stays_until_the_component_recovers(family):
+    _, x, start = case(family)
+    rescue, events = rescue_of(x, family)
+    floor = em.FLOOR * x.var(axis=0).max()
+    narrow = with_variance(start, 1, 3 * floor)
+    exact = rescue.raise_singular(narrow, 0)  # narrow, but never collapsed
+    np.testing.assert_array_equal(exact.covariances, narrow.covariances)
+    rescue.raise_singular(with_variance(start, 1, 0.0), 1)
+    held = rescue.raise_singular(narrow, 2)
+    assert full_covariances(held)[1, 0, 0] > 3.1 * floor
+    assert rescue.acted
+    wide = with_variance(start, 1, 1e4 * floor)
+    free = rescue.raise_singular(wide, 3)
+    np.testing.assert_array_equal(free.covariances, wide.covariances)
+    assert not rescue.acted
+    again = rescue.raise_singular(narrow, 4)
+    np.testing.assert_array_equal(again.covariances, narrow.covariances)
+    assert len(events) == 1
+
+
+def test_a_dead_component_takes_half_of_the_heaviest(family):
+    _, x, start = case(family)
+    params = Params(np.array([0.3, 0.0, 0.7]), start.means, start.covariances, family)
+    rescue, events = rescue_of(x, family)
+    new = rescue.revive(params, np.array([False, True, False]), 4)
+    np.testing.assert_allclose(new.weights, [0.3, 0.35, 0.35])
+    np.testing.assert_array_equal(new.means[0], params.means[0])
+    np.testing.assert_allclose((new.means[1] + new.means[2]) / 2, params.means[2])
+    # apart by one standard deviation of one feature
+    apart = new.means[1] - new.means[2]
+    deviations = np.sqrt(np.diagonal(full_covariances(params)[2]))
+    assert np.count_nonzero(apart) == 1
+    assert np.abs(apart).sum() == pytest.approx(deviations[np.flatnonzero(apart)[0]])
+    np.testing.assert_array_equal(full_covariances(new)[1], full_covariances(params)[2])
+    assert events[0].startswith("iteration 4: component 1 died")
+    assert rescue.acted
+
+
+def test_no_convergence_in_an_iteration_that_rescued(family):
+    _, x, start = case(family)
+    means = start.means.copy()
+    means[1] = 1e8
+    dead = Params(start.weights, means, start.covariances, family)
+    result = fit(x, dead, tol=1e9)
+    assert said(result, "iteration 1: component 1 died")
+    assert (result.n_iter, result.converged) == (2, True)
+    assert fit(x, start, tol=1e9).n_iter == 1
+
+
 def test_collapse_onto_reg_covar_is_told(family):
     if family == "tied":
         pytest.skip("one covariance for all: it does not collapse")

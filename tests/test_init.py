@@ -165,8 +165,11 @@ def test_rows_of_weight_zero_are_never_chosen(family, method):
     x = np.concatenate([rng.normal(size=(50, 2)), 1e6 + rng.normal(size=(450, 2))])
     x = x[rng.permutation(500)]
     weights = (x[:, 0] < 1e3).astype(float)
+    one = backend(x, weights=weights)
+    for n_rows in (2**16, 20):
+        assert (init.draw_sample(one, n_rows, 0).weights > 0).all()
     for seed in range(5):
-        params, _ = start(backend(x, weights=weights), 5, family, method=method, seed=seed)
+        params, _ = start(one, 5, family, method=method, seed=seed)
         assert np.abs(params.means).max() < 10
         assert full_covariances(params).max() < 100
 
@@ -179,6 +182,29 @@ def test_weights_draw(x):
     nearest = np.argmin(((params.means - x[17]) ** 2).sum(axis=1))
     np.testing.assert_allclose(params.means[nearest], x[17], atol=1e-5)
     assert params.weights[nearest] > 0.999
+
+
+def test_kmeans_plus_plus_draws_by_weight_and_distance():
+    """A row far away that weighs nothing is no centre; one that weighs something always is."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(200, 2))
+    x[77] = 1e3
+    for weight, chosen in [(1e-12, False), (1.0, True)]:
+        weights = np.ones(200)
+        weights[77] = weight
+        sample = init.draw_sample(backend(x, weights=weights), 2**16, 0)
+        seeder = init.Seeder(sample, np.float64, 1, [])
+        z = sample.standardised
+        for seed in range(5):
+            centers = seeder._plus_plus(z, 4, np.random.default_rng(seed))
+            assert (centers == z[:, 77]).all(axis=1).any() == chosen
+
+
+def test_a_part_of_few_rows_starts_with_a_regular_covariance(family):
+    """Drawn towards the pooled covariance, without any reg_covar."""
+    x = np.random.default_rng(10).normal(size=(12, 3))
+    params, _ = start(backend(x), 8, family, em.Settings(reg_covar=0.0), method="random_from_data")
+    assert np.linalg.eigvalsh(full_covariances(params)).min() > 1e-4
 
 
 @each_method

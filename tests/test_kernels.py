@@ -208,6 +208,20 @@ def test_a_row_far_away_but_not_beyond_reach(family, dtype):
     check_stats(backend(x).stats(params), x, params, None, RTOL[dtype])
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_weights_go_with_their_rows(family, streamed, monkeypatch, tmp_path):
+    """Through several chunks."""
+    rng, params, x = make_case(family, np.float64, 1500, 3, 3, seed=18)
+    weights = make_weights(rng, "random", len(x))
+    np.save(tmp_path / "x.npy", x)
+    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**13)
+    monkeypatch.setattr(backends, "RESIDENT_BYTES", 0 if streamed else 2**27)
+    one = LocalBackend(open_source(tmp_path / "x.npy"), weights=weights, threads=1)
+    assert len(list(one.chunks())) > 3
+    check_stats(one.stats(params), x, params, weights, RTOL[np.float64])
+    check_score(one, x, params, RTOL[np.float64])
+
+
 # ----------------------------------------------------------------------------------------------
 # The passes called directly
 # ----------------------------------------------------------------------------------------------
