@@ -42,7 +42,10 @@ ROWS = (
     (100_000, 8, 8, "spherical"),
 )
 TARGETS = {(100_000, 8, 8, "full"): 30.0}
-SHORT, LONG = 1, 5  # iterations of the two runs whose difference is timed
+SAME = 5  # iterations after which everybody's log-likelihood must agree
+# Seconds before each measurement: OpenBLAS's threads spin for a while after scikit-learn's last
+# call and would take a core from whoever comes next.
+PAUSE = 0.3
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Work:
 
 
 class Ours:
+    timed = (1, 31)  # iterations of the two runs whose difference is timed
+
     def __init__(self, work, dtype):
         self.name = f"gmm-fast {np.dtype(dtype).name}"
         self.params = work.params
@@ -81,6 +86,7 @@ class Ours:
 
 class ScikitLearn:
     name = "scikit-learn"
+    timed = (1, 5)
 
     def __init__(self, work):
         self.x = work.x
@@ -110,14 +116,14 @@ class ScikitLearn:
 def measure(competitors, rounds):
     """Seconds per iteration of each, round by round in turn, and where each one got."""
     seconds = {c.name: [] for c in competitors}
-    reached = {}
-    for c in competitors:
-        c.run(SHORT)  # compile, allocate
+    reached = {c.name: c.run(SAME)[1] for c in competitors}  # compiles and allocates, too
     for _ in range(rounds):
         for c in competitors:
-            short, _ = c.run(SHORT)
-            long, reached[c.name] = c.run(LONG)
-            seconds[c.name].append((long - short) / (LONG - SHORT))
+            time.sleep(PAUSE)
+            few, many = c.timed
+            short, _ = c.run(few)
+            long, _ = c.run(many)
+            seconds[c.name].append((long - short) / (many - few))
     return seconds, reached
 
 

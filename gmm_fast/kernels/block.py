@@ -35,7 +35,15 @@ def load_block(x, weights, start, xt, w):
     """Transpose rows start.. into xt (d_pad, BLOCK); rows past the end repeat with weight 0."""
     d = x.shape[1]
     m = min(BLOCK, x.shape[0] - start)
-    for j in range(d):
+    whole = d // TILE * TILE
+    for j in range(0, whole, TILE):  # four features a time: twice as fast as one
+        row0, row1, row2, row3 = xt[j], xt[j + 1], xt[j + 2], xt[j + 3]
+        for b in range(m):
+            row0[b] = x[start + b, j]
+            row1[b] = x[start + b, j + 1]
+            row2[b] = x[start + b, j + 2]
+            row3[b] = x[start + b, j + 3]
+    for j in range(whole, d):
         row = xt[j]
         for b in range(m):
             row[b] = x[start + b, j]
@@ -59,53 +67,87 @@ def subtract(xt, mean, xc):
 
 
 @helper
-def lower_product(lower, xc, y, q):
-    """y = lower @ xc and q = the squared norm of each column, for one block.
+def _full_tile(lower, xc, y, i, j):
+    """y (+)= a tile of 4 x 4 of the factor, at row i and column j, times xc; j = 0 begins.
 
-    Four rows by four columns of the factor meet in one inner loop: 16 multiply-adds for 8 loads.
+    Sixteen multiply-adds for eight loads.
     """
-    q[:] = q.dtype.type(0)
-    for i in range(0, xc.shape[0], TILE):
-        y0 = y[i]
-        y1 = y[i + 1]
-        y2 = y[i + 2]
-        y3 = y[i + 3]
-        for j in range(0, i + TILE, TILE):
-            a00, a01, a02, a03 = lower[i, j], lower[i, j + 1], lower[i, j + 2], lower[i, j + 3]
-            a10, a11, a12, a13 = (
-                lower[i + 1, j],
-                lower[i + 1, j + 1],
-                lower[i + 1, j + 2],
-                lower[i + 1, j + 3],
-            )
-            a20, a21, a22, a23 = (
-                lower[i + 2, j],
-                lower[i + 2, j + 1],
-                lower[i + 2, j + 2],
-                lower[i + 2, j + 3],
-            )
-            a30, a31, a32, a33 = (
-                lower[i + 3, j],
-                lower[i + 3, j + 1],
-                lower[i + 3, j + 2],
-                lower[i + 3, j + 3],
-            )
-            if j == 0:
-                for b in range(BLOCK):
-                    x0, x1, x2, x3 = xc[0, b], xc[1, b], xc[2, b], xc[3, b]
-                    y0[b] = a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                    y1[b] = a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                    y2[b] = a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                    y3[b] = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
-            else:
-                for b in range(BLOCK):
-                    x0, x1, x2, x3 = xc[j, b], xc[j + 1, b], xc[j + 2, b], xc[j + 3, b]
-                    y0[b] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                    y1[b] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                    y2[b] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                    y3[b] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+    a00, a01, a02, a03 = lower[i, j], lower[i, j + 1], lower[i, j + 2], lower[i, j + 3]
+    i1, i2, i3 = i + 1, i + 2, i + 3
+    a10, a11, a12, a13 = lower[i1, j], lower[i1, j + 1], lower[i1, j + 2], lower[i1, j + 3]
+    a20, a21, a22, a23 = lower[i2, j], lower[i2, j + 1], lower[i2, j + 2], lower[i2, j + 3]
+    a30, a31, a32, a33 = lower[i3, j], lower[i3, j + 1], lower[i3, j + 2], lower[i3, j + 3]
+    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+    if j == 0:
         for b in range(BLOCK):
-            q[b] += y0[b] * y0[b] + y1[b] * y1[b] + y2[b] * y2[b] + y3[b] * y3[b]
+            x0, x1, x2, x3 = xc[0, b], xc[1, b], xc[2, b], xc[3, b]
+            y0[b] = a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
+            y1[b] = a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
+            y2[b] = a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
+            y3[b] = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+    else:
+        for b in range(BLOCK):
+            x0, x1, x2, x3 = xc[j, b], xc[j + 1, b], xc[j + 2, b], xc[j + 3, b]
+            y0[b] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
+            y1[b] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
+            y2[b] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
+            y3[b] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+
+
+@helper
+def _first_tile(lower, xc, q):
+    """q = squared norm of the first four rows' products, which need no earlier columns."""
+    a00 = lower[0, 0]
+    a10, a11 = lower[1, 0], lower[1, 1]
+    a20, a21, a22 = lower[2, 0], lower[2, 1], lower[2, 2]
+    a30, a31, a32, a33 = lower[3, 0], lower[3, 1], lower[3, 2], lower[3, 3]
+    for b in range(BLOCK):
+        x0, x1, x2, x3 = xc[0, b], xc[1, b], xc[2, b], xc[3, b]
+        y0 = a00 * x0
+        y1 = a10 * x0 + a11 * x1
+        y2 = a20 * x0 + a21 * x1 + a22 * x2
+        y3 = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+        q[b] = y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
+
+
+@helper
+def _last_tile(lower, xc, y, i, q):
+    """Complete four rows with their tile on the diagonal, and add their squared norm to q."""
+    i1, i2, i3 = i + 1, i + 2, i + 3
+    a00 = lower[i, i]
+    a10, a11 = lower[i1, i], lower[i1, i1]
+    a20, a21, a22 = lower[i2, i], lower[i2, i1], lower[i2, i2]
+    a30, a31, a32, a33 = lower[i3, i], lower[i3, i1], lower[i3, i2], lower[i3, i3]
+    p0, p1, p2, p3 = y[0], y[1], y[2], y[3]
+    for b in range(BLOCK):
+        x0, x1, x2, x3 = xc[i, b], xc[i1, b], xc[i2, b], xc[i3, b]
+        y0 = p0[b] + a00 * x0
+        y1 = p1[b] + a10 * x0 + a11 * x1
+        y2 = p2[b] + a20 * x0 + a21 * x1 + a22 * x2
+        y3 = p3[b] + a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+        q[b] += y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
+
+
+@helper
+def lower_square(lower, xc, y, q):
+    """q = |lower @ x|^2 for each column x of xc; y (at least 4 rows) is scratch.
+
+    Tiles on the diagonal are triangles and go straight into q: half the time of full tiles and a
+    stored product up to d = 8.
+    """
+    _first_tile(lower, xc, q)
+    for i in range(TILE, xc.shape[0], TILE):
+        for j in range(0, i, TILE):
+            _full_tile(lower, xc, y, i, j)
+        _last_tile(lower, xc, y, i, q)
+
+
+@helper
+def lower_product(lower, xc, y):
+    """y = lower @ xc, for one block."""
+    for i in range(0, xc.shape[0], TILE):
+        for j in range(0, i + TILE, TILE):
+            _full_tile(lower, xc, y[i : i + TILE], i, j)
 
 
 @helper
@@ -208,11 +250,42 @@ def weigh(xc, r, rx, s1):
 
 
 @helper
+def _add_diagonal_tile(rx, xc, i, s2):
+    """The lower triangle of the 4 x 4 tile at (i, i) of rx @ xc', added to s2."""
+    zero = xc.dtype.type(0)
+    a00, a10, a11, a20, a21 = zero, zero, zero, zero, zero
+    a22, a30, a31, a32, a33 = zero, zero, zero, zero, zero
+    for b in range(BLOCK):
+        v0, v1, v2, v3 = xc[i, b], xc[i + 1, b], xc[i + 2, b], xc[i + 3, b]
+        u0, u1, u2, u3 = rx[i, b], rx[i + 1, b], rx[i + 2, b], rx[i + 3, b]
+        a00 += u0 * v0
+        a10 += u1 * v0
+        a11 += u1 * v1
+        a20 += u2 * v0
+        a21 += u2 * v1
+        a22 += u2 * v2
+        a30 += u3 * v0
+        a31 += u3 * v1
+        a32 += u3 * v2
+        a33 += u3 * v3
+    s2[i, i] += a00
+    s2[i + 1, i] += a10
+    s2[i + 1, i + 1] += a11
+    s2[i + 2, i] += a20
+    s2[i + 2, i + 1] += a21
+    s2[i + 2, i + 2] += a22
+    s2[i + 3, i] += a30
+    s2[i + 3, i + 1] += a31
+    s2[i + 3, i + 2] += a32
+    s2[i + 3, i + 3] += a33
+
+
+@helper
 def add_outer(rx, xc, s2):
-    """s2 += rx @ xc', lower triangle by tiles of 4 x 2: eight sums fit AVX2's registers."""
+    """s2 += rx @ xc', lower triangle; tiles of 4 x 2, whose eight sums fit AVX2's registers."""
     zero = xc.dtype.type(0)
     for i in range(0, xc.shape[0], TILE):
-        for j in range(0, i + TILE, 2):
+        for j in range(0, i, 2):
             a0, a1, a2, a3 = zero, zero, zero, zero
             c0, c1, c2, c3 = zero, zero, zero, zero
             for b in range(BLOCK):
@@ -235,6 +308,7 @@ def add_outer(rx, xc, s2):
             s2[i + 1, j + 1] += c1
             s2[i + 2, j + 1] += c2
             s2[i + 3, j + 1] += c3
+        _add_diagonal_tile(rx, xc, i, s2)
 
 
 @helper

@@ -48,7 +48,7 @@ def exp32(x):
 
 @elementwise
 def log64(x):
-    """ln x for x >= 1, to 1 ulp."""
+    """ln x for x >= 1, to 2 ulp."""
     bits = np.float64(x).view(np.int64)
     m = np.int64((bits & np.int64(0xFFFFFFFFFFFFF)) | np.int64(0x3FF0000000000000)).view(np.float64)
     # the exponent's bits under those of 2**52 are the number 2**52 + exponent

@@ -21,6 +21,7 @@ from .block import (
     load_block,
     log_joint,
     lower_product,
+    lower_square,
     normalise,
     scratch,
     subtract,
@@ -88,7 +89,7 @@ def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
         top[:] = -np.inf
         for k in range(n_components):
             subtract(xt, form.means[k], xc)
-            lower_product(form.chol_inv[k], xc, y, q)
+            lower_square(form.chol_inv[k], xc, y, q)
             log_joint(form.log_const[k], q, lp[k], top, spare)
             top, spare = spare, top
         if out.labels.shape[0] > 0:
@@ -119,7 +120,7 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
         m = load_block(x, weights, start, xt, w)
         if whitens:
             subtract(xt, form.center, xc)
-            lower_product(form.whiten, xc, z, q)
+            lower_product(form.whiten, xc, z)
         top[:] = -np.inf
         for k in range(n_components):
             diagonal_square(z, form.means[k], form.scale[k], q)
