@@ -63,7 +63,7 @@ def main():
         data = Path(folder) / "data.npy"
         write_data(data, args.rows, args.features)
         size = data.stat().st_size
-        command = [sys.executable, "-m", "gmm_fast.cli", "fit", "--k", str(args.k), "--json"]
+        command = [sys.executable, "-m", "gmm_fast", "fit", "--k", str(args.k), "--json"]
         output, peak, seconds = peak_of([*command, data.name], folder)
     fit = json.loads(output)
     print(f"file {size / 1e6:,.0f} MB ({args.rows:,} x {args.features}), K = {args.k}")

@@ -38,7 +38,7 @@ class Settings:
     reg_covar: float = 1e-6
 
 
-@dataclass
+@dataclass(eq=False)
 class FitResult:
     """What EM returns.
 
@@ -269,7 +269,7 @@ def fit(backend, params, settings, *, events=None, callback=None):
         change = (trace[-1] - trace[-2]) / stats.total_weight
         if not rescue.acted and change < -_rounding(backend.dtype, stats):
             _say_fall(events, iteration, change, settings)
-        converged = not news and abs(change) < settings.tol
+        converged = bool(not news and abs(change) < settings.tol)
         if callback is not None:
             callback(iteration, stats.mean_log_likelihood, change)
     events += _collapsed(params, rescue, backend.survey(), settings)

@@ -65,6 +65,11 @@ class Start:
     precisions: np.ndarray | None = None
     labels: np.ndarray | None = None
 
+    @property
+    def complete(self):
+        """Whether weights, means and precisions are all given: EM starts exactly there."""
+        return not (self.weights is None or self.means is None or self.precisions is None)
+
     def __post_init__(self):
         if self.method not in METHODS:
             raise DataError(f"unknown init {self.method!r}; choose from {', '.join(METHODS)}")
@@ -160,6 +165,8 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     seeder = Seeder(sample, backend.dtype, backend.threads, events)
     candidates = []
     tries = (AUTO if start.method == "auto" else [(start.method, "standardised")]) * start.n_init
+    if start.complete:  # nothing to find, so nothing to race
+        tries = tries[:1]
     for i, (method, space) in enumerate(tries):
         rng = np.random.default_rng([start.seed, i])
         parts = seeder.parts(method, space, n_components, covariance_type, rng)
@@ -285,7 +292,8 @@ class Seeder:
         return out
 
     def _say_few_rows(self, found, n_components):
-        text = f"only {found} distinct rows were found for {n_components} components"
+        rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"
+        text = f"only {rows} found for {n_components} components"
         if text not in self.events:
             self.events.append(text)
 

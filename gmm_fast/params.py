@@ -7,7 +7,7 @@ import numpy as np
 from .errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Params:
     """Weights, means and covariances of a mixture of K Gaussians in d dimensions.
 

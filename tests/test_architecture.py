@@ -27,6 +27,7 @@ LAYERS = (
     ("api", "report"),
     ("commands",),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # A package named there as a whole is one layer: its modules may import one another.

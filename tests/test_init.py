@@ -374,3 +374,14 @@ def test_unknown_methods_are_refused():
 def test_bad_settings_are_refused(x, settings, message):
     with pytest.raises(DataError, match=message):
         fitting.fit(backend(x), 2, "full", Start(), em.Settings(**settings))
+
+
+def test_a_complete_start_is_where_em_starts():
+    """Weights, means and precisions all given: no race may move them."""
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    start = init.Start(weights=[0.25, 0.75], means=x[:2], precisions=np.stack([np.eye(2)] * 2))
+    backend = LocalBackend(open_source(x))
+    params, _ = init.initial_params(backend, 2, "full", start, em.Settings())
+    np.testing.assert_array_equal(params.means, x[:2])
+    np.testing.assert_array_equal(params.weights, [0.25, 0.75])
+    np.testing.assert_array_equal(params.covariances, np.stack([np.eye(2)] * 2))
