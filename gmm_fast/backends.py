@@ -168,7 +168,8 @@ class LocalBackend:
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing)
         stats = form.collect(_merge_lanes(lanes))
-        if not (np.isfinite(stats.n_k).all() and np.isfinite(stats.s1).all()):
+        sums = (stats.log_likelihood, stats.n_k, stats.s1)
+        if not all(np.isfinite(s).all() for s in sums):
             self._refuse_bad_values()
         return stats
 

@@ -196,12 +196,7 @@ class Rescue:
         return Params(weights, means, covariances, params.covariance_type)
 
     def _say_singular(self, params, singular, iteration):
-        who = (
-            "the tied covariance"
-            if len(singular) != params.n_components or params.covariance_type == "tied"
-            else f"component(s) {', '.join(str(k) for k in np.flatnonzero(singular))}"
-        )
-        text = f"{who} collapsed to a singular covariance; variances were raised"
+        text = f"{_who(params, singular)} collapsed to a singular covariance; variances were raised"
         if not any(event.endswith(text) for event in self.events):
             self.events.append(f"iteration {iteration}: {text}")
 
@@ -269,10 +264,11 @@ def fit(backend, params, settings, *, events=None, callback=None):
         change = (trace[-1] - trace[-2]) / stats.total_weight
         if not rescue.acted and change < -_rounding(backend.dtype, stats):
             _say_fall(events, iteration, change, settings)
-        converged = bool(not news and abs(change) < settings.tol)
+        # one small step says little: EM leaves a poor start slowly
+        converged = bool(iteration > 1 and not news and abs(change) < settings.tol)
         if callback is not None:
             callback(iteration, stats.mean_log_likelihood, change)
-    events += _collapsed(params, rescue, backend.survey(), settings)
+    events += _thin(params, backend.survey(), settings)
     return FitResult(
         params=params,
         log_likelihood=stats.log_likelihood,
@@ -289,8 +285,12 @@ def fit(backend, params, settings, *, events=None, callback=None):
 
 
 def _rounding(dtype, stats):
-    """How far the mean log-likelihood may fall by rounding alone."""
-    return 64 * np.finfo(dtype).eps * max(abs(stats.mean_log_likelihood), 1.0)
+    """How far the mean log-likelihood may fall by rounding alone.
+
+    Ill-conditioned covariances cost digits: a fall of 1e-10 (float64) is no news.
+    """
+    least = 64 * np.finfo(dtype).eps
+    return max(least, 1e-10) * max(abs(stats.mean_log_likelihood), 1.0)
 
 
 def _say_fall(events, iteration, change, settings):
@@ -305,14 +305,40 @@ def _say_fall(events, iteration, change, settings):
     events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")
 
 
-def _collapsed(params, rescue, survey, settings):
-    """Events for components whose spread in some feature is reg_covar and little else."""
-    variances = get_family(params.covariance_type).component_variances(params)
+def _thin(params, survey, settings):
+    """Events for covariances that are reg_covar and little else, and for features it swamps."""
     varied = survey.variance > 1e3 * settings.reg_covar
     varied[survey.constant_features] = False
-    thin = (variances < 2 * settings.reg_covar) & varied
-    return [
-        f"component {k} collapsed: its variance in feature {int(np.argmax(thin[k]))} is hardly "
-        "more than reg_covar (repeated rows, or too many components)"
-        for k in np.flatnonzero(thin.any(axis=1))
-    ]
+    family = get_family(params.covariance_type)
+    # given the other features: a component may be flat in a direction along no axis
+    variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
+    thin = ((variances < 2 * settings.reg_covar) & varied).any(axis=1)
+    events = []
+    if thin.any():
+        events.append(
+            f"{_who(params, thin)} collapsed: in some direction the variance is hardly more than "
+            "reg_covar (repeated rows, linearly dependent features, too many components, or "
+            "fewer samples than features)"
+        )
+    small = (survey.variance > 0) & (survey.variance < 100 * settings.reg_covar)
+    small[survey.constant_features] = False
+    if small.any():
+        some = _some(np.flatnonzero(small), "feature")
+        events.append(
+            f"reg_covar ({settings.reg_covar:g}) is not small beside the variance of {some} "
+            "(counting from 0): rescale the data, or lower reg_covar"
+        )
+    return events
+
+
+def _who(params, which):
+    """What to call the covariances that `which` marks."""
+    if params.covariance_type == "tied":
+        return "the tied covariance"
+    return _some(np.flatnonzero(which), "component")
+
+
+def _some(numbers, noun):
+    """At most ten numbers with their noun."""
+    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

@@ -321,7 +321,7 @@ def test_repeated_rows_without_reg_covar(family, value, dtype):
     assert_valid(result, x)
     assert result.converged
     if family != "tied":
-        assert len(said(result, "component(s) 0 collapsed")) == 1
+        assert len(said(result, "component 0 collapsed")) == 1
     assert not said(result, "fell")
 
 
@@ -395,7 +395,7 @@ def test_what_rounding_leaves_of_a_variance_is_a_collapse(family, left_over):
     assert len(events) == 1
     assert events[0].startswith("iteration 5: ")
     assert events[0].endswith("collapsed to a singular covariance; variances were raised")
-    assert ("the tied covariance" if family == "tied" else "component(s) 1 ") in events[0]
+    assert ("the tied covariance" if family == "tied" else "component 1 ") in events[0]
     variances = np.linalg.eigvalsh(full_covariances(raised)).min(axis=1)
     smallest = em.FLOOR * x.var(axis=0).min()
     assert variances[1] >= 0.99 * smallest
@@ -441,15 +441,19 @@ def test_a_dead_component_takes_half_of_the_heaviest(family):
     assert rescue.acted
 
 
-def test_no_convergence_in_an_iteration_that_rescued(family):
+def test_no_convergence_in_the_first_iteration_or_one_that_rescued(family, monkeypatch):
     _, x, start = case(family)
-    means = start.means.copy()
-    means[1] = 1e8
-    dead = Params(start.weights, means, start.covariances, family)
-    result = fit(x, dead, tol=1e9)
-    assert said(result, "iteration 1: component 1 died")
-    assert (result.n_iter, result.converged) == (2, True)
-    assert fit(x, start, tol=1e9).n_iter == 1
+    assert fit(x, start, tol=1e9).n_iter == 2
+    calls = []
+
+    def dead_in_the_second(rescue, stats):
+        calls.append(stats)
+        return np.arange(len(stats.n_k)) == (1 if len(calls) == 2 else -1)
+
+    monkeypatch.setattr(em.Rescue, "dead", dead_in_the_second)
+    result = fit(x, start, tol=1e9)
+    assert said(result, "iteration 2: component 1 died")
+    assert (result.n_iter, result.converged) == (3, True)
 
 
 def test_collapse_onto_reg_covar_is_told(family):
@@ -463,7 +467,7 @@ def test_collapse_onto_reg_covar_is_told(family):
     covariances[0] = 0.01 * (np.eye(2) if family == "full" else 1.0)
     start = Params(start.weights, np.array([[3.25, 3.25], [0, 0]]), covariances, family)
     result = fit(x, start, tol=1e-8, max_iter=200, reg_covar=1e-6)
-    assert said(result, "component 0 collapsed: its variance in feature 0 is hardly more")
+    assert said(result, "component 0 collapsed: in some direction the variance is hardly more")
     assert not said(result, "component 1 collapsed")
     assert_valid(result, x)
 
