@@ -375,7 +375,7 @@ def test_random_state(x):
     np.testing.assert_array_equal(first, means(two))
     assert not np.array_equal(first, means(one))
     # None is NumPy's global one
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002 - random_state=None means it
     np.testing.assert_array_equal(first, means(None))
     assert not np.array_equal(first, means(None))
 
