@@ -18,15 +18,17 @@ from pathlib import Path
 import numpy as np
 
 
-def write_data(path, n, d, seed=0):
+def write_data(path, n, d, seed=0, dtype=np.float64):
     """Blobs, a million rows at a time."""
     rng = np.random.default_rng(seed)
-    centres = 3.0 * rng.normal(size=(8, d))
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(n, d))
+    dtype = np.dtype(dtype)
+    centres = (3.0 * rng.normal(size=(8, d))).astype(dtype)
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n, d))
     for start in range(0, n, 1_000_000):
         m = min(1_000_000, n - start)
-        out[start : start + m] = centres[rng.integers(0, 8, m)] + rng.normal(size=(m, d))
-        out.flush()
+        part = rng.standard_normal((m, d), dtype=dtype)
+        out[start : start + m] = centres[rng.integers(0, 8, m)] + part
+    out.flush()
 
 
 def anonymous_bytes(pid):

@@ -1,0 +1,59 @@
+"""Benchmarks of what kernels do: an EM pass, scoring, k-means starts, silhouettes.
+
+pytest bench --benchmark-only -k "pass and full"
+"""
+
+import numpy as np
+import pytest
+from work import FAMILIES, Row, Work, blobs
+
+from gmm_fast import em, init
+from gmm_fast.backends import LocalBackend
+from gmm_fast.criteria import SilhouetteSample
+from gmm_fast.params import Params
+from gmm_fast.sources import open_source
+
+SHAPES = ((100_000, 2, 16), (100_000, 8, 8), (20_000, 32, 16))
+
+
+def backend_and_params(n, d, k, family, dtype):
+    work = Work.make(Row(n, d, k, family))
+    backend = LocalBackend(open_source(work.x.astype(dtype)))
+    start = work.start
+    return backend, Params(start.weights, start.means, start.covariances, family)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pass(benchmark, family, dtype, shape):
+    """One look at all the data: responsibilities and their statistics."""
+    backend, params = backend_and_params(*shape, family, dtype)
+    stats = benchmark(backend.stats, params)
+    assert np.isclose(stats.n_k.sum(), shape[0])
+
+
+@pytest.mark.parametrize("what", ["labels", "log_prob"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_score(benchmark, family, what):
+    backend, params = backend_and_params(100_000, 8, 8, family, "float64")
+    rows = benchmark(
+        lambda: sum(len(getattr(o, what)) for _, o in backend.score(params, **{what: True}))
+    )
+    assert rows == 100_000
+
+
+@pytest.mark.parametrize("method", ["kmeans", "k-means++", "auto"])
+def test_start(benchmark, method):
+    backend, _ = backend_and_params(100_000, 8, 8, "full", "float64")
+    start, settings = init.Start(method), em.Settings()
+    params, _ = benchmark(init.initial_params, backend, 8, "full", start, settings, None)
+    assert params.n_components == 8
+
+
+def test_silhouette(benchmark):
+    """Nine labelings of the same 10,000 rows."""
+    rng = np.random.default_rng(0)
+    sample = SilhouetteSample(LocalBackend(open_source(blobs(10_000, 8, 8, rng)[0])))
+    labelings = [rng.integers(0, k, 10_000) for k in range(2, 11)]
+    assert len(benchmark(sample.silhouettes, labelings)) == 9
