@@ -3,10 +3,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench bench-scaling bench-large bench-suite clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Install, and fit the pixels of a photo
 	@mkdir -p demo
@@ -21,10 +21,19 @@ lint: $(VENV)/.test ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/.test ## Measure against scikit-learn, and memory; write bench/results
+bench: $(VENV)/.bench ## Measure against the peers, with every target; write bench/results
 	$(BIN)/python bench/compare.py --out bench/results
 	$(BIN)/python bench/quality.py
 	$(BIN)/python bench/memory.py
+
+bench-scaling: $(VENV)/.bench ## Measure how time grows with n, d, K and threads; draw it
+	$(BIN)/python bench/scaling.py --out bench/results
+
+bench-large: $(VENV)/.bench ## Make and fit files of 10^7 and 10^8 rows
+	$(BIN)/python bench/large.py --out bench/results
+
+bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
+	$(BIN)/python -m pytest bench --benchmark-only
 
 clean: ## Remove what the other targets made, compiled kernels too
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
@@ -39,4 +48,8 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[bench,plot]'
 	@touch $@

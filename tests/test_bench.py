@@ -1,0 +1,221 @@
+"""The benchmarks run, at sizes that take no time; no test asserts a time."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BENCH = ROOT / "bench"
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports a module of bench/."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    return importlib.import_module
+
+
+def run(script, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, str(BENCH / script), *arguments], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_compare(tmp_path):
+    """One small row of each kind, with the peers that are always there."""
+    rows = ("2000,3,2", "2000,3,2,tied")
+    options = ("--peers", "scikit-learn,numpy", "--rounds", "2", "--budget", "0.1", "--out", ".")
+    printed = run("compare.py", *rows, *options, cwd=tmp_path)
+    assert "faster than scikit-learn" in printed
+    report = json.loads((tmp_path / "compare.json").read_text())
+    assert [row["family"] for row in report["rows"]] == ["full", "tied"]
+    for row in report["rows"]:
+        assert set(row["competitors"]) == {
+            "gmm-fast float64",
+            "gmm-fast float32",
+            "scikit-learn",
+            "plain NumPy",
+        }
+        assert all(len(c["seconds"]) == 2 for c in row["competitors"].values())
+        reached = [c["reached"] for c in row["competitors"].values()]
+        assert np.allclose(reached, reached[0], rtol=1e-5)
+        assert min(row["peak_gflops"]) > 0
+    assert report["machine"]["thread layer"] != "not started"
+    figures = report["figures"]["rows"]
+    assert any(f["target"] == 1.7 and f["met"] in (True, False) for f in figures)
+    table = (tmp_path / "compare.md").read_text()
+    assert "| 2,000, 3, 2 | tied |" in table
+    assert "targets met" in table
+
+
+def test_every_row_of_the_targets_has_all_its_figures(bench):
+    rows, targets = bench("rows"), bench("targets")
+    names = (rows.OURS, rows.OURS32, "scikit-learn", "oneDAL float64", "oneDAL float32")
+    for row, goal in targets.ROWS.items():
+        result = {
+            "competitors": {name: {"median": 1.0, "note": ""} for name in names},
+            "missing": {},
+            "share": None if row.flops is None else [0.5],
+        }
+        found = [f.target for f in rows.figures_of(row, result) if f.target is not None]
+        wanted = [goal.scikit_learn, goal.onedal, goal.onedal, targets.FLOAT32]
+        wanted += [None if goal.share is None else 100 * goal.share, goal.ns]
+        assert found == [w for w in wanted if w is not None], row
+
+
+def test_a_missing_peer_is_a_target_not_met(bench):
+    rows, targets = bench("rows"), bench("targets")
+    row, goal = next(iter(targets.ROWS.items()))
+    figure = rows.missing_figure(row, "oneDAL", goal)
+    assert figure.met is False
+    assert "NOT INSTALLED" in figure.cells()[-1]
+
+
+def test_different_work_is_refused(bench):
+    """One iteration too few, owned up to or not, and there is no figure."""
+    competitors, timing, work = bench("competitors"), bench("timing"), bench("work")
+    made = work.Work.make(work.Row(2000, 3, 2))
+    ours, lazy = competitors.Ours(made), competitors.PlainNumpy(made)
+    timing.first_runs(made, [ours, lazy])
+    honest = lazy.run
+    lazy.run = lambda iterations: honest(iterations - 1)
+    with pytest.raises(timing.DifferentWork, match="did 2 of 3"):
+        timing.first_runs(made, [ours, lazy])
+    lazy.run = lambda iterations: honest(iterations - 1)._replace(iterations=iterations)
+    with pytest.raises(timing.DifferentWork, match="plain NumPy reached .* not the same work"):
+        timing.first_runs(made, [ours, lazy])
+    ours.run = lambda iterations, run=ours.run: keep(ours, run(iterations))
+    with pytest.raises(timing.DifferentWork, match="gmm-fast float64"):
+        timing.first_runs(made, [ours])
+
+
+def keep(ours, run):
+    """A competitor that reports another log-likelihood than its parameters have."""
+    ours.reported += 1e-3
+    return run
+
+
+def test_slow_competitors_get_fewer_rounds_evenly_spread(bench):
+    timing = bench("timing")
+    assert timing.plan(0.001, 5, 8.0)[1] == 5
+    (few, many), rounds = timing.plan(3.0, 5, 8.0)
+    assert (few, many, rounds) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
+def test_plain_numpy_agrees_with_ours(bench, family):
+    competitors, work = bench("competitors"), bench("work")
+    made = work.Work.make(work.Row(1500, 4, 3, family))
+    reached = [
+        made.mean_log_likelihood(c.run(4).reached)
+        for c in (competitors.Ours(made), competitors.PlainNumpy(made))
+    ]
+    assert reached[0] == pytest.approx(reached[1], rel=1e-11)
+
+
+def test_figures_judge(bench):
+    Figure = bench("figures").Figure
+    assert Figure("a", 2.0, "×", 1.5).met is True
+    assert Figure("a", 2.0, "s", 1.5, at_least=False).met is False
+    assert Figure("a", 2.0, "×", 1.5, wrong="worse").met is False
+    assert Figure("a", 2.0, "×").met is None
+
+
+def test_sections(bench):
+    """Whole fits, scoring and silhouettes on little data."""
+    sections, work = bench("sections"), bench("work")
+    row = work.Row(3000, 3, 2)
+    assert [f.unit for f in sections.default_fits(1, {row: 25.0})] == ["×", "%"]
+    found = sections.scoring(1, {row: 20.0})
+    assert [f.wrong for f in found] == ["", ""]
+    assert sections.silhouette(1, 300)[0].value > 0
+
+
+def test_peak(bench):
+    """No faster than the processor: each thread's instructions take their time."""
+    peak = bench("peak")
+    width, chains = peak.vector_shape()
+    assert width in (2, 4, 8)
+    assert chains * width >= 24
+    assert 0.1 < peak.peak(1, seconds=0.01) < 1000
+    assert 0.1 < peak.peak(2, seconds=0.01) < 2000
+
+
+def test_scaling(tmp_path, bench):
+    pytest.importorskip("matplotlib")
+    scaling, work = bench("scaling"), bench("work")
+    axes = {
+        "n": [work.Row(n, 2, 2) for n in (500, 1000, 2000)],
+        "threads": [work.Row(500, 2, 2)],
+    }
+    found = scaling.measure(axes, 2)
+    assert found["n"]["values"] == (500, 1000, 2000)
+    assert np.isfinite(found["n"]["slope"])
+    scaling.draw(found, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 1000
+    assert "samples n" in scaling.markdown(found, {"cores": 1})
+
+
+def test_slope(bench):
+    values = np.array([1.0, 2, 4, 8])
+    assert bench("scaling").slope(values, 3 * values**1.5) == pytest.approx(1.5)
+
+
+def test_large(tmp_path):
+    sizes = ("--sizes", "3000,3,float64", "3000,2,float32")
+    options = ("--k", "2", "--iterations", "2", "--folder", ".", "--out", "results")
+    printed = run("large.py", *sizes, *options, cwd=tmp_path)
+    assert "rows/s" in printed
+    fits = json.loads((tmp_path / "results" / "large.json").read_text())["fits"]
+    assert [(f["n"], f["dtype"], f["n_iter"]) for f in fits] == [
+        (3000, "float64", 2),
+        (3000, "float32", 2),
+    ]
+    assert not list(tmp_path.glob("*/data.npy"))
+
+
+def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
+    large = bench("large")
+    size = large.Size.parse("1000000000000,1000,float64")
+    with pytest.raises(SystemExit, match=r"8000000.0 GB, and .* --folder"):
+        large.check_space(size, tmp_path)
+
+
+def test_the_suite_can_be_collected(tmp_path):
+    """`pytest bench --benchmark-only`, though the project's own options skip benchmarks."""
+    options = ("bench", "--benchmark-only", "--collect-only", "-q", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_pass[full-float64" in done.stdout
+    assert "test_default_fit[" in done.stdout
+
+
+def test_peers_that_are_not_installed_are_named(bench, monkeypatch):
+    competitors, work = bench("competitors"), bench("work")
+    monkeypatch.setattr(competitors, "installed", lambda module: False)
+    _, missing = competitors.competitors_of(work.Work.make(work.Row(500, 2, 2)))
+    assert missing == {"oneDAL": "not installed", "pomegranate": "not installed"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("daal4py") is None, reason="oneDAL not installed")
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_onedal_does_the_same_work(family):
+    """In a process of its own: it brings a TBB that Numba would take."""
+    code = f"""
+from work import Row, Work
+from competitors import Ours, competitors_of
+from timing import first_runs
+work = Work.make(Row(2000, 3, 2, "{family}"))
+competitors, missing = competitors_of(work, ("oneDAL",))
+assert len(first_runs(work, competitors)) == 4
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=BENCH, check=True)
