@@ -134,6 +134,7 @@ class Pomegranate:
     """pomegranate 1 on PyTorch, float32, what it computes in."""
 
     name = "pomegranate float32"
+    patience = 0.5  # no target depends on it
     allowed = 1e-4  # it sums squares about zero, not about the means
     note = f"moments about zero in float32: log-likelihood within {allowed:g} relative"
 
@@ -172,6 +173,7 @@ class PlainNumpy:
     """EM as a script would have it: arrays of samples × components, a loop over components."""
 
     name = "plain NumPy"
+    patience = 0.5
     note = "stands for the original script"
 
     def __init__(self, work):

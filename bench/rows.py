@@ -31,7 +31,7 @@ def bench_row(row, rounds, budget, peers=PEERS):
         "d": row.d,
         "k": row.k,
         "family": row.family,
-        "competitors": {name: vars(m) | {"median": m.median} for name, m in found.items()},
+        "competitors": {name: m.as_json() for name, m in found.items()},
         "missing": missing,
         "peak_gflops": peaks,
         "share": shares(row, found[OURS], peaks),
@@ -106,6 +106,8 @@ def cell(result, name):
     """Milliseconds of one competitor, or why there are none."""
     if name in result["competitors"]:
         measured = result["competitors"][name]
+        if len(measured["seconds"]) == 1:
+            return f"{1e3 * measured['median']:.0f} (once)"
         return spread(measured["seconds"]) + (" (stopped early)" if measured["stopped"] else "")
     return result["missing"].get(name.split()[0], "–")
 

@@ -2,8 +2,9 @@
 
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+from competitors import Run
 from peak import peak
 
 # Seconds before each measurement: OpenBLAS's threads spin for a while after scikit-learn's last
@@ -34,6 +35,8 @@ class Measured:
         Mean log-likelihood after `SAME` iterations.
     stopped : bool
         Whether a run ended before the iterations asked for; seconds are of those done.
+    first : Run
+        The run of `SAME` iterations.
     """
 
     seconds: list = field(default_factory=list)
@@ -41,10 +44,15 @@ class Measured:
     reached: float = float("nan")
     stopped: bool = False
     note: str = ""
+    first: Run | None = None
 
     @property
     def median(self):
         return statistics.median(self.seconds)
+
+    def as_json(self):
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "first"}
+        return values | {"median": self.median}
 
 
 def allowed(competitor):
@@ -66,7 +74,7 @@ def first_runs(work, competitors):
         reached = work.mean_log_likelihood(run.reached)
         if run.iterations != SAME:
             raise DifferentWork(f"{competitor.name} did {run.iterations} of {SAME} iterations")
-        found[competitor.name] = Measured(reached=reached, note=competitor.note)
+        found[competitor.name] = Measured(reached=reached, note=competitor.note, first=run)
         same(competitor.name, getattr(competitor, "reported", reached), reached, 1e-5)
     check_same(competitors, found)
     return found
@@ -85,10 +93,21 @@ def same(name, value, want, relative):
 
 
 def plan(seconds_per_iteration, rounds, budget):
-    """(short, long) iterations and rounds that take at most about `budget` seconds, 2 at least."""
+    """(short, long) iterations and rounds that take at most about `budget` seconds, maybe none."""
     extra = min(MOST, max(1, round(MEASURED / seconds_per_iteration)))
     cost = (extra + 4) * seconds_per_iteration  # both runs, each with a last E-step
-    return (1, 1 + extra), max(2, min(rounds, int(budget / cost)))
+    return (1, 1 + extra), min(rounds, int(budget / cost))
+
+
+def first_look(competitor, measured):
+    """Seconds per iteration, roughly: for planning, and for who is too slow for more."""
+    time.sleep(PAUSE)
+    once = competitor.run(1)
+    again = competitor.run(2) if measured.first.seconds < 0.5 else measured.first
+    difference = (again.seconds - once.seconds) / (again.iterations - once.iterations)
+    # each run is longer than its iterations: a bound, should something have disturbed one of them
+    most = min(once.seconds, again.seconds / again.iterations)
+    return min(most, max(difference, again.seconds / (again.iterations + 3)))
 
 
 def per_iteration(competitor, measured):
@@ -105,14 +124,16 @@ def per_iteration(competitor, measured):
 def measure(work, competitors, rounds, budget, threads=1):
     """Measure all in turn, round by round; slow ones in fewer rounds, evenly spread.
 
+    The slowest are only looked at once, before the rounds.
+
     Parameters
     ----------
     work : Work
     competitors : list
-        The first is measured between two looks at the FMA peak.
+        The first is measured in every round, between two looks at the FMA peak.
     rounds : int
     budget : float
-        Seconds for one competitor.
+        Seconds for one competitor, times its `patience`.
     threads : int
         Threads of the peak.
 
@@ -123,21 +144,31 @@ def measure(work, competitors, rounds, budget, threads=1):
         GFLOP/s at the time of each round's first measurement.
     """
     found = first_runs(work, competitors)
-    turns = {}
-    for competitor in competitors:
-        measured = found[competitor.name]
-        short, long = competitor.run(1), competitor.run(2)
-        about = max(long.seconds - short.seconds, long.seconds / 5)
-        measured.iterations, turns[competitor.name] = plan(about, rounds, budget)
+    turns = {c.name: prepare(c, found[c.name], rounds, budget) for c in competitors[1:]}
+    first, *others = competitors
+    about = first_look(first, found[first.name])
+    found[first.name].iterations, _ = plan(about, rounds, budget)
     peaks = []
     for turn in range(rounds):
-        for number, competitor in enumerate(competitors):
-            share = turns[competitor.name]
-            if turn * share // rounds == (turn - 1) * share // rounds:
-                continue
-            time.sleep(PAUSE)
-            before = peak(threads) if number == 0 else 0.0
-            found[competitor.name].seconds.append(per_iteration(competitor, found[competitor.name]))
-            if number == 0:
-                peaks.append(0.5 * (before + peak(threads)))
+        time.sleep(PAUSE)
+        before = peak(threads)
+        found[first.name].seconds.append(per_iteration(first, found[first.name]))
+        peaks.append(0.5 * (before + peak(threads)))
+        for competitor in others:
+            mine = turns[competitor.name]
+            if turn * mine // rounds != (turn - 1) * mine // rounds:
+                time.sleep(PAUSE)
+                measured = found[competitor.name]
+                measured.seconds.append(per_iteration(competitor, measured))
     return found, peaks
+
+
+def prepare(competitor, measured, rounds, budget):
+    """Choose the iterations; returns in how many of the rounds it is measured."""
+    about = first_look(competitor, measured)
+    mine = budget * getattr(competitor, "patience", 1.0)
+    measured.iterations, turns = plan(about, rounds, mine)
+    if turns > 0:
+        return max(2, turns)
+    measured.seconds.append(about)  # so slow that what was seen already must do
+    return 0
