@@ -14,7 +14,7 @@ TITLES = {
     "memory": "Memory",
     "processes": "Processes",
 }
-HEAD = ("what", "measured", "target", "", "")
+HEAD = ("what", "measured", "target", "verdict", "detail")
 
 
 def sentence(facts):

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import rows
 import targets
-from figures import Figure
+from figures import Figure, spread
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as ScikitLearn
 from timing import PAUSE
@@ -181,6 +181,7 @@ def threads(rounds, budget, shapes=None):
                 "×",
                 # the target is two threads'; the same efficiency of more
                 targets.THREADS * many / 2,
+                detail="; ".join(f"{name} {spread(s)} ms" for name, s in found["seconds"].items()),
             )
         )
     return figures

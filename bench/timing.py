@@ -75,7 +75,8 @@ def first_runs(work, competitors):
         if run.iterations != SAME:
             raise DifferentWork(f"{competitor.name} did {run.iterations} of {SAME} iterations")
         found[competitor.name] = Measured(reached=reached, note=competitor.note, first=run)
-        same(competitor.name, getattr(competitor, "reported", reached), reached, 1e-5)
+        reported = getattr(competitor, "reported", reached)
+        same(competitor.name, reported, reached, allowed(competitor))
     check_same(competitors, found)
     return found
 

@@ -145,6 +145,8 @@ def test_sections(bench):
     found = sections.scoring(1, {row: 20.0})
     assert [f.wrong for f in found] == ["", ""]
     assert sections.silhouette(1, 300)[0].value > 0
+    for figure in sections.threads(2, 0.1, [row]):  # none with a single core
+        assert figure.value > 0
 
 
 def test_peak(bench):
