@@ -12,7 +12,7 @@ from .errors import DataError
 from .families import get_family
 from .forms import make_form
 from .kernels import gaussian
-from .kernels.block import BLOCK
+from .kernels.tiles import BLOCK
 from .params import Params
 from .sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
 
@@ -167,11 +167,10 @@ class LocalBackend:
         nothing = _no_outputs(params.n_components, self.dtype)
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing)
-        stats = form.collect(_merge_lanes(lanes))
-        sums = (stats.log_likelihood, stats.n_k, stats.s1)
-        if not all(np.isfinite(s).all() for s in sums):
+        merged = _merge_lanes(lanes)
+        if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, merged.s1)):
             self._refuse_bad_values()
-        return stats
+        return form.collect(merged)
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
         """Yield (first row, Outputs) for each chunk; arrays are reused from chunk to chunk.
@@ -197,13 +196,12 @@ class LocalBackend:
             np.empty((rows if resp else 0, k), self.dtype),
         )
         for start, chunk in self.chunks():
-            with np.errstate(all="ignore"):
-                if not np.isfinite(np.add.reduce(chunk, axis=None)):
-                    self._refuse_bad_values(definitely=False)
             for first in range(0, len(chunk), rows):
                 part = chunk[first : first + rows]
                 out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
                 self._launch(form, start + first, part, lanes, out, weighted=False)
+                if not np.isfinite(lanes.totals[:, 3]).all():
+                    self._refuse_bad_values()
                 yield start + first, out
 
     def survey(self, covariance_type="diag"):
@@ -270,7 +268,7 @@ class LocalBackend:
         count = n_lanes(self.n_samples, lane_bytes)
         moments = count if k else 0
         return gaussian.Lanes(
-            np.zeros((count, 3)),
+            np.zeros((count, 4)),
             np.zeros((count, k)),
             *(np.zeros((moments, *shape)) for shape in shapes),
         )

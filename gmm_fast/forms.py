@@ -8,7 +8,6 @@ import numpy as np
 from .errors import FitError
 from .families import get_family
 from .kernels import gaussian
-from .kernels.block import TILE
 from .stats import Stats
 
 
@@ -79,9 +78,9 @@ def _moved(collect, origin):
     return collect_and_move
 
 
-def padded(d):
+def padded(d, tile):
     """`d` rounded up to whole tiles."""
-    return -(-d // TILE) * TILE
+    return -(-d // tile) * tile
 
 
 def _pad(array, shape, dtype):
@@ -91,17 +90,17 @@ def _pad(array, shape, dtype):
 
 
 def _log_const(log_weights, log_det_half, d):
-    """ln weight + ln of the density's normalising constant."""
-    return log_weights + log_det_half - 0.5 * d * np.log(2 * np.pi)
+    """Half of ln weight + ln of the density's normalising constant, as kernels want it."""
+    return 0.5 * (log_weights + log_det_half - 0.5 * d * np.log(2 * np.pi))
 
 
 def _triangular(log_weights, means, factor, dtype):
     k, d = means.shape
-    dp = padded(d)
+    dp = padded(d, 2)
     log_det_half = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     arrays = gaussian.TriangularForm(
         _pad(means, (k, dp), dtype),
-        _pad(factor * np.sqrt(0.5), (k, dp, dp), dtype),
+        _pad(0.5 * factor, (k, dp, dp), dtype),
         _log_const(log_weights, log_det_half, d).astype(dtype),
     )
 
@@ -110,18 +109,19 @@ def _triangular(log_weights, means, factor, dtype):
         s2 = lower + np.swapaxes(np.tril(lower, -1), 1, 2)
         return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], s2)
 
-    shapes = LaneShapes((k, dp), (k, dp, dp), (0, 0))
+    shapes = LaneShapes((k, dp), (k, dp, dp), (0, 0, 0))
     return Form(gaussian.triangular_pass, arrays, shapes, collect)
 
 
 def _diagonal(log_weights, means, factor, dtype):
     k, d = means.shape
-    dp = padded(d)
-    scale = np.broadcast_to(factor if factor.ndim == 2 else factor[:, None], (k, d))
+    dp = padded(d, 4)
+    scale = factor if factor.ndim == 2 else factor[:, None]
+    log_det_half = np.log(np.broadcast_to(scale, (k, d))).sum(axis=1)
     arrays = gaussian.DiagonalForm(
         _pad(means, (k, dp), dtype),
-        _pad(scale * np.sqrt(0.5), (k, dp), dtype),
-        _log_const(log_weights, np.log(scale).sum(axis=1), d).astype(dtype),
+        _pad(0.5 * scale, (k, dp if scale.shape[1] == d > 1 else 1), dtype),
+        _log_const(log_weights, log_det_half, d).astype(dtype),
         np.zeros(dp, dtype),
         np.zeros((0, 0), dtype),
     )
@@ -129,12 +129,12 @@ def _diagonal(log_weights, means, factor, dtype):
     def collect(lanes):
         return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], lanes.s2[0][:, :d])
 
-    shapes = LaneShapes((k, dp), (k, dp), (0, 0))
+    shapes = LaneShapes((k, dp), (k, dp), (0, 0, 0))
     return Form(gaussian.diagonal_pass, arrays, shapes, collect)
 
 
 def _whitened(log_weights, means, factor, dtype):
-    """Tied covariance: z = factor (x - centre) / sqrt(2), then the diagonal form.
+    """Tied covariance: z = factor (x - centre) / 2, then the diagonal form.
 
     sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k') with
     T = sum w z z', so the pass needs first moments and one scatter matrix. That cancels when means
@@ -143,19 +143,17 @@ def _whitened(log_weights, means, factor, dtype):
     """
     k, d = means.shape
     centre = np.exp(log_weights) @ means
-    white_means = (means - centre) @ factor.T * np.sqrt(0.5)
-    if (white_means**2).sum(axis=1).max() > _far(dtype):
+    white_means = 0.5 * (means - centre) @ factor.T
+    if 4 * (white_means**2).sum(axis=1).max() > _far(dtype):
         return _tied_triangular(log_weights, means, factor, dtype)
-    dp = padded(d)
+    dp = padded(d, 4)
     log_det_half = np.log(np.diagonal(factor)).sum()
-    scale = np.zeros((k, dp), dtype)
-    scale[:, :d] = 1
     arrays = gaussian.DiagonalForm(
         _pad(white_means, (k, dp), dtype),
-        scale,
+        np.ones((k, 1), dtype),
         _log_const(log_weights, log_det_half, d).astype(dtype),
         _pad(centre, (dp,), dtype),
-        _pad(factor * np.sqrt(0.5), (dp, dp), dtype),
+        _pad(0.5 * factor, (dp, dp), dtype),
     )
     # the transformation as the kernel applies it, rounded to its dtype
     used_means = _used(arrays.means, d)
@@ -163,14 +161,14 @@ def _whitened(log_weights, means, factor, dtype):
 
     def collect(lanes):
         n_k, s1 = lanes.n_k[0], lanes.s1[0][:, :d]
-        lower = np.tril(lanes.scatter[0][:d, :d])
+        lower = np.tril(lanes.scatter[0, 0, :d, :d])
         total = lower + np.tril(lower, -1).T
         cross = used_means.T @ s1
         within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
         means = arrays.center[:d] + used_means @ unwhiten.T
         return _stats(lanes, means, s1 @ unwhiten.T, unwhiten @ within @ unwhiten.T)
 
-    shapes = LaneShapes((k, dp), (k, dp), (dp, dp))
+    shapes = LaneShapes((k, dp), (k, 0), (1, dp, dp))
     return Form(gaussian.diagonal_pass, arrays, shapes, collect)
 
 
@@ -191,5 +189,5 @@ def _used(means, d):
 
 
 def _stats(lanes, means, s1, s2):
-    total_weight, log_likelihood, log_max_resp = (float(t) for t in lanes.totals[0])
+    total_weight, log_likelihood, log_max_resp, _ = (float(t) for t in lanes.totals[0])
     return Stats(total_weight, log_likelihood, log_max_resp, means, lanes.n_k[0], s1, s2)

@@ -13,9 +13,10 @@ PACKAGE = Path(gmm_fast.__file__).parent
 
 # From the bottom up; a module imports from layers below its own only.
 LAYERS = (
-    ("errors", "kernels._options"),
-    ("checks", "params", "stats", "outputs", "kernels.elementary"),
-    ("families", "sources", "kernels.block", "kernels.kmeans", "kernels.pairs"),
+    ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
+    ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
+    ("families", "sources", "kernels.tiles", "kernels.kmeans"),
+    ("kernels.block",),
     ("kernels.gaussian",),
     ("forms", "modelfile", "sampling"),
     ("backends",),
@@ -36,6 +37,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 # Who may import what is not ours, besides the standard library and NumPy.
 THIRD_PARTY = {
     "numba": {"backends", "report"} | {n for n in LEVEL if n.startswith("kernels.")},
+    "llvmlite": {"kernels.vector"},
     "scipy": {"families"},
     "sklearn": {"estimator", "api"},
     "rich": {"report"},

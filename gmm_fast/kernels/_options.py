@@ -44,5 +44,6 @@ kernel = _compiled(parallel=True)
 helper = _compiled()
 """Decorator of what kernels call: compiled, works on one block."""
 
-elementwise = _compiled(fastmath=ORDERED)
-"""Decorator of scalar functions whose order of operations must be kept."""
+inlined = _compiled(inline="always")
+"""Decorator of a helper that is used once: compiled as a part of its caller, which costs a third
+of a second less than a function of its own."""

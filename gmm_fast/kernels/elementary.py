@@ -3,50 +3,61 @@
 import numpy as np
 from numba.extending import overload
 
-from ._options import ORDERED, elementwise
+from ._options import ORDERED
+from .vector import (
+    add,
+    choose,
+    constant,
+    fma,
+    larger,
+    multiply,
+    subtract,
+    times_power_of_two,
+)
 
 
-@elementwise
 def exp64(x):
-    """e**x for x <= 0, to 1 ulp; 0 below -100, where a responsibility no longer counts."""
-    t = max(x, -100.0)
+    """e**x for a vector of x <= 0, to 1 ulp; 0 below -50, where its square no longer counts."""
+    least = constant(x, -50.0)
+    t = larger(x, least)
     # Adding 1.5 * 2**52 rounds to an integer and leaves it in the low bits, ready to be
     # shifted into the exponent: AVX2 has no conversion from float64 to int64.
-    shifted = t * 1.4426950408889634 + 6755399441055744.0
-    n = shifted - 6755399441055744.0
-    r = (t - n * 0.6931471803691238) - n * 1.9082149292705877e-10  # n ln 2 in two parts
+    magic = constant(x, 6755399441055744.0)
+    shifted = fma(t, constant(x, 1.4426950408889634), magic)
+    n = subtract(shifted, magic)
+    r = fma(n, constant(x, -0.6931471803691238), t)  # n ln 2 in two parts
+    r = fma(n, constant(x, -1.9082149292705877e-10), r)
     # (e^r - 1 - r) / r^2 interpolated at the Chebyshev nodes of |r| <= ln(2)/2: 1.7e-17.
     # By pairs (Estrin's scheme), a third shorter in latency than Horner's.
-    r2 = r * r
-    r4 = r2 * r2
-    p0 = 0.50000000000000010211 + r * 0.16666666666666667452
-    p2 = 0.041666666666624161903 + r * 0.0083333333333300644495
-    p4 = 0.0013888888917196719077 + r * 0.00019841269863040545271
-    p6 = 0.000024801521322368693266 + r * 2.7557268480310025526e-6
-    p8 = 2.7620075879983366586e-7 + r * 2.5100375832561233664e-8
-    p = (p0 + r2 * p2) + r4 * ((p4 + r2 * p6) + r4 * p8)
-    p = p * r2 + r + 1.0
-    bits = np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << np.int64(52))
-    return np.int64(bits).view(np.float64) if x >= -100.0 else 0.0
+    r2 = multiply(r, r)
+    r4 = multiply(r2, r2)
+    p0 = fma(r, constant(x, 0.16666666666666667452), constant(x, 0.50000000000000010211))
+    p2 = fma(r, constant(x, 0.0083333333333300644495), constant(x, 0.041666666666624161903))
+    p4 = fma(r, constant(x, 0.00019841269863040545271), constant(x, 0.0013888888917196719077))
+    p6 = fma(r, constant(x, 2.7557268480310025526e-6), constant(x, 0.000024801521322368693266))
+    p8 = fma(r, constant(x, 2.5100375832561233664e-8), constant(x, 2.7620075879983366586e-7))
+    p = fma(r4, fma(r4, p8, fma(r2, p6, p4)), fma(r2, p2, p0))
+    p = fma(p, r2, add(r, constant(x, 1.0)))
+    return choose(least, x, constant(x, 0.0), times_power_of_two(p, shifted))
 
 
-@elementwise
 def exp32(x):
-    """As `exp64`, in float32; 0 below -80."""
-    t = max(x, np.float32(-80.0))
-    shifted = t * np.float32(1.4426950408889634) + np.float32(12582912.0)
-    n = shifted - np.float32(12582912.0)
-    r = (t - n * np.float32(0.693115234375)) - n * np.float32(3.19461849453e-5)
-    r2 = r * r
-    p0 = np.float32(0.5) + r * np.float32(0.16666577025597988)
-    p2 = np.float32(0.041666554662050534) + r * np.float32(0.008363173074513711)
-    p = p0 + r2 * (p2 + r2 * np.float32(0.0013926176119935579))
-    p = p * r2 + r + np.float32(1.0)
-    bits = np.float32(p).view(np.int32) + (np.float32(shifted).view(np.int32) << np.int32(23))
-    return np.int32(bits).view(np.float32) if x >= np.float32(-80.0) else np.float32(0.0)
+    """As `exp64`, in float32; 0 below -40."""
+    least = constant(x, -40.0)
+    t = larger(x, least)
+    magic = constant(x, 12582912.0)
+    shifted = fma(t, constant(x, 1.4426950408889634), magic)
+    n = subtract(shifted, magic)
+    r = fma(n, constant(x, -0.693115234375), t)
+    r = fma(n, constant(x, -3.19461849453e-5), r)
+    r2 = multiply(r, r)
+    p0 = fma(r, constant(x, 0.16666577025597988), constant(x, 0.5))
+    p2 = fma(r, constant(x, 0.008363173074513711), constant(x, 0.041666554662050534))
+    p = fma(r2, fma(r2, constant(x, 0.0013926176119935579), p2), p0)
+    p = fma(p, r2, add(r, constant(x, 1.0)))
+    return choose(least, x, constant(x, 0.0), times_power_of_two(p, shifted))
 
 
-@elementwise
 def log64(x):
     """ln x for x >= 1, to 2 ulp."""
     bits = np.float64(x).view(np.int64)
@@ -69,7 +80,6 @@ def log64(x):
     return e * 0.6931471803691238 + (e * 1.9082149292705877e-10 + (s * z * p + 2.0 * s))
 
 
-@elementwise
 def log32(x):
     """As `log64`, in float32."""
     bits = np.float32(x).view(np.int32)
@@ -89,20 +99,20 @@ def log32(x):
 
 
 def exp(x):
-    return exp64(x) if isinstance(x, float) else exp32(x)
+    raise NotImplementedError("vectors exist in compiled code alone")
 
 
 def log(x):
     return log64(x) if isinstance(x, float) else log32(x)
 
 
-def _by_width(double, single):
-    def choose(x):
-        chosen = double if x.bitwidth == 64 else single
-        return lambda x: chosen(x)
-
-    return choose
+@overload(exp, inline="always")
+def _exp(x):
+    return exp64 if x.dtype.bitwidth == 64 else exp32
 
 
-overload(exp, jit_options={"fastmath": ORDERED})(_by_width(exp64, exp32))
-overload(log, jit_options={"fastmath": ORDERED})(_by_width(log64, log32))
+def _log(x):
+    return log64 if x.bitwidth == 64 else log32
+
+
+overload(log, jit_options={"fastmath": ORDERED})(_log)

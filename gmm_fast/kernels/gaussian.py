@@ -8,34 +8,34 @@ count.
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numba import prange
 
-from ._options import helper, kernel
-from .block import (
-    BLOCK,
-    add_diagonal,
-    add_outer,
-    diagonal_square,
-    first_largest,
-    load_block,
-    log_joint,
-    lower_product,
-    lower_square,
-    normalise,
-    scratch,
-    subtract,
-    sum_block,
-    weigh,
-    write_outputs,
-)
+from ._options import helper, inlined, kernel
+from .block import load_block, normalise, normalise_alike, write_labels, write_outputs
+from .tiles import BLOCK, STRIP_BYTES
+
+if numba.config.DISABLE_JIT:
+    from . import plain as arithmetic
+else:
+    from . import tiles as arithmetic
+
+triangular_joint = arithmetic.triangular_joint
+diagonal_joint = arithmetic.diagonal_joint
+whiten = arithmetic.whiten
+exponentials = arithmetic.exponentials
+best_component = arithmetic.best_component
+add_triangular = arithmetic.add_triangular
+add_outer = arithmetic.add_outer
+add_diagonal = arithmetic.add_diagonal
 
 
 class TriangularForm(NamedTuple):
-    """Components as inverse Cholesky factors; `d_pad` is d rounded up to a multiple of `TILE`.
+    """Components as inverse Cholesky factors; `d_pad` is d rounded up to a multiple of 2.
 
-    log p_k(x) + log weight_k = log_const[k] - |chol_inv[k] (x - means[k])|^2; the usual factor
-    1/2 is folded into `chol_inv`.
+    (log p_k(x) + log weight_k) / 2 = log_const[k] - |chol_inv[k] (x - means[k])|^2: the usual
+    factor 1/2 and the halving are folded into `log_const` and `chol_inv`.
     """
 
     means: np.ndarray  # (K, d_pad)
@@ -44,13 +44,14 @@ class TriangularForm(NamedTuple):
 
 
 class DiagonalForm(NamedTuple):
-    """Components as one scale per feature, of z = x, or of z = whiten (x - center).
+    """Components as scales of z = x, or of z = whiten (x - center).
 
-    log p_k(x) + log weight_k = log_const[k] - |scale[k] * (z - means[k])|^2.
+    (log p_k(x) + log weight_k) / 2 = log_const[k] - |scale[k] * (z - means[k])|^2; `d_pad` is d
+    rounded up to a multiple of 4.
     """
 
     means: np.ndarray  # (K, d_pad)
-    scale: np.ndarray  # (K, d_pad); zeros in the padding
+    scale: np.ndarray  # (K, d_pad), zeros in the padding; or (K, 1): the same for all features
     log_const: np.ndarray  # (K,)
     center: np.ndarray  # (d_pad,)
     whiten: np.ndarray  # (d_pad, d_pad) lower triangular, or (0, 0) for z = x
@@ -59,11 +60,11 @@ class DiagonalForm(NamedTuple):
 class Lanes(NamedTuple):
     """One float64 accumulator per lane; moments are about the form's means."""
 
-    totals: np.ndarray  # (L, 3): sum w, sum w log_prob, sum w ln max_k resp
+    totals: np.ndarray  # (L, 4): sum w, sum w log_prob, sum w ln max_k resp, NaN if x has any
     n_k: np.ndarray  # (L, K): sum w resp; (L, 0) turns the statistics off
     s1: np.ndarray  # (L, K, d_pad)
-    s2: np.ndarray  # (L, K, d_pad, d_pad) triangular, lower half; (L, K, d_pad) diagonal
-    scatter: np.ndarray  # (L, d_pad, d_pad): sum w z z', lower half, when the form whitens
+    s2: np.ndarray  # (L, K, d_pad, d_pad) triangular, lower half; (L, K, d_pad or 0) diagonal
+    scatter: np.ndarray  # (L, 1, d_pad, d_pad): sum w z z', lower half, when the form whitens
 
 
 class Outputs(NamedTuple):
@@ -75,34 +76,56 @@ class Outputs(NamedTuple):
 
 
 @helper
+def _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors):
+    """From log densities of one block to exp(h - top) and what makes them responsibilities."""
+    top, which, factor, log_prob = vectors
+    if out.labels.shape[0] > 0:
+        best_component(h, top, which)
+        write_labels(which, start, m, out)
+    writes = out.log_prob.shape[0] > 0 or out.resp.shape[0] > 0
+    if writes or lanes.n_k.shape[1] > 0:
+        exponentials(h, top, factor)
+        if writes or weights.shape[0] > 0 or m < BLOCK:
+            normalise(top, w, factor, log_prob, lanes.totals[lane])
+        else:
+            normalise_alike(top, factor, log_prob, lanes.totals[lane])
+    if writes:
+        write_outputs(h, factor, log_prob, start, m, out)
+
+
+@inlined
+def _vectors(dtype):
+    """Four arrays of one block.
+
+    Not the rows of one array: unpacking gives rows whose stride the compiler does not know, and
+    no loop that touches them is vectorised (three times slower as a whole).
+    """
+    return (
+        np.empty(BLOCK, dtype),
+        np.empty(BLOCK, dtype),
+        np.empty(BLOCK, dtype),
+        np.empty(BLOCK, dtype),
+    )
+
+
+@helper
 def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
     dtype = x.dtype
     xt = np.zeros((d_pad, BLOCK), dtype)
-    xc = np.empty((d_pad, BLOCK), dtype)
-    y = np.empty((d_pad, BLOCK), dtype)
-    lp = np.empty((n_components, BLOCK), dtype)
-    w, q, top, spare, total, log_prob = scratch(dtype)
+    z = np.empty((d_pad, BLOCK), dtype)
+    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
+    h = np.empty((n_components, BLOCK), dtype)
+    w = np.empty(BLOCK, dtype)
+    vectors = _vectors(dtype)
+    factor = vectors[2]
     for block in range(first, last):
         start = block * BLOCK
-        m = load_block(x, weights, start, xt, w)
-        top[:] = -np.inf
-        for k in range(n_components):
-            subtract(xt, form.means[k], xc)
-            lower_square(form.chol_inv[k], xc, y, q)
-            log_joint(form.log_const[k], q, lp[k], top, spare)
-            top, spare = spare, top
-        if out.labels.shape[0] > 0:
-            first_largest(lp, m, out.labels[start : start + m])
-        normalise(lp, top, w, total, log_prob, lanes.totals[lane])
-        write_outputs(lp, log_prob, start, m, out)
-        for k in range(lanes.n_k.shape[1]):
-            n_k = sum_block(lp[k])
-            if n_k != 0:  # so that NaN comes through
-                lanes.n_k[lane, k] += n_k
-                subtract(xt, form.means[k], xc)
-                weigh(xc, lp[k], y, lanes.s1[lane, k])
-                add_outer(y, xc, lanes.s2[lane, k])
+        m, finite = load_block(x, weights, start, xt, w)
+        lanes.totals[lane, 3] += finite
+        triangular_joint(xt, form.means, form.chol_inv, form.log_const, strip, h)
+        _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors)
+        add_triangular(xt, form.means, h, factor, z, lanes.n_k, lanes.s1, lanes.s2, lane)
 
 
 @helper
@@ -111,35 +134,26 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
     whitens = form.whiten.shape[0] > 0
     dtype = x.dtype
     xt = np.zeros((d_pad, BLOCK), dtype)
-    xc = np.empty((d_pad, BLOCK), dtype)
+    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
     z = np.empty((d_pad, BLOCK), dtype) if whitens else xt
-    lp = np.empty((n_components, BLOCK), dtype)
-    w, q, top, spare, total, log_prob = scratch(dtype)
+    h = np.empty((n_components, BLOCK), dtype)
+    w = np.empty(BLOCK, dtype)
+    vectors = _vectors(dtype)
+    factor = vectors[2]
     for block in range(first, last):
         start = block * BLOCK
-        m = load_block(x, weights, start, xt, w)
+        m, finite = load_block(x, weights, start, xt, w)
+        lanes.totals[lane, 3] += finite
         if whitens:
-            subtract(xt, form.center, xc)
-            lower_product(form.whiten, xc, z)
-        top[:] = -np.inf
-        for k in range(n_components):
-            diagonal_square(z, form.means[k], form.scale[k], q)
-            log_joint(form.log_const[k], q, lp[k], top, spare)
-            top, spare = spare, top
-        if out.labels.shape[0] > 0:
-            first_largest(lp, m, out.labels[start : start + m])
-        normalise(lp, top, w, total, log_prob, lanes.totals[lane])
-        write_outputs(lp, log_prob, start, m, out)
-        for k in range(lanes.n_k.shape[1]):
-            n_k = sum_block(lp[k])
-            if n_k != 0:  # so that NaN comes through
-                lanes.n_k[lane, k] += n_k
-                add_diagonal(z, form.means[k], lp[k], lanes.s1[lane, k], lanes.s2[lane, k])
+            whiten(xt, form.center, form.whiten, strip, z)
+        diagonal_joint(z, form.means, form.scale, form.log_const, h)
+        _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors)
+        add_diagonal(z, form.means, h, factor, lanes.n_k, lanes.s1, lanes.s2, lane)
         if whitens and lanes.n_k.shape[1] > 0:
             for j in range(d_pad):
                 for b in range(BLOCK):
-                    xc[j, b] = w[b] * z[j, b]
-            add_outer(xc, z, lanes.scatter[lane])
+                    xt[j, b] = np.sqrt(w[b]) * z[j, b]
+            add_outer(xt, lanes.scatter, lane, 0)
 
 
 @kernel

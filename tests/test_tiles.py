@@ -1,0 +1,218 @@
+"""The explicit-vector tiles against their plain twins, whatever the number of features."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gmm_fast.kernels import plain, tiles
+from gmm_fast.kernels.tiles import BLOCK, STRIP_BYTES
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="vectors need the compiler")
+
+RTOL = {np.float64: 1e-13, np.float32: 2e-5}
+each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+features = st.sampled_from([2, 4, 6, 8, 10, 12, 18, 34])
+fours = st.sampled_from([4, 8, 12, 20])
+components = st.integers(1, 5)
+seeds = st.integers(0, 2**16)
+
+# what Python calls: the tiles themselves are parts of other functions
+run = {
+    name: numba.njit(getattr(tiles, name).py_func, fastmath={"contract", "reassoc", "nsz"})
+    for name in (
+        "triangular_joint",
+        "diagonal_joint",
+        "whiten",
+        "best_component",
+        "exponentials",
+        "add_triangular",
+        "add_outer",
+        "add_diagonal",
+        "transpose",
+    )
+}
+
+
+class Block:
+    """Arrays of one block with random contents."""
+
+    def __init__(self, dtype, d, k, seed):
+        self.rng = np.random.default_rng(seed)
+        self.dtype = dtype
+        self.x = self.normal(d, BLOCK)
+        self.means = self.normal(k, d)
+        self.lower = np.tril(self.normal(k, d, d))
+        self.scale = np.abs(self.normal(k, d)) + dtype(0.1)
+        self.log_const = self.normal(k)
+        self.h = -np.abs(self.normal(k, BLOCK))
+        self.factor = np.abs(self.normal(BLOCK))
+        self.strip = np.empty((d, STRIP_BYTES // np.dtype(dtype).itemsize), dtype)
+        self.z = np.empty((d, BLOCK), dtype)
+
+    def normal(self, *shape):
+        return self.rng.normal(size=shape).astype(self.dtype)
+
+    def sums(self, k, d):
+        """n_k, s1, s2 of three lanes, not zero, so that adding shows."""
+        shapes = (3, k), (3, k, d), (3, k, d, d)
+        return [self.rng.normal(size=shape) for shape in shapes]
+
+
+def both(name, arguments):
+    """The arguments after the tile, and after its twin, each on copies."""
+    found = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    want = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    run[name](*found)
+    getattr(plain, name)(*want)
+    return found, want
+
+
+def agree(found, want, dtype):
+    np.testing.assert_allclose(found, want, rtol=RTOL[dtype], atol=100 * RTOL[dtype])
+
+
+@each_dtype
+@settings(max_examples=20, deadline=None)
+@given(d=features, k=components, seed=seeds)
+def test_triangular_joint(dtype, d, k, seed):
+    b = Block(dtype, d, k, seed)
+    found, want = both("triangular_joint", (b.x, b.means, b.lower, b.log_const, b.strip, b.h))
+    agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize("one", [True, False])
+@settings(max_examples=15, deadline=None)
+@given(d=features, k=components, seed=seeds)
+def test_diagonal_joint(dtype, one, d, k, seed):
+    b = Block(dtype, d, k, seed)
+    scale = b.scale[:, :1].copy() if one else b.scale
+    found, want = both("diagonal_joint", (b.x, b.means, scale, b.log_const, b.h))
+    agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+def test_the_farthest_sample_has_a_finite_density(dtype):
+    b = Block(dtype, 2, 3, 0)
+    b.x[:] = np.sqrt(np.finfo(dtype).max)
+    for name, shape in (("triangular_joint", b.lower), ("diagonal_joint", b.scale)):
+        strip = (b.strip,) if name == "triangular_joint" else ()
+        found, want = both(name, (b.x, b.means, shape, b.log_const, *strip, b.h))
+        assert np.isfinite(found[-1]).all()
+        agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+@settings(max_examples=15, deadline=None)
+@given(d=features, seed=seeds)
+def test_whiten(dtype, d, seed):
+    b = Block(dtype, d, 1, seed)
+    found, want = both("whiten", (b.x, b.means[0], b.lower[0], b.strip, b.z))
+    agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+@settings(max_examples=15, deadline=None)
+@given(k=components, seed=seeds, ties=st.booleans())
+def test_best_component(dtype, k, seed, ties):
+    b = Block(dtype, 2, k, seed)
+    if ties:
+        b.h = np.round(b.h)
+    found, want = both("best_component", (b.h, b.factor, b.factor))
+    np.testing.assert_array_equal(found[1], want[1])
+    np.testing.assert_array_equal(found[2], want[2])
+
+
+@each_dtype
+@settings(max_examples=15, deadline=None)
+@given(k=components, seed=seeds)
+def test_exponentials(dtype, k, seed):
+    b = Block(dtype, 2, k, seed)
+    for got, want in zip(*both("exponentials", (10 * b.h, b.factor, b.factor)), strict=True):
+        agree(got, want, dtype)
+
+
+def exp(x):
+    """The kernels' e**x for x <= 0, beside a component of which e**0 is taken."""
+    x = np.append(x, np.zeros(-len(x) % BLOCK, x.dtype)).reshape(-1, 1, BLOCK)
+    out = []
+    for part in x:
+        h = np.concatenate([np.zeros_like(part), part])
+        run["exponentials"](h, np.empty(BLOCK, x.dtype), np.empty(BLOCK, x.dtype))
+        out.append(h[1])
+    return np.concatenate(out)
+
+
+@pytest.mark.parametrize(("dtype", "cutoff"), [(np.float64, -50), (np.float32, -40)])
+def test_exp(dtype, cutoff):
+    """Measured: 1.05 units of the last place in float64, 1.08 in float32."""
+    rng = np.random.default_rng(8)
+    x = np.concatenate([np.linspace(cutoff, 0, 400_001), -(10.0 ** rng.uniform(-20, 0, 100_000))])
+    x = np.maximum(x.astype(dtype), dtype(cutoff))
+    want = np.exp(x.astype(np.longdouble))
+    unit = np.spacing(want.astype(dtype)).astype(np.longdouble)
+    assert (np.abs(exp(x)[: len(x)] - want) / unit).max() <= 1.5
+    below = np.array([np.nextafter(dtype(cutoff), dtype(-np.inf)), -1e30, -np.inf], dtype)
+    assert (exp(below)[:3] == 0).all()
+    assert (exp(np.zeros(BLOCK, dtype)) == 1).all()
+
+
+@each_dtype
+@settings(max_examples=20, deadline=None)
+@given(d=features, k=components, seed=seeds, lane=st.integers(0, 2))
+def test_add_triangular(dtype, d, k, seed, lane):
+    b = Block(dtype, d, k, seed)
+    arguments = (b.x, b.means, b.h, b.factor, b.z, *b.sums(k, d), lane)
+    (*_, n_k, s1, s2, _), (*_, want_n_k, want_s1, want_s2, _) = both("add_triangular", arguments)
+    agree(n_k, want_n_k, dtype)
+    agree(s1, want_s1, dtype)
+    agree(np.tril(s2), np.tril(want_s2), dtype)
+
+
+@each_dtype
+@settings(max_examples=15, deadline=None)
+@given(d=features, seed=seeds)
+def test_add_outer(dtype, d, seed):
+    b = Block(dtype, d, 2, seed)
+    _, _, s2 = b.sums(2, d)
+    found, want = both("add_outer", (b.x, s2, 1, 1))
+    agree(np.tril(found[1]), np.tril(want[1]), dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize("second", [True, False])
+@settings(max_examples=15, deadline=None)
+@given(d=fours, k=components, seed=seeds)
+def test_add_diagonal(dtype, second, d, k, seed):
+    b = Block(dtype, d, k, seed)
+    n_k, s1, _ = b.sums(k, d)
+    s2 = s1.copy() if second else s1[:, :, :0].copy()
+    found, want = both("add_diagonal", (b.x, b.means, b.h, b.factor, n_k, s1, s2, 2))
+    for got, expected in zip(found, want, strict=True):
+        agree(got, expected, dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize("d", [1, 3, 4, 7, 8])
+@pytest.mark.parametrize("rows", [0, 4, 124, 128])
+def test_transpose(dtype, d, rows):
+    rng = np.random.default_rng(d)
+    x = rng.normal(size=(300, d)).astype(dtype)
+    found, want = both("transpose", (x, 100, rows, np.zeros((d + 1, BLOCK), dtype)))
+    np.testing.assert_array_equal(found[3], want[3])
+
+
+@pytest.mark.parametrize("kernel", ["add_triangular", "add_diagonal"])
+def test_a_component_without_responsibilities_is_passed_over(kernel):
+    b = Block(np.float64, 4, 2, 1)
+    b.h[1] = 0
+    n_k, s1, s2 = b.sums(2, 4)
+    z = (b.z,) if kernel == "add_triangular" else ()
+    s2 = s2 if kernel == "add_triangular" else s2[:, :, 0].copy()
+    before = n_k.copy(), s1.copy(), s2.copy()
+    run[kernel](b.x, b.means, b.h, b.factor, *z, n_k, s1, s2, 0)
+    for now, then in zip((n_k, s1, s2), before, strict=True):
+        np.testing.assert_array_equal(now[:, 1], then[:, 1])
+        assert (now[0, 0] != then[0, 0]).any()
