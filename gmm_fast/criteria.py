@@ -88,17 +88,23 @@ def silhouettes(x, labelings, threads):
     """
     if not labelings:
         return []
-    labels = np.stack(labelings, axis=1).astype(np.int32)
-    columns = np.ascontiguousarray(x.T)
-    at_once = max(1, SUMS_BYTES // (8 * len(x) * (int(labels.max()) + 1)))
+    m = len(x)
+    columns = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -m % pairs.ROWS)))
+    counts = np.array([int(labels.max()) + 1 for labels in labelings])
+    # as many labelings at once as their sums of distances have room for
+    at_once = max(1, SUMS_BYTES // (8 * columns.shape[1] * int(counts.max())))
     scores = []
     for first in range(0, len(labelings), at_once):
-        some = np.ascontiguousarray(labels[:, first : first + at_once])
-        n_clusters = int(some.max()) + 1
-        sums = np.zeros((*some.shape, n_clusters))
+        some, sizes = labelings[first : first + at_once], counts[first : first + at_once]
+        ends = np.cumsum(sizes)
+        clusters = np.stack(some, axis=1).astype(np.int64) + (ends - sizes)
+        sums = np.empty((columns.shape[1], ends[-1]))
         with kernel_threads(threads):
-            pairs.cluster_distance_sums(columns, some, n_clusters, sums)
-        scores += [_mean_silhouette(sums[:, i], some[:, i]) for i in range(some.shape[1])]
+            pairs.cluster_distance_sums(columns, clusters, int(ends[-1]), sums)
+        scores += [
+            _mean_silhouette(sums[:m, end - size : end], labels)
+            for labels, size, end in zip(some, sizes, ends, strict=True)
+        ]
     return scores
 
 

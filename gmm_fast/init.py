@@ -36,7 +36,6 @@ KMEANS_STEPS = 300
 # With several starts: iterations of each round of the race, and its fewest and most rows.
 RACE = (8, 24)
 RACE_ROWS = (2**13, 2**15)
-LANES = 16
 
 
 @dataclass(frozen=True)
@@ -197,11 +196,9 @@ def check_counts(backend, n_components):
 
 
 def warm_up(threads):
-    """Compile the seeding kernels, or load them from Numba's cache."""
+    """Compile the seeding kernel, or load it from Numba's cache."""
     sample = Sample(np.zeros((1, 1)), np.ones(1), np.zeros(1), np.ones(1))
-    seeder = Seeder(sample, np.float64, threads, [])
-    seeder._lloyd(sample.standardised, np.zeros((1, 1)), 1)
-    seeder._distances(sample.standardised, np.zeros((1, 1)))
+    Seeder(sample, np.float64, threads, [])._nearest(sample.standardised, np.zeros((1, 1)))
 
 
 class Seeder:
@@ -212,6 +209,7 @@ class Seeder:
         self.dtype = dtype
         self.threads = threads
         self.events = events
+        self._padded = None
 
     def parts(self, method, space, n_components, covariance_type, rng):
         """Moments of each part of a partition found by `method`, a list of K `Stats`.
@@ -238,7 +236,7 @@ class Seeder:
         n_trials = 2 + int(np.log(n_components))
         centers = np.empty((n_components, len(z)))
         centers[0] = z[:, _draw(weights, rng, 1)[0]]
-        nearest = self._distances(z, centers[:1])[0]
+        nearest = self._nearest(z, centers[:1])[1]
         for k in range(1, n_components):
             potential = nearest * weights
             if not potential.sum() > 0:
@@ -246,7 +244,8 @@ class Seeder:
                 centers[k:] = z[:, rng.choice(z.shape[1], n_components - k)].T
                 break
             trials = _draw(potential, rng, n_trials)
-            closer = np.minimum(self._distances(z, z[:, trials].T.copy()), nearest)
+            candidates = np.ascontiguousarray(z[:, trials].T)
+            closer = np.minimum(self._nearest(z, candidates, squared=True)[2], nearest)
             best = int(np.argmin((closer * weights).sum(axis=1)))
             centers[k] = z[:, trials[best]]
             nearest = closer[best]
@@ -254,17 +253,12 @@ class Seeder:
 
     def _lloyd(self, z, centers, steps):
         """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
-        n = z.shape[1]
-        labels, nearest = np.empty(n, np.int64), np.empty(n)
+        k, weights = len(centers), self.sample.weights
         for _ in range(steps):
-            sums = np.zeros((LANES, *centers.shape))
-            counts = np.zeros((LANES, len(centers)))
-            with kernel_threads(self.threads):
-                kmeans.assign(z, self.sample.weights, centers, labels, nearest, sums, counts)
-            count = counts.sum(axis=0)
-            moved = np.where(
-                count[:, None] > 0, sums.sum(axis=0) / np.maximum(count, 1e-300)[:, None], centers
-            )
+            labels, nearest, _ = self._nearest(z, centers)
+            count = np.bincount(labels, weights, minlength=k)
+            sums = np.stack([np.bincount(labels, weights * row, minlength=k) for row in z], axis=1)
+            moved = np.where(count[:, None] > 0, sums / np.maximum(count, 1e-300)[:, None], centers)
             empty = np.flatnonzero(count == 0)
             if len(empty):  # an empty cluster starts again at the worst served samples
                 moved[empty] = z[:, np.argsort(-nearest, kind="stable")[: len(empty)]].T
@@ -285,11 +279,21 @@ class Seeder:
             for r in resp
         ]
 
-    def _distances(self, z, centers):
-        out = np.empty((len(centers), z.shape[1]))
+    def _nearest(self, z, centers, squared=False):
+        """Label and squared distance of the nearest centre, and on demand all distances.
+
+        `z` (d, m) is padded with zeros to whole blocks once for all calls.
+        """
+        m = z.shape[1]
+        if self._padded is None or self._padded[0] is not z:
+            whole = -(-m // kmeans.BLOCK) * kmeans.BLOCK
+            self._padded = z, np.pad(z, ((0, 0), (0, whole - m)))
+        zt = self._padded[1]
+        found = np.empty((len(centers) if squared else 0, zt.shape[1]))
+        nearest, labels = np.empty(zt.shape[1]), np.empty(zt.shape[1])
         with kernel_threads(self.threads):
-            kmeans.squared_distances(z, centers, out)
-        return out
+            kmeans.distances(zt, centers, found, nearest, labels)
+        return labels[:m].astype(np.int64), nearest[:m], found[:, :m]
 
     def _say_few_rows(self, found, n_components):
         rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"

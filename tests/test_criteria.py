@@ -1,7 +1,5 @@
 """Criteria against scikit-learn, mclust, and their definitions."""
 
-import itertools
-
 import numpy as np
 import pytest
 import sklearn.mixture
@@ -102,23 +100,21 @@ def test_one_component_is_certain(x):
 # -- silhouette ------------------------------------------------------------------------------------
 
 
-def naive_sums(x, labels, n_clusters):
-    """Sums of distances to the samples of each cluster, pair by pair."""
-    out = np.zeros((len(x), labels.shape[1], n_clusters))
-    for i, j, labeling in itertools.product(range(len(x)), range(len(x)), range(labels.shape[1])):
-        out[i, labeling, labels[j, labeling]] += np.sqrt(((x[i] - x[j]) ** 2).sum())
-    return out
-
-
-@pytest.mark.parametrize("n", [1, 2, pairs.TILE - 1, pairs.TILE, pairs.TILE + 3])
+@pytest.mark.parametrize("n", [1, 2, pairs.ROWS - 1, pairs.ROWS, 2 * pairs.ROWS + 3])
 @pytest.mark.parametrize("d", [1, 5])
 def test_pairs_kernel(n, d):
     rng = np.random.default_rng(n + d)
     x = rng.normal(size=(n, d))
-    labels = rng.integers(0, 4, size=(n, 2)).astype(np.int32)
-    out = np.zeros((n, 2, 4))
-    pairs.cluster_distance_sums(np.ascontiguousarray(x.T), labels, 4, out)
-    np.testing.assert_allclose(out, naive_sums(x, labels, 4), rtol=1e-12, atol=1e-13)
+    clusters = rng.integers(0, 4, size=(n, 2)) + np.array([0, 4])
+    columns = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -n % pairs.ROWS)))
+    out = np.empty((columns.shape[1], 8))
+    pairs.cluster_distance_sums(columns, clusters, 8, out)
+    distances = np.sqrt(((x[:, None] - x) ** 2).sum(axis=2))
+    member = (clusters[:, :, None] == np.arange(8)).any(axis=1)
+    np.testing.assert_allclose(out[:n], distances @ member, rtol=1e-12, atol=1e-13)
+    plain = np.empty_like(out)
+    pairs._plain_cluster_distance_sums(columns, clusters, 8, plain)
+    np.testing.assert_allclose(plain[:n], out[:n], rtol=1e-12, atol=1e-13)
 
 
 def labelings_of(rng, n):
@@ -162,8 +158,9 @@ def test_silhouettes_in_turns(monkeypatch):
         kernel(xt, labels, n_clusters, out)
 
     monkeypatch.setattr(pairs, "cluster_distance_sums", counted)
-    # labels run to 8, so 9 clusters: two labelings at a time
-    monkeypatch.setattr(criteria, "SUMS_BYTES", 2 * 9 * 8 * len(x))
+    # labels run to 8, so 9 clusters at most: two labelings at a time
+    rows = -(-len(x) // pairs.ROWS) * pairs.ROWS
+    monkeypatch.setattr(criteria, "SUMS_BYTES", 2 * 9 * 8 * rows)
     assert criteria.silhouettes(x, labelings, 1) == together
     assert len(sizes) == 3
     assert max(sizes) <= criteria.SUMS_BYTES

@@ -1,86 +1,55 @@
-"""Distances and assignments for k-means++ and Lloyd's steps, on data held feature by feature."""
+"""Distances to centres and the nearest one, for k-means++ and Lloyd's steps."""
 
+import numba
 import numpy as np
 from numba import prange
 
 from ._options import helper, kernel
+from .vector import choose, fma, lanes, load, smaller, splat, spread, store, subtract
 
-BLOCK = 256
+BLOCK = 256  # samples come in whole blocks: callers pad
 
 
 @helper
-def _distances(zt, start, m, center, out):
-    """Squared distances from samples start..start + m to one centre."""
-    out[:] = 0.0
-    for j in range(zt.shape[0]):
-        c = center[j]
-        row = zt[j, start : start + m]
-        for b in range(m):
-            v = row[b] - c
-            out[b] += v * v
-
-
-@kernel
-def squared_distances(zt, centers, out):
-    """out[t, i] = |z_i - centers[t]|^2.
-
-    Parameters
-    ----------
-    zt : (d, n) float64, C order
-    centers : (T, d) float64
-    out : (T, n) float64
-    """
-    n = zt.shape[1]
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        start = block * BLOCK
-        m = min(BLOCK, n - start)
+def _block(zt, centers, start, squared, nearest, labels):
+    for b in range(start, start + BLOCK, lanes(zt, 4)):
+        best = splat(np.inf, 4)
+        which = splat(0.0, 4)
         for t in range(centers.shape[0]):
-            _distances(zt, start, m, centers[t], out[t, start : start + m])
-
-
-@helper
-def _assign_block(zt, start, m, centers, labels, nearest):
-    distance = np.empty(m)
-    best = np.full(m, np.inf)
-    which = np.zeros(m, np.int64)
-    new_best = np.empty(m)
-    new_which = np.empty(m, np.int64)
-    for k in range(centers.shape[0]):
-        _distances(zt, start, m, centers[k], distance)
-        for b in range(m):  # into other arrays: in place these would be masked stores
-            closer = distance[b] < best[b]
-            new_best[b] = distance[b] if closer else best[b]
-            new_which[b] = k if closer else which[b]
-        best, new_best = new_best, best
-        which, new_which = new_which, which
-    labels[start : start + m] = which
-    nearest[start : start + m] = best
+            q = splat(0.0, 4)
+            for j in range(zt.shape[0]):
+                y = subtract(load(zt, (j, b), 4), spread(centers, (t, j), 4))
+                q = fma(y, y, q)
+            if squared.shape[0] > 0:
+                store(squared, (t, b), q)
+            which = choose(best, q, splat(np.float64(t), 4), which)
+            best = smaller(q, best)
+        store(nearest, (b,), best)
+        store(labels, (b,), which)
 
 
 @kernel
-def assign(zt, weights, centers, labels, nearest, sums, counts):
-    """Nearest centre of every sample, and the weighted sums that the next centres need.
+def distances(zt, centers, squared, nearest, labels):
+    """squared[t, i] = |z_i - centers[t]|^2, and for each sample the least of them.
 
     Parameters
     ----------
-    zt : (d, n) float64, C order
-    weights : (n,) float64
-    centers : (K, d) float64
-    labels : (n,) int64, written
-    nearest : (n,) float64, written: squared distance to the nearest centre
-    sums : (L, K, d) float64, zeros; lane by lane
-    counts : (L, K) float64, zeros
+    zt : (d, n) float64, C order, n a multiple of `BLOCK`
+    centers : (T, d) float64
+    squared : (T, n) float64, written; or (0, n)
+    nearest : (n,) float64, written
+    labels : (n,) float64, written: number of the first nearest centre
     """
-    d, n = zt.shape
-    n_lanes = counts.shape[0]
-    n_blocks = (n + BLOCK - 1) // BLOCK
-    for lane in prange(n_lanes):
-        for block in range(lane * n_blocks // n_lanes, (lane + 1) * n_blocks // n_lanes):
-            start = block * BLOCK
-            stop = min(start + BLOCK, n)
-            _assign_block(zt, start, stop - start, centers, labels, nearest)
-            for i in range(start, stop):
-                k = labels[i]
-                counts[lane, k] += weights[i]
-                for j in range(d):
-                    sums[lane, k, j] += weights[i] * zt[j, i]
+    for block in prange(zt.shape[1] // BLOCK):
+        _block(zt, centers, block * BLOCK, squared, nearest, labels)
+
+
+def _plain_distances(zt, centers, squared, nearest, labels):
+    found = np.stack([((zt - c[:, None]) ** 2).sum(axis=0) for c in centers])
+    squared[:] = found[: len(squared)]
+    nearest[:] = found.min(axis=0)
+    labels[:] = found.argmin(axis=0)
+
+
+if numba.config.DISABLE_JIT:
+    distances = _plain_distances

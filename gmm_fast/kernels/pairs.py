@@ -1,48 +1,58 @@
 """Sums of pairwise distances by cluster, for the silhouette of several labelings at once."""
 
+import numba
 import numpy as np
 from numba import prange
 
 from ._options import helper, kernel
+from .vector import add, fma, lanes, load, splat, spread, sqrt, store, subtract
 
-TILE = 128
+ROWS = 64  # samples come in whole groups: callers pad
 
 
 @helper
-def _row_distances(xt, i, start, m, out):
-    """Euclidean distances from sample i to samples start..start + m."""
-    out[:m] = 0.0
-    for j in range(xt.shape[0]):
-        c = xt[j, i]
-        row = xt[j, start : start + m]
-        for b in range(m):
-            v = row[b] - c
-            out[b] += v * v
-    for b in range(m):
-        out[b] = np.sqrt(out[b])
+def _group(xt, clusters, n_clusters, first, out):
+    sums = np.zeros((n_clusters, ROWS))
+    for j in range(clusters.shape[0]):
+        for r in range(0, ROWS, lanes(xt, 4)):
+            q = splat(0.0, 4)
+            for f in range(xt.shape[0]):
+                y = subtract(load(xt, (f, first + r), 4), spread(xt, (f, j), 4))
+                q = fma(y, y, q)
+            distance = sqrt(q)
+            for labeling in range(clusters.shape[1]):
+                c = clusters[j, labeling]
+                store(sums, (c, r), add(load(sums, (c, r), 4), distance))
+    for r in range(ROWS):
+        for c in range(n_clusters):
+            out[first + r, c] = sums[c, r]
 
 
 @kernel
-def cluster_distance_sums(xt, labels, n_clusters, out):
-    """out[i, l, c] = sum of |x_i - x_j| over the samples j of cluster c in labeling l.
+def cluster_distance_sums(xt, clusters, n_clusters, out):
+    """out[i, c] = sum of |x_i - x_j| over the samples j of cluster c.
 
-    Every pair is measured once for all labelings.
+    Every pair is measured once for all labelings, and its distance added for a strip of samples i
+    at a time: one by one, additions to the same sum would wait for each other.
 
     Parameters
     ----------
-    xt : (d, n) float64, C order
-    labels : (n, L) int32, C order
+    xt : (d, n) float64, C order, n a multiple of `ROWS`
+    clusters : (m, L) int64, C order, m <= n
+        The cluster of each sample in each labeling; those of different labelings differ.
     n_clusters : int
-        Clusters of the richest labeling.
-    out : (n, L, n_clusters) float64, zeros
+        Of all labelings together.
+    out : (n, n_clusters) float64, written; rows from m on mean nothing
     """
-    n = xt.shape[1]
-    n_labelings = labels.shape[1]
-    for i in prange(n):
-        distance = np.empty(TILE)
-        for start in range(0, n, TILE):
-            m = min(TILE, n - start)
-            _row_distances(xt, i, start, m, distance)
-            for b in range(m):
-                for labeling in range(n_labelings):
-                    out[i, labeling, labels[start + b, labeling]] += distance[b]
+    for group in prange(xt.shape[1] // ROWS):
+        _group(xt, clusters, n_clusters, group * ROWS, out)
+
+
+def _plain_cluster_distance_sums(xt, clusters, n_clusters, out):
+    out[:] = 0
+    for j, its in enumerate(clusters):
+        out[:, its] += np.sqrt(((xt - xt[:, j : j + 1]) ** 2).sum(axis=0))[:, None]
+
+
+if numba.config.DISABLE_JIT:
+    cluster_distance_sums = _plain_cluster_distance_sums

@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 
@@ -56,6 +57,10 @@ def _vector(dtype, registers):
 
 
 def _pointer(context, builder, array_type, array, index_type, index):
+    if array_type.layout != "C":
+        raise TypingError(
+            f"vectors lie along the last dimension of C-order arrays, not {array_type}"
+        )
     data = context.make_array(array_type)(context, builder, array)
     parts = cgutils.unpack_tuple(builder, index)
     parts = [
@@ -177,6 +182,18 @@ def fma(_, a, b, c):
         return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
 
     return c(a, b, c), generate
+
+
+@intrinsic
+def sqrt(_, a):
+    """The square root of each lane."""
+
+    def generate(context, builder, signature, args):
+        name = f"llvm.sqrt.v{a.lanes}f{a.dtype.bitwidth}"
+        function = ir.FunctionType(a.ir, [a.ir])
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
+
+    return a(a), generate
 
 
 def _fold(builder, vector, lanes):
