@@ -41,8 +41,8 @@ def _compiled(**options):
 kernel = _compiled(parallel=True)
 """Decorator of what Python calls: compiled, parallel over lanes."""
 
-helper = _compiled()
-"""Decorator of what kernels call: compiled, works on one block."""
+helper = _compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Decorator of what kernels, and nobody else, call: compiled, works on one block."""
 
 inlined = _compiled(inline="always")
 """Decorator of a helper that is used once: compiled as a part of its caller, which costs a third

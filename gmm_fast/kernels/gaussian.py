@@ -76,70 +76,66 @@ class Outputs(NamedTuple):
 
 
 @helper
-def _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors):
+def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, totals, adds, out):
     """From log densities of one block to exp(h - top) and what makes them responsibilities."""
-    top, which, factor, log_prob = vectors
     if out.labels.shape[0] > 0:
         best_component(h, top, which)
         write_labels(which, start, m, out)
     writes = out.log_prob.shape[0] > 0 or out.resp.shape[0] > 0
-    if writes or lanes.n_k.shape[1] > 0:
+    if writes or adds:
         exponentials(h, top, factor)
         if writes or weights.shape[0] > 0 or m < BLOCK:
-            normalise(top, w, factor, log_prob, lanes.totals[lane])
+            normalise(top, w, factor, log_prob, totals)
         else:
-            normalise_alike(top, factor, log_prob, lanes.totals[lane])
+            normalise_alike(top, factor, log_prob, totals)
     if writes:
         write_outputs(h, factor, log_prob, start, m, out)
 
 
 @inlined
-def _vectors(dtype):
-    """Four arrays of one block.
+def _allocate(x, d_pad, n_components):
+    """What a lane works on: samples (zeros in the padding), scratch, densities, four vectors.
 
-    Not the rows of one array: unpacking gives rows whose stride the compiler does not know, and
-    no loop that touches them is vectorised (three times slower as a whole).
+    All of one type, so that one allocation is compiled.
     """
-    return (
-        np.empty(BLOCK, dtype),
-        np.empty(BLOCK, dtype),
-        np.empty(BLOCK, dtype),
-        np.empty(BLOCK, dtype),
-    )
+    dtype = x.dtype
+    xt = np.empty((d_pad, BLOCK), dtype)
+    for j in range(x.shape[1], d_pad):
+        for b in range(BLOCK):
+            xt[j, b] = dtype.type(0)
+    z = np.empty((d_pad, BLOCK), dtype)
+    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
+    h = np.empty((n_components, BLOCK), dtype)
+    rows = np.empty((5, BLOCK), dtype)
+    return xt, z, strip, h, rows
 
 
 @helper
 def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
-    dtype = x.dtype
-    xt = np.zeros((d_pad, BLOCK), dtype)
-    z = np.empty((d_pad, BLOCK), dtype)
-    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
-    h = np.empty((n_components, BLOCK), dtype)
-    w = np.empty(BLOCK, dtype)
-    vectors = _vectors(dtype)
-    factor = vectors[2]
+    xt, z, strip, h, rows = _allocate(x, d_pad, n_components)
+    w, top, which, factor, log_prob = rows[0], rows[1], rows[2], rows[3], rows[4]
+    adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
         m, finite = load_block(x, weights, start, xt, w)
         lanes.totals[lane, 3] += finite
         triangular_joint(xt, form.means, form.chol_inv, form.log_const, strip, h)
-        _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors)
+        _responsibilities(
+            h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
+        )
         add_triangular(xt, form.means, h, factor, z, lanes.n_k, lanes.s1, lanes.s2, lane)
 
 
 @helper
 def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
+    xt, z, strip, h, rows = _allocate(x, d_pad, n_components)
+    w, top, which, factor, log_prob = rows[0], rows[1], rows[2], rows[3], rows[4]
     whitens = form.whiten.shape[0] > 0
-    dtype = x.dtype
-    xt = np.zeros((d_pad, BLOCK), dtype)
-    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
-    z = np.empty((d_pad, BLOCK), dtype) if whitens else xt
-    h = np.empty((n_components, BLOCK), dtype)
-    w = np.empty(BLOCK, dtype)
-    vectors = _vectors(dtype)
-    factor = vectors[2]
+    if not whitens:
+        z = xt
+    adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
         m, finite = load_block(x, weights, start, xt, w)
@@ -147,9 +143,11 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
         if whitens:
             whiten(xt, form.center, form.whiten, strip, z)
         diagonal_joint(z, form.means, form.scale, form.log_const, h)
-        _responsibilities(h, weights, w, start, m, lanes, out, lane, vectors)
+        _responsibilities(
+            h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
+        )
         add_diagonal(z, form.means, h, factor, lanes.n_k, lanes.s1, lanes.s2, lane)
-        if whitens and lanes.n_k.shape[1] > 0:
+        if whitens and adds:
             for j in range(d_pad):
                 for b in range(BLOCK):
                     xt[j, b] = np.sqrt(w[b]) * z[j, b]
@@ -170,7 +168,8 @@ def triangular_pass(x, weights, form, lanes, out):
     """
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
-    for lane in prange(n_lanes):
+    for i in prange(n_lanes):
+        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         _triangular_lane(x, weights, form, lanes, out, lane, first, last)
@@ -181,7 +180,8 @@ def diagonal_pass(x, weights, form, lanes, out):
     """As `triangular_pass`, for a `DiagonalForm`."""
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
-    for lane in prange(n_lanes):
+    for i in prange(n_lanes):
+        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         _diagonal_lane(x, weights, form, lanes, out, lane, first, last)

@@ -41,7 +41,7 @@ def distances(zt, centers, squared, nearest, labels):
     labels : (n,) float64, written: number of the first nearest centre
     """
     for block in prange(zt.shape[1] // BLOCK):
-        _block(zt, centers, block * BLOCK, squared, nearest, labels)
+        _block(zt, centers, np.int64(block) * BLOCK, squared, nearest, labels)
 
 
 def _plain_distances(zt, centers, squared, nearest, labels):

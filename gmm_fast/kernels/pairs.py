@@ -45,7 +45,7 @@ def cluster_distance_sums(xt, clusters, n_clusters, out):
     out : (n, n_clusters) float64, written; rows from m on mean nothing
     """
     for group in prange(xt.shape[1] // ROWS):
-        _group(xt, clusters, n_clusters, group * ROWS, out)
+        _group(xt, clusters, n_clusters, np.int64(group) * ROWS, out)
 
 
 def _plain_cluster_distance_sums(xt, clusters, n_clusters, out):
