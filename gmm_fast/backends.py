@@ -24,6 +24,8 @@ CHUNK_BYTES = 16 * 2**20
 LANES_BYTES = 8 * 2**20
 MAX_LANES = 64
 MIN_LANES = 4
+# Nanoseconds of work for which it pays to wake another thread.
+THREAD_WORK = 100_000
 # Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
 MOST_WEIGHT = 1e20
 
@@ -257,8 +259,10 @@ class LocalBackend:
     def _launch(self, form, start, chunk, lanes, out, weighted=True):
         chunk = _mutable(chunk)
         weights = self._cast_weights[start : start + len(chunk)] if weighted else _NONE[self.dtype]
-        # more threads than lanes would only have to be woken: milliseconds on a busy machine
-        with kernel_threads(min(self.threads, len(lanes.totals))):
+        # threads without work would only have to be woken: milliseconds on a busy machine
+        k, d = form.arrays.means.shape
+        work = len(chunk) * k * (8 + d + d * d // 8)  # nanoseconds, roughly
+        with kernel_threads(min(self.threads, len(lanes.totals), 1 + work // THREAD_WORK)):
             form.kernel(chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):

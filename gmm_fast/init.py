@@ -27,8 +27,10 @@ AUTO = (
     ("random_from_data", "standardised"),
 )
 
-# Rows that seeding looks at: all of a small data set, a uniform sample of a large one.
+# Rows that seeding looks at: all of a small data set, a uniform sample of a large one; fewer rows
+# when they are long, since several copies are held.
 SAMPLE_ROWS = 2**16
+SAMPLE_VALUES = 2**20
 ROWS_PER_COMPONENT = 128
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
@@ -95,18 +97,24 @@ class Sample:
 
     @cached_property
     def standardised(self):
-        """(d, m): features of mean 0 and variance 1."""
-        return np.ascontiguousarray(((self.x - self.mean) / self.scale).T)
+        """(d, m'): features of mean 0 and variance 1, in whole blocks of the seeding kernel.
 
-    @cached_property
+        Columns from m on are zeros.
+        """
+        z = np.zeros((self.x.shape[1], -(-len(self.x) // kmeans.BLOCK) * kmeans.BLOCK))
+        np.subtract(self.x.T, self.mean[:, None], out=z[:, : len(self.x)])
+        z /= self.scale[:, None]
+        return z
+
+    @property
     def whitened(self):
-        """(d, m): as `standardised`, and without correlations."""
+        """As `standardised`, and without correlations; made anew each time."""
         z = self.standardised
-        covariance = np.cov(z, aweights=self.weights, bias=True).reshape(len(z), len(z))
-        values, vectors = np.linalg.eigh(covariance)
+        covariance = np.cov(z[:, : len(self.x)], aweights=self.weights, bias=True)
+        values, vectors = np.linalg.eigh(covariance.reshape(len(z), len(z)))
         # directions without spread (a constant feature, fewer rows than features) stay as they are
         keep = values > 1e-10 * values[-1]
-        return np.ascontiguousarray((vectors / np.sqrt(np.where(keep, values, 1.0))).T @ z)
+        return (vectors / np.sqrt(np.where(keep, values, 1.0))).T @ z
 
 
 def draw_sample(backend, n_rows, seed):
@@ -126,9 +134,10 @@ def draw_sample(backend, n_rows, seed):
     return Sample(x, weights, mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0))
 
 
-def sample_rows(n_components):
+def sample_rows(n_components, n_features):
     """Rows of the seeding sample."""
-    return max(SAMPLE_ROWS, ROWS_PER_COMPONENT * n_components)
+    rows = min(SAMPLE_ROWS, max(SAMPLE_VALUES // n_features, SAMPLE_ROWS // 8))
+    return max(rows, ROWS_PER_COMPONENT * n_components)
 
 
 def initial_params(backend, n_components, covariance_type, start, settings, sample=None):
@@ -159,7 +168,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
         params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
         return _override(params, start), []
     if sample is None:
-        sample = draw_sample(backend, sample_rows(n_components), start.seed)
+        sample = draw_sample(backend, sample_rows(n_components, backend.n_features), start.seed)
     events = []
     seeder = Seeder(sample, backend.dtype, backend.threads, events)
     candidates = []
@@ -209,7 +218,6 @@ class Seeder:
         self.dtype = dtype
         self.threads = threads
         self.events = events
-        self._padded = None
 
     def parts(self, method, space, n_components, covariance_type, rng):
         """Moments of each part of a partition found by `method`, a list of K `Stats`.
@@ -220,7 +228,7 @@ class Seeder:
             return self._random(n_components, covariance_type, rng)
         z = getattr(self.sample, space)
         if method == "random_from_data":
-            rows = np.sort(rng.choice(z.shape[1], n_components, replace=False))
+            rows = np.sort(rng.choice(len(self.sample.x), n_components, replace=False))
             labels = self._lloyd(z, z[:, rows].T.copy(), 1)
         else:
             steps = LLOYD_STEPS if method == "k-means++" else KMEANS_STEPS
@@ -241,7 +249,7 @@ class Seeder:
             potential = nearest * weights
             if not potential.sum() > 0:
                 self._say_few_rows(k, n_components)
-                centers[k:] = z[:, rng.choice(z.shape[1], n_components - k)].T
+                centers[k:] = z[:, rng.choice(len(weights), n_components - k)].T
                 break
             trials = _draw(potential, rng, n_trials)
             candidates = np.ascontiguousarray(z[:, trials].T)
@@ -257,7 +265,10 @@ class Seeder:
         for _ in range(steps):
             labels, nearest, _ = self._nearest(z, centers)
             count = np.bincount(labels, weights, minlength=k)
-            sums = np.stack([np.bincount(labels, weights * row, minlength=k) for row in z], axis=1)
+            sums = np.stack(
+                [np.bincount(labels, weights * row[: len(weights)], minlength=k) for row in z],
+                axis=1,
+            )
             moved = np.where(count[:, None] > 0, sums / np.maximum(count, 1e-300)[:, None], centers)
             empty = np.flatnonzero(count == 0)
             if len(empty):  # an empty cluster starts again at the worst served samples
@@ -280,19 +291,12 @@ class Seeder:
         ]
 
     def _nearest(self, z, centers, squared=False):
-        """Label and squared distance of the nearest centre, and on demand all distances.
-
-        `z` (d, m) is padded with zeros to whole blocks once for all calls.
-        """
-        m = z.shape[1]
-        if self._padded is None or self._padded[0] is not z:
-            whole = -(-m // kmeans.BLOCK) * kmeans.BLOCK
-            self._padded = z, np.pad(z, ((0, 0), (0, whole - m)))
-        zt = self._padded[1]
-        found = np.empty((len(centers) if squared else 0, zt.shape[1]))
-        nearest, labels = np.empty(zt.shape[1]), np.empty(zt.shape[1])
+        """Label and squared distance of the nearest centre, and on demand all distances."""
+        m = len(self.sample.x)
+        found = np.empty((len(centers) if squared else 0, z.shape[1]))
+        nearest, labels = np.empty(z.shape[1]), np.empty(z.shape[1])
         with kernel_threads(self.threads):
-            kmeans.distances(zt, centers, found, nearest, labels)
+            kmeans.distances(z, centers, found, nearest, labels)
         return labels[:m].astype(np.int64), nearest[:m], found[:, :m]
 
     def _say_few_rows(self, found, n_components):
@@ -338,7 +342,7 @@ def partition(chunks, labels, weights, n_components, covariance_type, dtype, thr
     for start, x in chunks:
         stop = start + len(x)
         chunk_labels, chunk_weights = labels[start:stop], weights[start:stop]
-        order = np.argsort(chunk_labels, kind="stable")
+        order = np.argsort(chunk_labels.astype(np.min_scalar_type(n_components)), kind="stable")
         ends = np.cumsum(np.bincount(chunk_labels, minlength=n_components))
         for k, rows in enumerate(np.split(order, ends[:-1])):
             if not chunk_weights[rows].sum() > 0:

@@ -78,7 +78,7 @@ def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     monkeypatch.setattr(backends, "RESIDENT_BYTES", resident)
     np.save(tmp_path / "x.npy", x)
     one = LocalBackend(open_source(tmp_path / "x.npy"))
-    a, b, c = (init.draw_sample(one, init.sample_rows(4), s).x for s in (1, 1, 2))
+    a, b, c = (init.draw_sample(one, init.sample_rows(4, 2), s).x for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
     rows = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in a]

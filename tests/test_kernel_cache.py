@@ -30,9 +30,9 @@ def test_an_edit_of_a_helper_in_another_file_is_noticed(tmp_path):
     (package / "__init__.py").write_text("")
     inner = package / "inner.py"
     (package / "outer.py").write_text(
-        "from ._options import helper\n"
+        "from ._options import _compiled\n"
         "from .inner import change\n\n"
-        "@helper\n"
+        "@_compiled()\n"
         "def call(x):\n"
         "    return change(x)\n"
     )
