@@ -80,7 +80,7 @@ def arguments():
     parser.add_argument("--peers", type=names(PEERS), default=list(PEERS), help=", ".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--budget", type=float, default=8.0, help="seconds for one competitor in one row"
+        "--budget", type=float, default=20.0, help="seconds for one competitor in one row"
     )
     parser.add_argument("--out", type=Path, help="folder for compare.json and compare.md")
     args = parser.parse_args()

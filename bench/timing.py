@@ -13,6 +13,10 @@ PAUSE = 0.3
 # Seconds that the difference of the long and the short run should last, and its most iterations.
 MEASURED = 0.4
 MOST = 100
+# Its fewest: the machine's speed changes from run to run, and the difference of two runs of nearly
+# the same length would be mostly that. Those who need more than SLOW for one iteration get two.
+FEWEST = 4
+SLOW = 2.0
 # Iterations after which all must have the same log-likelihood.
 SAME = 3
 
@@ -95,7 +99,8 @@ def same(name, value, want, relative):
 
 def plan(seconds_per_iteration, rounds, budget):
     """(short, long) iterations and rounds that take at most about `budget` seconds, maybe none."""
-    extra = min(MOST, max(1, round(MEASURED / seconds_per_iteration)))
+    fewest = FEWEST if seconds_per_iteration < SLOW else 2
+    extra = min(MOST, max(fewest, round(MEASURED / seconds_per_iteration)))
     cost = (extra + 4) * seconds_per_iteration  # both runs, each with a last E-step
     return (1, 1 + extra), min(rounds, int(budget / cost))
 
