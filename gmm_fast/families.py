@@ -104,17 +104,25 @@ def _inverse_cholesky(covariances):
     Judged on matrices scaled to unit variances, so that units of features do not matter.
     """
     d = covariances.shape[1]
+    least = 10 * d * np.finfo(float).eps
     variances = np.diagonal(covariances, axis1=1, axis2=2)
-    bad = ~(np.isfinite(covariances).all(axis=(1, 2)) & (variances > 0).all(axis=1))
-    scale = np.sqrt(np.where(bad[:, None], 1.0, variances))
-    correlations = np.where(
-        bad[:, None, None], np.eye(d), covariances / scale[:, :, None] / scale[:, None, :]
-    )
-    lower = _cholesky(correlations)
-    pivots = np.diagonal(lower, axis1=1, axis2=2) ** 2
-    singular = bad | ~(pivots > 10 * d * np.finfo(float).eps).all(axis=1)
-    lower[singular] = np.eye(d)
-    inverse = np.stack([dtrtri(one, lower=1)[0] for one in lower])
+    with np.errstate(all="ignore"):
+        scale = np.sqrt(variances)
+        correlations = covariances / scale[:, :, None] / scale[:, None, :]
+    try:
+        lower = np.linalg.cholesky(correlations)
+        singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
+    except np.linalg.LinAlgError:
+        singular = np.ones(len(covariances), bool)
+    if singular.any():  # rare: which ones, and something valid in their place
+        bad = ~(np.isfinite(correlations).all(axis=(1, 2)) & (variances > 0).all(axis=1))
+        scale = np.where(bad[:, None], 1.0, scale)
+        lower = _cholesky(np.where(bad[:, None, None], np.eye(d), correlations))
+        singular = bad | ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
+        lower[singular] = np.eye(d)
+    inverse = np.empty_like(lower)
+    for k, one in enumerate(lower):
+        inverse[k] = dtrtri(one, lower=1)[0]
     return inverse / scale[:, None, :], singular
 
 

@@ -84,6 +84,8 @@ def padded(d, tile):
 
 
 def _pad(array, shape, dtype):
+    if array.shape == shape:
+        return np.ascontiguousarray(array, dtype)
     out = np.zeros(shape, dtype)
     out[tuple(slice(n) for n in array.shape)] = array
     return out
@@ -105,9 +107,9 @@ def _triangular(log_weights, means, factor, dtype):
     )
 
     def collect(lanes):
-        lower = np.tril(lanes.s2[0][:, :d, :d])
-        s2 = lower + np.swapaxes(np.tril(lower, -1), 1, 2)
-        return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], s2)
+        return _stats(
+            lanes, _used(arrays.means, d), lanes.s1[0][:, :d], _symmetric(lanes.s2[0][:, :d, :d])
+        )
 
     shapes = LaneShapes((k, dp), (k, dp, dp), (0, 0, 0))
     return Form(gaussian.triangular_pass, arrays, shapes, collect)
@@ -161,8 +163,7 @@ def _whitened(log_weights, means, factor, dtype):
 
     def collect(lanes):
         n_k, s1 = lanes.n_k[0], lanes.s1[0][:, :d]
-        lower = np.tril(lanes.scatter[0, 0, :d, :d])
-        total = lower + np.tril(lower, -1).T
+        total = _symmetric(lanes.scatter[0, :, :d, :d])[0]
         cross = used_means.T @ s1
         within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
         means = arrays.center[:d] + used_means @ unwhiten.T
@@ -182,6 +183,12 @@ def _tied_triangular(log_weights, means, factor, dtype):
         return replace(stats, s2=stats.s2.sum(axis=0))
 
     return Form(form.kernel, form.arrays, form.shapes, collect)
+
+
+def _symmetric(matrices):
+    """(K, d, d) with the lower triangles' values above the diagonals, too."""
+    row = np.arange(matrices.shape[1])
+    return np.where(row[:, None] >= row, matrices, np.swapaxes(matrices, 1, 2))
 
 
 def _used(means, d):

@@ -1,5 +1,9 @@
 """The explicit-vector tiles against their plain twins, whatever the number of features."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -216,3 +220,39 @@ def test_a_component_without_responsibilities_is_passed_over(kernel):
     for now, then in zip((n_k, s1, s2), before, strict=True):
         np.testing.assert_array_equal(now[:, 1], then[:, 1])
         assert (now[0, 0] != then[0, 0]).any()
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_any_width_of_registers(width, tmp_path):
+    """NEON's, AVX2's and AVX-512's: LLVM splits what this processor does not have."""
+    code = (
+        "import sys, pytest; from gmm_fast.kernels import vector;"
+        f"vector.REGISTER_BYTES = {width};"
+        f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'agrees', {__file__!r}]))"
+    )
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 passed" in run.stdout
+
+
+@each_dtype
+def test_all_agrees_with_plain(dtype):
+    """Every tile once, for `test_any_width_of_registers`."""
+    b = Block(dtype, 12, 3, 5)
+    n_k, s1, s2 = b.sums(3, 12)
+    for name, arguments, where in (
+        ("triangular_joint", (b.x, b.means, b.lower, b.log_const, b.strip, b.h), -1),
+        ("diagonal_joint", (b.x, b.means, b.scale, b.log_const, b.h), -1),
+        ("whiten", (b.x, b.means[0], b.lower[0], b.strip, b.z), -1),
+        ("best_component", (b.h, b.factor, b.factor), 2),
+        ("exponentials", (b.h, b.factor, b.factor), 0),
+        ("add_diagonal", (b.x, b.means, b.h, b.factor, n_k, s1, s1, 1), 6),
+        ("transpose", (b.x.T.copy(), 0, 128, np.zeros((12, BLOCK), dtype)), 3),
+    ):
+        found, want = both(name, arguments)
+        agree(found[where], want[where], dtype)
+    found, want = both("add_triangular", (b.x, b.means, b.h, b.factor, b.z, n_k, s1, s2, 1))
+    agree(np.tril(found[-2]), np.tril(want[-2]), dtype)

@@ -1,10 +1,10 @@
 """Explicit SIMD vectors: a Numba type for a few registers of numbers, and what is done to it.
 
-Plain loops over samples vectorise, but the compiler neither keeps a tile of sums in registers
-across a loop nor knows how many registers there are; with these the kernels of `tiles` run 1.3 to
-3 times faster. Everything here becomes ordinary LLVM vector code, which LLVM splits or widens to
-what the processor has (AVX2 and AVX-512 were run, NEON only compiled), so any width is correct
-anywhere; `REGISTER_BYTES` only says which one is fast.
+Plain loops over samples vectorise, but the compiler does not keep a tile of sums in registers; with
+these the kernels of `tiles` run 1.3 to 3 times faster. Everything here becomes ordinary LLVM vector
+code, which LLVM splits or joins to what the processor has, so that any width gives the right
+answer anywhere; `REGISTER_BYTES` only says which one is fast. Run were AVX2 registers, and code of
+the widths of NEON and AVX-512 on a processor with AVX2; NEON instructions were only looked at.
 
 An index is a tuple, one number per dimension, never negative; nothing is checked.
 """
