@@ -14,9 +14,11 @@ PAUSE = 0.3
 MEASURED = 0.4
 MOST = 100
 # Its fewest: the machine's speed changes from run to run, and the difference of two runs of nearly
-# the same length would be mostly that. Those who need more than SLOW for one iteration get two.
+# the same length would be mostly that.
 FEWEST = 4
-SLOW = 2.0
+# Those who need more seconds for one iteration have one run of `FEWEST` iterations, divided by one
+# more for the E-step that each run has besides: no difference, and not in our favour.
+SLOW = 0.5
 # Iterations after which all must have the same log-likelihood.
 SAME = 3
 
@@ -99,8 +101,9 @@ def same(name, value, want, relative):
 
 def plan(seconds_per_iteration, rounds, budget):
     """(short, long) iterations and rounds that take at most about `budget` seconds, maybe none."""
-    fewest = FEWEST if seconds_per_iteration < SLOW else 2
-    extra = min(MOST, max(fewest, round(MEASURED / seconds_per_iteration)))
+    if seconds_per_iteration > SLOW:
+        return (0, FEWEST), min(rounds, int(budget / ((FEWEST + 1) * seconds_per_iteration)))
+    extra = min(MOST, max(FEWEST, round(MEASURED / seconds_per_iteration)))
     cost = (extra + 4) * seconds_per_iteration  # both runs, each with a last E-step
     return (1, 1 + extra), min(rounds, int(budget / cost))
 
@@ -119,6 +122,10 @@ def first_look(competitor, measured):
 def per_iteration(competitor, measured):
     """Measure once."""
     few, many = measured.iterations
+    if few == 0:
+        whole = competitor.run(many)
+        measured.stopped |= whole.iterations < many
+        return whole.seconds / (whole.iterations + 1)
     short, long = competitor.run(few), competitor.run(many)
     measured.stopped |= long.iterations < many
     done = long.iterations - short.iterations
