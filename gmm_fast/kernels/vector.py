@@ -3,8 +3,8 @@
 Plain loops over samples vectorise, but the compiler does not keep a tile of sums in registers; with
 these the kernels of `tiles` run 1.3 to 3 times faster. Everything here becomes ordinary LLVM vector
 code, which LLVM splits or joins to what the processor has, so that any width gives the right
-answer anywhere; `REGISTER_BYTES` only says which one is fast. Run were AVX2 registers, and code of
-the widths of NEON and AVX-512 on a processor with AVX2; NEON instructions were only looked at.
+answer anywhere; `REGISTER_BYTES` only says which one is fast. What was run is AVX2, with code of
+its own width and, in the tests, of NEON's and AVX-512's; neither of those instruction sets was.
 
 An index is a tuple, one number per dimension, never negative; nothing is checked.
 """
