@@ -1,5 +1,7 @@
 """All compiled code.
 
-`gaussian` the fused pass, made of what `block` does to one block of samples and of the functions of
-`elementary`; `kmeans` seeding; `pairs` the silhouette; `_options` compiler options and cache key.
+`gaussian` the fused pass over blocks of samples; `tiles` its arithmetic on the explicit vectors of
+`vector`, and `plain` the same in NumPy; `block` what is done to a block besides (load, normalise,
+write); `elementary` exp and log; `kmeans` seeding; `pairs` the silhouette; `_options` compiler
+options and cache key.
 """

@@ -42,8 +42,8 @@ kernel = _compiled(parallel=True)
 """Decorator of what Python calls: compiled, parallel over lanes."""
 
 helper = _compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Decorator of what kernels, and nobody else, call: compiled, works on one block."""
+"""Decorator of what kernels, and nobody else, call: compiled, works on one block. Without wrappers
+it compiles sooner, and a call from Python crashes."""
 
 inlined = _compiled(inline="always")
-"""Decorator of a helper that is used once: compiled as a part of its caller, which costs a third
-of a second less than a function of its own."""
+"""Decorator of a helper that a caller uses once: compiled as a part of it, not by itself."""
