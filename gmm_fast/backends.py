@@ -1,12 +1,9 @@
-"""Backends map a kernel over the chunks of a source, in order, and own the thread budget."""
+"""Backends map a kernel over the chunks of a source, in order."""
 
 import ctypes
 import math
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from .errors import DataError
@@ -16,6 +13,7 @@ from .kernels import gaussian
 from .kernels.tiles import BLOCK
 from .params import Params
 from .sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
+from .threads import check_threads, kernel_threads
 
 # Data of at most this many bytes is kept in memory once read; more is streamed in every pass.
 RESIDENT_BYTES = 128 * 2**20
@@ -29,42 +27,6 @@ MIN_LANES = 4
 THREAD_WORK = 100_000
 # Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
 MOST_WEIGHT = 1e20
-
-# Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
-_kernel_lock = threading.Lock()
-
-
-def default_threads():
-    """Threads that kernels use when nothing is said (NUMBA_NUM_THREADS, or the processors)."""
-    return numba.config.NUMBA_NUM_THREADS
-
-
-def check_threads(threads):
-    """`threads`, or the default for None.
-
-    Raises
-    ------
-    DataError
-        Not between 1 and the number of threads Numba may start.
-    """
-    most = default_threads()
-    if threads is None:
-        return most
-    if not 1 <= threads <= most:
-        raise DataError(f"threads must lie between 1 and {most} on this machine, not {threads}")
-    return int(threads)
-
-
-@contextmanager
-def kernel_threads(threads):
-    """Run kernels on `threads` threads, one Python thread at a time."""
-    with _kernel_lock:
-        before = numba.get_num_threads()
-        numba.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(before)
 
 
 def n_lanes(n_samples, lane_bytes):

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from .backends import LocalBackend, kernel_threads
+from .backends import LocalBackend
 from .families import get_family
 from .kernels import pairs
 from .sources import ArraySource
+from .threads import kernel_threads
 
 CRITERIA = ("bic", "aic", "icl", "silhouette")
 SILHOUETTE_ROWS = 10_000

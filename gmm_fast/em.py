@@ -9,6 +9,7 @@ import numpy as np
 from .errors import FitError
 from .families import get_family
 from .params import Params
+from .threads import serial_blas
 
 # A component responsible for less than this many average samples has died.
 DEAD = 1e-6
@@ -229,6 +230,7 @@ def step(backend, stats, params, settings, rescue, iteration):
     return new, backend.stats(new)
 
 
+@serial_blas()
 def fit(backend, params, settings, *, events=None, callback=None):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 

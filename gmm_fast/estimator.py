@@ -9,12 +9,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import checks, criteria, em, fitting, init
-from .backends import LocalBackend, check_threads, check_weights
+from .backends import LocalBackend, check_weights
 from .errors import DataError
 from .families import get_family
 from .params import Params, check_params, covariance_shape
 from .sampling import draw
 from .sources import open_source
+from .threads import check_threads
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):

@@ -6,13 +6,14 @@ from functools import cached_property
 import numpy as np
 
 from . import em
-from .backends import LocalBackend, kernel_threads
+from .backends import LocalBackend
 from .errors import DataError
 from .families import get_family
 from .kernels import kmeans
 from .params import Params, check_params
 from .sources import ArraySource
 from .stats import Stats, merge
+from .threads import kernel_threads
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 

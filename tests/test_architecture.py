@@ -15,7 +15,7 @@ PACKAGE = Path(gmm_fast.__file__).parent
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
-    ("families", "sources", "kernels.tiles", "kernels.kmeans"),
+    ("families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block",),
     ("kernels.gaussian",),
     ("forms", "modelfile", "sampling"),
@@ -36,9 +36,10 @@ WHOLE = {name for name in LEVEL if "." not in name}
 
 # Who may import what is not ours, besides the standard library and NumPy.
 THIRD_PARTY = {
-    "numba": {"backends", "report"} | {n for n in LEVEL if n.startswith("kernels.")},
+    "numba": {"threads", "report"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
     "scipy": {"families"},
+    "threadpoolctl": {"threads"},
     "sklearn": {"estimator", "api"},
     "rich": {"report"},
     "click": {"cli", "report"},

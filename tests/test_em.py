@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 
-from gmm_fast import backends, em
+from gmm_fast import backends, em, threads
 from gmm_fast.backends import LocalBackend, check_weights
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.forms import make_form
@@ -195,7 +195,7 @@ def test_same_bits_from_any_source_at_any_number_of_threads(family, dtype, monke
         return result.trace, *(a.tobytes() for a in (p.weights, p.means, p.covariances))
 
     want = bits(x, 1, True)
-    most = min(2, backends.default_threads())
+    most = min(2, threads.default_threads())
     assert bits(np.asfortranarray(x), most, True) == want
     assert bits(tmp_path / "x.npy", most, True) == want
     assert bits(tmp_path / "x.npy", most, False) == want

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import backends, em, fitting, init
+from gmm_fast import backends, em, fitting, init, threads
 from gmm_fast.backends import LocalBackend
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
@@ -61,7 +61,7 @@ def test_same_start_from_any_source_at_any_number_of_threads(
 ):
     np.save(tmp_path / "x.npy", x)
     monkeypatch.setattr(backends, "CHUNK_BYTES", 2**12)
-    most = min(2, backends.default_threads())
+    most = min(2, threads.default_threads())
     want = start(backend(x, dtype=dtype, threads=1), 4, method=method)[0]
     for data in (np.asfortranarray(x), tmp_path / "x.npy"):
         for resident in (2**27, 0):

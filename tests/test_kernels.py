@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import LONG
 
-from gmm_fast import backends
+from gmm_fast import backends, threads
 from gmm_fast.backends import LocalBackend
 from gmm_fast.errors import DataError
 from gmm_fast.forms import make_form
@@ -357,7 +357,7 @@ def bits(one, params):
 
 @each_dtype
 def test_same_bits_at_any_number_of_threads(family, dtype):
-    if backends.default_threads() < 2:
+    if threads.default_threads() < 2:
         pytest.skip("one thread only")
     rng, params, x = make_case(family, dtype, 20_000, 3, 4, seed=14)
     weights = make_weights(rng, "random", len(x))
