@@ -194,6 +194,8 @@ class LocalBackend:
             centre = self.take(rows).mean(axis=0)
             if not np.isfinite(centre).all():
                 self._refuse_bad_values()
+            if family.name == "spherical":  # it asks for traces; the same kernel looks deeper
+                family = get_family("diag")
             unit = family.unit(self.n_features)
             stats = self.stats(Params(np.ones(1), centre[None], unit, family.name))
             delta = stats.s1[0] / stats.total_weight
@@ -225,9 +227,8 @@ class LocalBackend:
         chunk = _mutable(chunk)
         weights = self._cast_weights[start : start + len(chunk)] if weighted else _NONE[self.dtype]
         # threads without work would only have to be woken: milliseconds on a busy machine
-        k, d = form.arrays.means.shape
-        work = len(chunk) * k * (8 + d + d * d // 8)  # nanoseconds, roughly
-        with kernel_threads(min(self.threads, len(lanes.totals), 1 + work // THREAD_WORK)):
+        worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
+        with kernel_threads(min(self.threads, len(lanes.totals), worth)):
             form.kernel(chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):

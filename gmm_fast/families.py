@@ -20,8 +20,8 @@ class Family:
         As in scikit-learn's ``covariance_type``.
     mclust_name : str
     form : str
-        The kernel form that evaluates it: triangular, diagonal or whitened (the diagonal form on
-        data whitened once per block).
+        How kernels evaluate it: triangular, diagonal or whitened (without correlations, on data
+        whitened once per block).
     """
 
     name: str
@@ -80,8 +80,12 @@ class Family:
         return np.ones((1, d))
 
     def second_moment(self, stats):
-        """Of `stats` of one component: sum of w (x - mu)(x - mu)', (d, d), or its diagonal."""
+        """Of `stats` of one component: sum of w (x - mu)(x - mu)', its diagonal, or its trace."""
         return stats.s2[0]
+
+    def square(self, delta):
+        """What `second_moment` is of one sample of weight 1 at mu + `delta`, (d,)."""
+        return delta**2
 
     def invert(self, covariances):
         """Precisions of covariances, or covariances of precisions."""
@@ -145,6 +149,9 @@ def _singular_variances(variances):
 class Full(Family):
     name, mclust_name, form = "full", "VVV", "triangular"
 
+    def square(self, delta):
+        return np.outer(delta, delta)
+
     def n_covariance_parameters(self, k, d):
         return k * d * (d + 1) // 2
 
@@ -178,6 +185,9 @@ class Full(Family):
 
 class Tied(Family):
     name, mclust_name, form = "tied", "EEE", "whitened"
+
+    def square(self, delta):
+        return np.outer(delta, delta)
 
     def n_covariance_parameters(self, k, d):
         return d * (d + 1) // 2
@@ -244,7 +254,11 @@ class Spherical(Diag):
         return k
 
     def covariances(self, stats, delta, reg_covar):
-        return super().covariances(stats, delta, reg_covar).mean(axis=1)
+        d = delta.shape[1]
+        return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + reg_covar
+
+    def square(self, delta):
+        return delta @ delta
 
     def inverse_cholesky(self, covariances):
         singular = _singular_variances(covariances)

@@ -8,6 +8,7 @@ import numpy as np
 from .errors import FitError
 from .families import get_family
 from .kernels import gaussian
+from .kernels.vector import REGISTER_BYTES
 from .stats import Stats
 
 
@@ -15,6 +16,11 @@ def _far(dtype):
     """Squared distance of a mean from the centre, in units of the tied covariance, beyond which
     total scatter minus scatter of the means loses more than half of the digits of `dtype`."""
     return 1 / np.sqrt(np.finfo(dtype).eps)
+
+
+# Squared distance of a mean from the centre, in units of its component's covariance, up to which
+# densities and moments come from products (`LinearForm`): they cancel by about that factor.
+NEAR = {np.dtype(np.float64): 2000.0, np.dtype(np.float32): 400.0}
 
 
 class LaneShapes(NamedTuple):
@@ -32,8 +38,10 @@ class Form:
     Attributes
     ----------
     kernel : compiled function
-    arrays : TriangularForm or DiagonalForm
+    arrays : TriangularForm, DiagonalForm or LinearForm
     shapes : LaneShapes
+    work : float
+        Nanoseconds that a sample takes on one thread, roughly.
     collect : callable
         Merged lanes (a `Lanes` of one lane) to `Stats`.
     """
@@ -41,6 +49,7 @@ class Form:
     kernel: object
     arrays: NamedTuple
     shapes: LaneShapes
+    work: float
     collect: object
 
 
@@ -65,7 +74,11 @@ def make_form(params, dtype=np.float64, origin=None):
     means = params.means if origin is None else params.means - origin
     with np.errstate(divide="ignore"):  # a weight of 0 is ln 0 = -inf: never responsible
         log_weights = np.log(params.weights)
-    build = {"triangular": _triangular, "diagonal": _diagonal, "whitened": _whitened}[family.form]
+    build = {
+        "triangular": _triangular,
+        "diagonal": _diagonal,
+        "whitened": _whitened,
+    }[family.form]
     form = build(log_weights, means, factor, np.dtype(dtype))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
 
@@ -112,65 +125,135 @@ def _triangular(log_weights, means, factor, dtype):
         )
 
     shapes = LaneShapes((k, dp), (k, dp, dp), (0, 0, 0))
-    return Form(gaussian.triangular_pass, arrays, shapes, collect)
+    return Form(gaussian.triangular_pass, arrays, shapes, k * (8 + d + d * d / 8), collect)
 
 
 def _diagonal(log_weights, means, factor, dtype):
+    """diag, `factor` (K, d), and spherical, (K,)."""
     k, d = means.shape
-    dp = padded(d, 4)
     scale = factor if factor.ndim == 2 else factor[:, None]
     log_det_half = np.log(np.broadcast_to(scale, (k, d))).sum(axis=1)
+    log_const = _log_const(log_weights, log_det_half, d)
+    center = _center(log_weights, means, dtype)
+    arrays = _linear(means - center, 0.5 * scale, log_const, dtype, center)
+    if arrays is not None:
+        return _uncorrelated(arrays, means - center, center, each_feature=factor.ndim == 2)
+    dp = padded(d, 4)
     arrays = gaussian.DiagonalForm(
         _pad(means, (k, dp), dtype),
         _pad(0.5 * scale, (k, dp if scale.shape[1] == d > 1 else 1), dtype),
-        _log_const(log_weights, log_det_half, d).astype(dtype),
+        log_const.astype(dtype),
         np.zeros(dp, dtype),
         np.zeros((0, 0), dtype),
     )
 
     def collect(lanes):
-        return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], lanes.s2[0][:, :d])
+        s2 = lanes.s2[0][:, :d]
+        s2 = s2 if factor.ndim == 2 else s2.sum(axis=1)
+        return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], s2)
 
     shapes = LaneShapes((k, dp), (k, dp), (0, 0, 0))
-    return Form(gaussian.diagonal_pass, arrays, shapes, collect)
+    return Form(gaussian.diagonal_pass, arrays, shapes, k * (8 + d), collect)
+
+
+def _center(log_weights, means, dtype):
+    """The mixture's mean as a kernel of `dtype` knows it, float64."""
+    return (np.exp(log_weights) @ means).astype(dtype).astype(np.float64)
+
+
+def _linear(z_means, scale, log_const, dtype, center, whiten=None):
+    """The `LinearForm` of log_const - |scale (z - z_means)|^2, or None if that would cancel.
+
+    |s (z - m)|^2 = s^2 z^2 - 2 s^2 m z + s^2 m^2, feature by feature where `scale` is (K, d); with
+    one scale for all of them, (K, 1), the first term needs |z|^2 alone.
+    """
+    k, d = z_means.shape
+    precision = scale**2
+    terms = precision * z_means
+    offset = (terms * z_means).sum(axis=1)
+    if not 4 * offset.max() <= NEAR[dtype]:  # 4: log densities are halved
+        return None
+    kp, dp = padded(k, 4), padded(d, 4)
+    each_feature = precision.shape[1] == d > 1
+    return gaussian.LinearForm(
+        _pad(2 * terms, (kp, dp), dtype),
+        _pad(-precision, (kp, dp), dtype) if each_feature else np.zeros((0, 0), dtype),
+        _pad(np.zeros(k) if each_feature else -precision[:, 0], (kp,), dtype),
+        _pad(-offset, (kp,), dtype),
+        _pad(log_const, (kp,), dtype),
+        _pad(center, (dp,), dtype),
+        np.zeros((0, 0), dtype) if whiten is None else _pad(whiten, (dp, dp), dtype),
+    )
+
+
+def _linear_form(arrays, k, scatter, collect):
+    features = len(arrays.center) * (2 if len(arrays.quad) else 1)
+    in_registers = padded(features, REGISTER_BYTES // arrays.coef.itemsize)
+    shapes = LaneShapes((k, in_registers), (k, 1), scatter)
+    return Form(gaussian.linear_pass, arrays, shapes, k * (4 + features / 4), collect)
+
+
+def _uncorrelated(arrays, z_means, center, each_feature):
+    """diag, or spherical: moments about the centre become moments about the means."""
+    k, d = z_means.shape
+    dp = len(arrays.center)
+
+    def collect(lanes):
+        n_k, first = lanes.n_k[0][:, None], lanes.s1[0][:, :d]
+        second = lanes.s1[0][:, dp : dp + d] if len(arrays.quad) else lanes.s2[0]
+        cross = (n_k * z_means - 2 * first) * z_means
+        if not each_feature:
+            second, cross = second.sum(axis=1), cross.sum(axis=1)
+        return _stats(lanes, center + z_means, first - n_k * z_means, second + cross)
+
+    return _linear_form(arrays, k, (0, 0, 0), collect)
 
 
 def _whitened(log_weights, means, factor, dtype):
-    """Tied covariance: z = factor (x - centre) / 2, then the diagonal form.
+    """Tied covariance: z = factor (x - centre) / 2, and components of variance 1/4.
 
     sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k') with
-    T = sum w z z', so the pass needs first moments and one scatter matrix. That cancels when means
-    lie very far apart beside their spread; then every component is evaluated with the triangular
-    form.
+    T = sum w z z', so the pass needs first moments and one scatter matrix. Where means lie far from
+    the centre beside their spread the linear form cancels, then the diagonal one does without; that
+    sum cancels when they lie very far, then every component is evaluated with the triangular form.
     """
     k, d = means.shape
-    centre = np.exp(log_weights) @ means
-    white_means = 0.5 * (means - centre) @ factor.T
+    center = _center(log_weights, means, dtype)
+    white_means = 0.5 * (means - center) @ factor.T
     if 4 * (white_means**2).sum(axis=1).max() > _far(dtype):
         return _tied_triangular(log_weights, means, factor, dtype)
     dp = padded(d, 4)
-    log_det_half = np.log(np.diagonal(factor)).sum()
-    arrays = gaussian.DiagonalForm(
-        _pad(white_means, (k, dp), dtype),
-        np.ones((k, 1), dtype),
-        _log_const(log_weights, log_det_half, d).astype(dtype),
-        _pad(centre, (dp,), dtype),
-        _pad(0.5 * factor, (dp, dp), dtype),
-    )
-    # the transformation as the kernel applies it, rounded to its dtype
-    used_means = _used(arrays.means, d)
-    unwhiten = np.linalg.inv(arrays.whiten[:d, :d].astype(np.float64))  # x - centre = unwhiten z
+    log_const = _log_const(log_weights, np.log(np.diagonal(factor)).sum(), d)
+    whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
+    unwhiten = np.linalg.inv(whiten)
+    linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
+    if linear is None:
+        used_means = _used(white_means, d, dtype)
+        arrays = gaussian.DiagonalForm(
+            _pad(white_means, (k, dp), dtype),
+            np.ones((k, 1), dtype),
+            log_const.astype(dtype),
+            _pad(center, (dp,), dtype),
+            _pad(whiten, (dp, dp), dtype),
+        )
+    else:
+        used_means = white_means
 
     def collect(lanes):
         n_k, s1 = lanes.n_k[0], lanes.s1[0][:, :d]
+        if linear is not None:
+            s1 = s1 - n_k[:, None] * used_means
         total = _symmetric(lanes.scatter[0, :, :d, :d])[0]
         cross = used_means.T @ s1
         within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
-        means = arrays.center[:d] + used_means @ unwhiten.T
+        means = center + used_means @ unwhiten.T
         return _stats(lanes, means, s1 @ unwhiten.T, unwhiten @ within @ unwhiten.T)
 
-    shapes = LaneShapes((k, dp), (k, 0), (1, dp, dp))
-    return Form(gaussian.diagonal_pass, arrays, shapes, collect)
+    scatter = (1, dp, dp)
+    if linear is not None:
+        return _linear_form(linear, k, scatter, collect)
+    shapes = LaneShapes((k, dp), (k, 0), scatter)
+    return Form(gaussian.diagonal_pass, arrays, shapes, k * (8 + d), collect)
 
 
 def _tied_triangular(log_weights, means, factor, dtype):
@@ -182,7 +265,7 @@ def _tied_triangular(log_weights, means, factor, dtype):
         stats = form.collect(lanes)
         return replace(stats, s2=stats.s2.sum(axis=0))
 
-    return Form(form.kernel, form.arrays, form.shapes, collect)
+    return replace(form, collect=collect)
 
 
 def _symmetric(matrices):
@@ -191,8 +274,9 @@ def _symmetric(matrices):
     return np.where(row[:, None] >= row, matrices, np.swapaxes(matrices, 1, 2))
 
 
-def _used(means, d):
-    return means[:, :d].astype(np.float64)
+def _used(array, d, dtype=None):
+    """The first `d` columns as a kernel knows them, float64."""
+    return array[:, :d].astype(dtype or array.dtype).astype(np.float64)
 
 
 def _stats(lanes, means, s1, s2):

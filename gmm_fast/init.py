@@ -375,14 +375,12 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     overall = sum(p.means[0] * p.total_weight + p.s1[0] for p in filled) / total
     n_k = np.array([0.0 if p is None else p.total_weight for p in parts])
     means = np.tile(overall, (len(parts), 1))
-    s2 = np.zeros((len(parts), *family.second_moment(filled[0]).shape))
+    s2 = np.zeros((len(parts), *np.shape(family.second_moment(filled[0]))))
     for k, p in enumerate(parts):
         if p is not None:
             delta = p.s1[0] / p.total_weight
             means[k] = p.means[0] + delta
-            moment = family.second_moment(p)
-            square = np.outer(delta, delta) if moment.ndim == 2 else delta**2
-            s2[k] = moment - p.total_weight * square
+            s2[k] = family.second_moment(p) - p.total_weight * family.square(delta)
     if family.name == "tied":
         s2, divisor = s2.sum(axis=0), n_k
     else:

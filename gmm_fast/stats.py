@@ -25,7 +25,7 @@ class Stats:
         Sum of w r (x - mu_k).
     s2 : float64
         Sum of w r (x - mu_k)(x - mu_k)': full (K, d, d), tied (d, d) over all components,
-        diag and spherical its diagonal (K, d).
+        diag its diagonal (K, d), spherical its trace (K,).
     """
 
     total_weight: float

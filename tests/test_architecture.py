@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
     ("families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
-    ("kernels.block",),
+    ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),
     ("forms", "modelfile", "sampling"),
     ("backends",),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gmm_fast.kernels import _options, block, gaussian, kmeans, pairs, tiles
+from gmm_fast.kernels import _options, block, gaussian, kmeans, pairs, products, tiles
 
 
 def test_every_dispatcher_knows_every_file():
@@ -14,7 +14,7 @@ def test_every_dispatcher_knows_every_file():
     assert names == {p.name for p in Path(_options.__file__).parent.glob("*.py")}
     dispatchers = [
         value
-        for module in (block, gaussian, kmeans, pairs, tiles)
+        for module in (block, gaussian, kmeans, pairs, products, tiles)
         for value in vars(module).values()
         if hasattr(value, "_cache")
     ]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmm_fast.kernels import plain, tiles
+from gmm_fast.kernels import plain, products, tiles, vector
+from gmm_fast.kernels.gaussian import LinearForm
 from gmm_fast.kernels.tiles import BLOCK, STRIP_BYTES
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="vectors need the compiler")
@@ -23,9 +24,8 @@ components = st.integers(1, 5)
 seeds = st.integers(0, 2**16)
 
 # what Python calls: the tiles themselves are parts of other functions
-run = {
-    name: numba.njit(getattr(tiles, name).py_func, fastmath={"contract", "reassoc", "nsz"})
-    for name in (
+TILES = {
+    tiles: (
         "triangular_joint",
         "diagonal_joint",
         "whiten",
@@ -35,7 +35,13 @@ run = {
         "add_outer",
         "add_diagonal",
         "transpose",
-    )
+    ),
+    products: ("squared_norm", "linear_joint", "turn", "add_linear"),
+}
+run = {
+    name: numba.njit(getattr(module, name).py_func, fastmath={"contract", "reassoc", "nsz"})
+    for module, names in TILES.items()
+    for name in names
 }
 
 
@@ -113,7 +119,7 @@ def test_the_farthest_sample_has_a_finite_density(dtype):
 @given(d=features, seed=seeds)
 def test_whiten(dtype, d, seed):
     b = Block(dtype, d, 1, seed)
-    found, want = both("whiten", (b.x, b.means[0], b.lower[0], b.strip, b.z))
+    found, want = both("whiten", (b.x, b.lower[0], b.strip, b.z))
     agree(found[-1], want[-1], dtype)
 
 
@@ -200,12 +206,87 @@ def test_add_diagonal(dtype, second, d, k, seed):
 
 @each_dtype
 @pytest.mark.parametrize("d", [1, 3, 4, 7, 8])
-@pytest.mark.parametrize("rows", [0, 4, 124, 128])
+@pytest.mark.parametrize("rows", [0, 8, 120, 128])
 def test_transpose(dtype, d, rows):
     rng = np.random.default_rng(d)
     x = rng.normal(size=(300, d)).astype(dtype)
-    found, want = both("transpose", (x, 100, rows, np.zeros((d + 1, BLOCK), dtype)))
-    np.testing.assert_array_equal(found[3], want[3])
+    center = rng.normal(size=d).astype(dtype)
+    found, want = both("transpose", (x, 100, rows, center, np.zeros((d + 1, BLOCK), dtype)))
+    np.testing.assert_array_equal(found[4], want[4])
+
+
+def linear_form(b, k, quadratic):
+    """Coefficients of k components, padded to fours."""
+    kp, d = -(-k // 4) * 4, len(b.x)
+    quad = -np.abs(b.normal(kp, d)) if quadratic else b.normal(0, 0)
+    none = np.zeros((0, 0), b.dtype)
+    return LinearForm(
+        b.normal(kp, d), quad, b.normal(kp), b.normal(kp), b.normal(kp), b.x[:, 0], none
+    )
+
+
+@each_dtype
+@pytest.mark.parametrize("quadratic", [True, False])
+@settings(max_examples=15, deadline=None)
+@given(d=fours, k=components, seed=seeds)
+def test_linear_joint(dtype, quadratic, d, k, seed):
+    b = Block(dtype, d, k, seed)
+    form = linear_form(b, k, quadratic)
+    found, want = both(
+        "linear_joint", (b.x, np.abs(b.factor), form, b.normal(len(form.coef), BLOCK))
+    )
+    agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+def test_a_density_that_is_no_number_is_the_least(dtype):
+    """Infinite squares, of both signs."""
+    b = Block(dtype, 4, 2, 0)
+    b.x[0, :3] = np.inf, -np.inf, np.finfo(dtype).max
+    form = linear_form(b, 2, True)
+    found, want = both("linear_joint", (b.x, b.factor, form, b.normal(4, BLOCK)))
+    assert np.isfinite(found[-1]).all()
+    assert (found[-1][:, :2] < np.finfo(dtype).min / 5).all()
+    np.testing.assert_array_equal(found[-1][:, :3], want[-1][:, :3])
+
+
+@each_dtype
+@settings(max_examples=15, deadline=None)
+@given(d=fours, seed=seeds)
+def test_squared_norm(dtype, d, seed):
+    b = Block(dtype, d, 1, seed)
+    found, want = both("squared_norm", (b.x, b.factor))
+    agree(found[-1], want[-1], dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize("squares", [True, False])
+@pytest.mark.parametrize("d", [4, 8, 12, 20])
+def test_turn(dtype, squares, d):
+    b = Block(dtype, d, 1, d)
+    found, want = both("turn", (b.x, squares, np.zeros((BLOCK, 2 * d + 3), dtype)))
+    np.testing.assert_array_equal(found[-1], want[-1])
+
+
+@each_dtype
+@settings(max_examples=25, deadline=None)
+@given(registers=st.integers(1, 5), k=st.integers(1, 9), seed=seeds, vanish=st.booleans())
+def test_add_linear(dtype, registers, k, seed, vanish):
+    b = Block(dtype, 4, k, seed)
+    width = registers * vector.REGISTER_BYTES // np.dtype(dtype).itemsize
+    h = np.zeros((-(-k // 4) * 4 + 1, BLOCK), dtype)
+    h[:k] = b.h
+    if vanish:
+        h[seed % k] = 0
+    n_k, s1 = b.rng.normal(size=(3, k)), b.rng.normal(size=(3, k, width))
+    active = np.empty(len(h) - 1, np.int64)
+    arguments = (b.normal(BLOCK, width), b.factor, h, np.abs(b.normal(BLOCK)), active, n_k, s1)
+    (*_, got_n, got_1, got_2, _), (*_, n, one, two, _) = both(
+        "add_linear", (*arguments, b.rng.normal(size=(3, k, 1)), 1)
+    )
+    agree(got_n, n, dtype)
+    agree(got_1, one, dtype)
+    agree(got_2, two, dtype)
 
 
 @pytest.mark.parametrize("kernel", ["add_triangular", "add_diagonal"])
@@ -246,11 +327,13 @@ def test_all_agrees_with_plain(dtype):
     for name, arguments, where in (
         ("triangular_joint", (b.x, b.means, b.lower, b.log_const, b.strip, b.h), -1),
         ("diagonal_joint", (b.x, b.means, b.scale, b.log_const, b.h), -1),
-        ("whiten", (b.x, b.means[0], b.lower[0], b.strip, b.z), -1),
+        ("whiten", (b.x, b.lower[0], b.strip, b.z), -1),
         ("best_component", (b.h, b.factor, b.factor), 2),
         ("exponentials", (b.h, b.factor, b.factor), 0),
         ("add_diagonal", (b.x, b.means, b.h, b.factor, n_k, s1, s1, 1), 6),
-        ("transpose", (b.x.T.copy(), 0, 128, np.zeros((12, BLOCK), dtype)), 3),
+        ("transpose", (b.x.T.copy(), 0, 128, b.scale[0], np.zeros((12, BLOCK), dtype)), 4),
+        ("linear_joint", (b.x, b.factor, linear_form(b, 3, True), b.normal(4, BLOCK)), 3),
+        ("turn", (b.x, True, np.zeros((BLOCK, 24), dtype)), 2),
     ):
         found, want = both(name, arguments)
         agree(found[where], want[where], dtype)

@@ -20,25 +20,27 @@ LOGS = BLOCK // 8  # logarithms for a block whose samples need none of their own
 
 
 @helper
-def load_block(x, weights, start, xt, w):
-    """Transpose rows start.. into xt (d_pad, BLOCK); rows past the end repeat with weight 0.
+def load_block(x, weights, center, start, xt, w):
+    """Transpose rows start.. less `center` into xt (d_pad, BLOCK).
+
+    Rows past the end repeat with weight 0.
 
     Returns the number of rows, and 0 if all values are finite, else NaN.
     """
     d = x.shape[1]
     m = min(BLOCK, x.shape[0] - start)
-    rows, whole = m // 4 * 4, d // 4 * 4
-    transpose(x, start, rows, xt)
+    rows, whole = m // 8 * 8, d // 4 * 4
+    transpose(x, start, rows, center, xt)
     for j in range(d):
         for b in range(rows if j < whole else 0, m):
-            xt[j, b] = x[start + b, j]
+            xt[j, b] = x[start + b, j] - center[j]
     w[:m] = x.dtype.type(1)
     if weights.shape[0] > 0:
         for b in range(m):
             w[b] = weights[start + b]
     for b in range(m, BLOCK):
         for j in range(d):
-            xt[j, b] = x[start, j]
+            xt[j, b] = xt[j, 0]
         w[b] = x.dtype.type(0)
     finite = x.dtype.type(0)
     for j in range(d):
@@ -49,9 +51,10 @@ def load_block(x, weights, start, xt, w):
 
 @inlined
 def normalise(top, w, factor, log_prob, totals):
-    """From sums of squares in `factor` to log densities and what gives roots of responsibilities.
+    """From sums of squares in `factor` to log densities and what gives responsibilities.
 
-    Adds to (sum w, LL, ln max resp).
+    That is the factor of the squares of exponentials; `roots` makes it one of exponentials. Adds to
+    (sum w, LL, ln max resp).
     """
     sum_w = 0.0
     sum_log_prob = 0.0
@@ -62,7 +65,7 @@ def normalise(top, w, factor, log_prob, totals):
         sum_w += w[b]
         sum_log_prob += np.float64(w[b]) * np.float64(log_prob[b])
         sum_log_max -= np.float64(w[b]) * np.float64(log_total)
-        factor[b] = np.sqrt(w[b] / factor[b])
+        factor[b] = w[b] / factor[b]
     totals[0] += sum_w
     totals[1] += sum_log_prob
     totals[2] += sum_log_max
@@ -86,10 +89,17 @@ def normalise_alike(top, factor, products, totals):
     sum_top = 0.0
     for b in range(BLOCK):
         sum_top += top[b]
-        factor[b] = np.sqrt(factor.dtype.type(1) / factor[b])
+        factor[b] = factor.dtype.type(1) / factor[b]
     totals[0] += BLOCK
     totals[1] += sum_top + sum_top + sum_log
     totals[2] -= sum_log
+
+
+@inlined
+def roots(factor):
+    """Every number's square root."""
+    for b in range(BLOCK):
+        factor[b] = np.sqrt(factor[b])
 
 
 @inlined
@@ -106,5 +116,4 @@ def write_outputs(h, factor, log_prob, start, m, out):
     if out.resp.shape[0] > 0:
         for b in range(m):
             for k in range(h.shape[0]):
-                root = h[k, b] * factor[b]
-                out.resp[start + b, k] = root * root
+                out.resp[start + b, k] = h[k, b] * h[k, b] * factor[b]

@@ -9,7 +9,6 @@ from .vector import (
     choose,
     constant,
     fma,
-    larger,
     multiply,
     subtract,
     times_power_of_two,
@@ -18,44 +17,42 @@ from .vector import (
 
 def exp64(x):
     """e**x for a vector of x <= 0, to 1 ulp; 0 below -50, where its square no longer counts."""
-    least = constant(x, -50.0)
-    t = larger(x, least)
     # Adding 1.5 * 2**52 rounds to an integer and leaves it in the low bits, ready to be
-    # shifted into the exponent: AVX2 has no conversion from float64 to int64.
+    # shifted into the exponent: AVX2 has no conversion from float64 to int64. Far below -50 all of
+    # this is nonsense, which the last line throws away.
     magic = constant(x, 6755399441055744.0)
-    shifted = fma(t, constant(x, 1.4426950408889634), magic)
+    shifted = fma(x, constant(x, 1.4426950408889634), magic)
     n = subtract(shifted, magic)
-    r = fma(n, constant(x, -0.6931471803691238), t)  # n ln 2 in two parts
+    r = fma(n, constant(x, -0.6931471803691238), x)  # n ln 2 in two parts
     r = fma(n, constant(x, -1.9082149292705877e-10), r)
     # (e^r - 1 - r) / r^2 interpolated at the Chebyshev nodes of |r| <= ln(2)/2: 1.7e-17.
-    # By pairs (Estrin's scheme), a third shorter in latency than Horner's.
-    r2 = multiply(r, r)
-    r4 = multiply(r2, r2)
-    p0 = fma(r, constant(x, 0.16666666666666667452), constant(x, 0.50000000000000010211))
-    p2 = fma(r, constant(x, 0.0083333333333300644495), constant(x, 0.041666666666624161903))
-    p4 = fma(r, constant(x, 0.00019841269863040545271), constant(x, 0.0013888888917196719077))
-    p6 = fma(r, constant(x, 2.7557268480310025526e-6), constant(x, 0.000024801521322368693266))
-    p8 = fma(r, constant(x, 2.5100375832561233664e-8), constant(x, 2.7620075879983366586e-7))
-    p = fma(r4, fma(r4, p8, fma(r2, p6, p4)), fma(r2, p2, p0))
-    p = fma(p, r2, add(r, constant(x, 1.0)))
-    return choose(least, x, constant(x, 0.0), times_power_of_two(p, shifted))
+    # Even and odd powers apart: two short chains instead of a long one, and no power but r^2.
+    s = multiply(r, r)
+    even = fma(s, constant(x, 2.7620075879983366586e-7), constant(x, 0.000024801521322368693266))
+    odd = fma(s, constant(x, 2.5100375832561233664e-8), constant(x, 2.7557268480310025526e-6))
+    even = fma(s, even, constant(x, 0.0013888888917196719077))
+    odd = fma(s, odd, constant(x, 0.00019841269863040545271))
+    even = fma(s, even, constant(x, 0.041666666666624161903))
+    odd = fma(s, odd, constant(x, 0.0083333333333300644495))
+    even = fma(s, even, constant(x, 0.50000000000000010211))
+    odd = fma(s, odd, constant(x, 0.16666666666666667452))
+    p = fma(fma(r, odd, even), s, add(r, constant(x, 1.0)))
+    return choose(constant(x, -50.0), x, constant(x, 0.0), times_power_of_two(p, shifted))
 
 
 def exp32(x):
     """As `exp64`, in float32; 0 below -40."""
-    least = constant(x, -40.0)
-    t = larger(x, least)
     magic = constant(x, 12582912.0)
-    shifted = fma(t, constant(x, 1.4426950408889634), magic)
+    shifted = fma(x, constant(x, 1.4426950408889634), magic)
     n = subtract(shifted, magic)
-    r = fma(n, constant(x, -0.693115234375), t)
+    r = fma(n, constant(x, -0.693115234375), x)
     r = fma(n, constant(x, -3.19461849453e-5), r)
-    r2 = multiply(r, r)
-    p0 = fma(r, constant(x, 0.16666577025597988), constant(x, 0.5))
-    p2 = fma(r, constant(x, 0.008363173074513711), constant(x, 0.041666554662050534))
-    p = fma(r2, fma(r2, constant(x, 0.0013926176119935579), p2), p0)
-    p = fma(p, r2, add(r, constant(x, 1.0)))
-    return choose(least, x, constant(x, 0.0), times_power_of_two(p, shifted))
+    s = multiply(r, r)
+    even = fma(s, constant(x, 0.0013926176119935579), constant(x, 0.041666554662050534))
+    odd = fma(s, constant(x, 0.008363173074513711), constant(x, 0.16666577025597988))
+    even = fma(s, even, constant(x, 0.5))
+    p = fma(fma(r, odd, even), s, add(r, constant(x, 1.0)))
+    return choose(constant(x, -40.0), x, constant(x, 0.0), times_power_of_two(p, shifted))
 
 
 def log64(x):

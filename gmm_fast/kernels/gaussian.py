@@ -13,12 +13,14 @@ import numpy as np
 from numba import prange
 
 from ._options import helper, inlined, kernel
-from .block import load_block, normalise, normalise_alike, write_labels, write_outputs
+from .block import load_block, normalise, normalise_alike, roots, write_labels, write_outputs
 from .tiles import BLOCK, STRIP_BYTES
 
 if numba.config.DISABLE_JIT:
     from . import plain as arithmetic
+    from . import plain as products
 else:
+    from . import products
     from . import tiles as arithmetic
 
 triangular_joint = arithmetic.triangular_joint
@@ -29,6 +31,10 @@ best_component = arithmetic.best_component
 add_triangular = arithmetic.add_triangular
 add_outer = arithmetic.add_outer
 add_diagonal = arithmetic.add_diagonal
+squared_norm = products.squared_norm
+linear_joint = products.linear_joint
+turn = products.turn
+add_linear = products.add_linear
 
 
 class TriangularForm(NamedTuple):
@@ -57,8 +63,28 @@ class DiagonalForm(NamedTuple):
     whiten: np.ndarray  # (d_pad, d_pad) lower triangular, or (0, 0) for z = x
 
 
+class LinearForm(NamedTuple):
+    """Components as coefficients of z = x - center, or z = whiten (x - center), and its squares.
+
+    (log p_k(x) + log weight_k) / 2 = log_const[k] + offset[k] + of_norm[k] |z|^2 + coef[k] z +
+    quad[k] z^2. `d_pad` is d rounded up to a multiple of 4, so is `k_pad`.
+    """
+
+    coef: np.ndarray  # (k_pad, d_pad), zeros in the padding
+    quad: np.ndarray  # (k_pad, d_pad), or (0, 0) where |z|^2 is enough
+    of_norm: np.ndarray  # (k_pad,)
+    offset: np.ndarray  # (k_pad,)
+    log_const: np.ndarray  # (k_pad,)
+    center: np.ndarray  # (d_pad,)
+    whiten: np.ndarray  # (d_pad, d_pad) lower triangular, or (0, 0) for z = x - center
+
+
 class Lanes(NamedTuple):
-    """One float64 accumulator per lane; moments are about the form's means."""
+    """One float64 accumulator per lane; moments are about the form's means.
+
+    Those of a `LinearForm` are about its centre: s1 holds sum w resp z, and behind it, where there
+    is a `quad`, sum w resp z^2, rounded up to whole registers; s2 is sum w resp |z|^2, (L, K, 1).
+    """
 
     totals: np.ndarray  # (L, 4): sum w, sum w log_prob, sum w ln max_k resp, NaN if x has any
     n_k: np.ndarray  # (L, K): sum w resp; (L, 0) turns the statistics off
@@ -93,8 +119,8 @@ def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, tot
 
 
 @inlined
-def _allocate(x, d_pad, n_components):
-    """What a lane works on: samples (zeros in the padding), scratch, densities, four vectors.
+def _allocate(x, d_pad, n_rows):
+    """What a lane works on: samples (zeros in the padding), scratch, densities, single vectors.
 
     All of one type, so that one allocation is compiled.
     """
@@ -105,53 +131,96 @@ def _allocate(x, d_pad, n_components):
             xt[j, b] = dtype.type(0)
     z = np.empty((d_pad, BLOCK), dtype)
     strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
-    h = np.empty((n_components, BLOCK), dtype)
-    rows = np.empty((5, BLOCK), dtype)
-    return xt, z, strip, h, rows
+    h = np.empty((n_rows, BLOCK), dtype)
+    vectors = np.empty((6, BLOCK), dtype)
+    return xt, z, strip, h, vectors
 
 
 @helper
 def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
-    xt, z, strip, h, rows = _allocate(x, d_pad, n_components)
-    w, top, which, factor, log_prob = rows[0], rows[1], rows[2], rows[3], rows[4]
+    xt, z, strip, h, vectors = _allocate(x, d_pad, n_components)
+    w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
+    center = np.zeros(d_pad, x.dtype)
     adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
-        m, finite = load_block(x, weights, start, xt, w)
+        m, finite = load_block(x, weights, center, start, xt, w)
         lanes.totals[lane, 3] += finite
         triangular_joint(xt, form.means, form.chol_inv, form.log_const, strip, h)
         _responsibilities(
             h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
         )
+        roots(factor)
         add_triangular(xt, form.means, h, factor, z, lanes.n_k, lanes.s1, lanes.s2, lane)
 
 
 @helper
 def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
-    xt, z, strip, h, rows = _allocate(x, d_pad, n_components)
-    w, top, which, factor, log_prob = rows[0], rows[1], rows[2], rows[3], rows[4]
+    xt, z, strip, h, vectors = _allocate(x, d_pad, n_components)
+    w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
     whitens = form.whiten.shape[0] > 0
     if not whitens:
         z = xt
     adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
-        m, finite = load_block(x, weights, start, xt, w)
+        m, finite = load_block(x, weights, form.center, start, xt, w)
         lanes.totals[lane, 3] += finite
         if whitens:
-            whiten(xt, form.center, form.whiten, strip, z)
+            whiten(xt, form.whiten, strip, z)
         diagonal_joint(z, form.means, form.scale, form.log_const, h)
         _responsibilities(
             h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
         )
+        roots(factor)
         add_diagonal(z, form.means, h, factor, lanes.n_k, lanes.s1, lanes.s2, lane)
         if whitens and adds:
-            for j in range(d_pad):
-                for b in range(BLOCK):
-                    xt[j, b] = np.sqrt(w[b]) * z[j, b]
-            add_outer(xt, lanes.scatter, lane, 0)
+            _add_scatter(z, w, xt, lanes.scatter, lane)
+
+
+@helper
+def _add_scatter(z, w, weighted, scatter, lane):
+    """scatter += sum w z z'; `weighted` is scratch. w becomes its root."""
+    roots(w)
+    for j in range(z.shape[0]):
+        for b in range(BLOCK):
+            weighted[j, b] = w[b] * z[j, b]
+    add_outer(weighted, scatter, lane, 0)
+
+
+@helper
+def _linear_lane(x, weights, form, lanes, out, lane, first, last):
+    n_rows, d_pad = form.coef.shape
+    xt, z, strip, h, vectors = _allocate(x, d_pad, n_rows + 1)
+    w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
+    norm = vectors[5]
+    norm[:] = x.dtype.type(0)
+    rows = np.zeros((BLOCK, lanes.s1.shape[2]), x.dtype)
+    active = np.empty(n_rows, np.int64)
+    h[n_rows] = x.dtype.type(0)
+    joint = h[: out.resp.shape[1]]
+    whitens = form.whiten.shape[0] > 0
+    squares = form.quad.shape[0] > 0
+    adds = lanes.n_k.shape[1] > 0
+    for block in range(first, last):
+        start = block * BLOCK
+        m, finite = load_block(x, weights, form.center, start, xt, w)
+        lanes.totals[lane, 3] += finite
+        if whitens:
+            whiten(xt, form.whiten, strip, xt)
+        if not squares:
+            squared_norm(xt, norm)
+        linear_joint(xt, norm, form, h)
+        _responsibilities(
+            joint, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
+        )
+        if adds:
+            turn(xt, squares, rows)
+            add_linear(rows, norm, h, factor, active, lanes.n_k, lanes.s1, lanes.s2, lane)
+        if whitens and adds:
+            _add_scatter(xt, w, z, lanes.scatter, lane)
 
 
 @kernel
@@ -185,3 +254,15 @@ def diagonal_pass(x, weights, form, lanes, out):
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         _diagonal_lane(x, weights, form, lanes, out, lane, first, last)
+
+
+@kernel
+def linear_pass(x, weights, form, lanes, out):
+    """As `triangular_pass`, for a `LinearForm`."""
+    n_lanes = lanes.totals.shape[0]
+    n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
+    for i in prange(n_lanes):
+        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
+        first = lane * n_blocks // n_lanes
+        last = (lane + 1) * n_blocks // n_lanes
+        _linear_lane(x, weights, form, lanes, out, lane, first, last)

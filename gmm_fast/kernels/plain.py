@@ -18,8 +18,8 @@ def _joint(log_const, y):
         return log_const - np.minimum((y * y).sum(axis=0), np.finfo(y.dtype).max / 4)
 
 
-def whiten(xt, center, lower, strip, z):
-    z[:] = np.tril(lower) @ (xt - center[:, None])
+def whiten(xt, lower, strip, z):
+    z[:] = np.tril(lower) @ xt
 
 
 def best_component(h, top, which):
@@ -56,6 +56,35 @@ def add_diagonal(z, means, h, factor, n_k, s1, s2, lane):
             s2[lane, k] += (u * u).sum(axis=1)
 
 
-def transpose(x, start, rows, xt):
+def squared_norm(z, norm):
+    norm[:] = (z * z).sum(axis=0)
+
+
+def linear_joint(z, norm, form, h):
+    least = np.finfo(h.dtype).min / 4
+    with np.errstate(over="ignore", invalid="ignore"):
+        joint = form.of_norm[:, None] * norm + form.offset[:, None] + form.coef @ z
+        if len(form.quad):
+            joint += form.quad @ z**2
+    joint = np.where(joint > least, joint, least)
+    h[: len(joint)] = form.log_const[:, None] + joint
+
+
+def turn(z, squares, rows):
+    d = len(z)
+    rows[:, :d] = z.T
+    if squares:
+        rows[:, d : 2 * d] = z.T**2
+
+
+def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
+    k = n_k.shape[1]
+    h[:k] = h[:k] ** 2 * factor
+    n_k[lane] += h[:k].sum(axis=1)
+    s2[lane, :, 0] += h[:k] @ norm
+    s1[lane] += h[:k] @ rows
+
+
+def transpose(x, start, rows, center, xt):
     whole = x.shape[1] // 4 * 4
-    xt[:whole, :rows] = x[start : start + rows, :whole].T
+    xt[:whole, :rows] = (x[start : start + rows, :whole] - center[:whole]).T

@@ -12,8 +12,11 @@ import numpy as np
 from ._options import helper, inlined
 from .elementary import exp
 from .vector import (
+    REGISTERS,
     add_totals,
     choose,
+    columns,
+    constant,
     fma,
     lanes,
     larger,
@@ -25,7 +28,6 @@ from .vector import (
     store,
     subtract,
     total,
-    transpose_four,
 )
 
 BLOCK = 128  # samples; two (d, BLOCK) tiles of float64 stay in the first-level cache up to d = 16
@@ -99,8 +101,8 @@ def diagonal_joint(z, means, scale, log_const, h):
 
 
 @inlined
-def whiten(xt, center, lower, strip, z):
-    """z = lower (x - center), for the samples of one block."""
+def whiten(xt, lower, strip, z):
+    """z = lower x, for the samples of one block; z may be xt."""
     d = xt.shape[0]
     for b in range(0, BLOCK, lanes(xt, 4)):
         for i in range(0, d, 2):
@@ -110,11 +112,11 @@ def whiten(xt, center, lower, strip, z):
                 x = load(strip, (j, 0), 4)
                 y0 = fma(spread(lower, (i, j), 4), x, y0)
                 y1 = fma(spread(lower, (i + 1, j), 4), x, y1)
-            x = subtract(load(xt, (i, b), 4), spread(center, (i,), 4))
+            x = load(xt, (i, b), 4)
             store(strip, (i, 0), x)
             y0 = fma(spread(lower, (i, i), 4), x, y0)
             y1 = fma(spread(lower, (i + 1, i), 4), x, y1)
-            x = subtract(load(xt, (i + 1, b), 4), spread(center, (i + 1,), 4))
+            x = load(xt, (i + 1, b), 4)
             store(strip, (i + 1, 0), x)
             y1 = fma(spread(lower, (i + 1, i + 1), 4), x, y1)
             store(z, (i, b), y0)
@@ -174,20 +176,114 @@ def add_triangular(xt, means, h, factor, z, n_k, s1, s2, lane):
         if added == 0:  # not so if NaN: that must come through
             continue
         n_k[lane, k] += added
-        for j in range(0, d, 2):
-            a = splat(h.dtype.type(0), 2)
-            c = a
-            for b in range(0, BLOCK, lanes(h, 2)):
-                root = load(h, (k, b), 2)
-                u = multiply(root, subtract(load(xt, (j, b), 2), spread(means, (k, j), 2)))
-                store(z, (j, b), u)
-                a = fma(root, u, a)
-                u = multiply(root, subtract(load(xt, (j + 1, b), 2), spread(means, (k, j + 1), 2)))
-                store(z, (j + 1, b), u)
-                c = fma(root, u, c)
-            s1[lane, k, j] += total(a)
-            s1[lane, k, j + 1] += total(c)
-        add_outer(z, s2, lane, k)
+        for i in range(0, d - 3, 4):
+            if REGISTERS == 32:
+                _four_rows(xt, means, h, i, z, s1, s2, lane, k)
+            else:
+                _two_rows(xt, means, h, i, z, s1, lane, k)
+                _two_rows(xt, means, h, i + 2, z, s1, lane, k)
+                _square_on_diagonal(z, i, s2, lane, k)
+        if d % 4 > 0:
+            _two_rows(xt, means, h, d - 2, z, s1, lane, k)
+            _last_two(z, d - 2, s2, lane, k)
+        if d > 4:
+            _below_diagonal(z, s2, lane, k)
+
+
+@inlined
+def _four_rows(xt, means, h, i, z, s1, s2, lane, k):
+    """Rows i to i + 3 of z = h (x - mean), their first moments, and their square on the diagonal.
+
+    All at once: 14 sums while the rows are in registers anyway, and stores beside arithmetic.
+    """
+    m0, m1 = spread(means, (k, i), 1), spread(means, (k, i + 1), 1)
+    m2, m3 = spread(means, (k, i + 2), 1), spread(means, (k, i + 3), 1)
+    f0 = splat(z.dtype.type(0), 1)
+    f1, f2, f3, a0, a1, a2, a3 = f0, f0, f0, f0, f0, f0, f0
+    c1, c2, c3, e2, e3, g3 = f0, f0, f0, f0, f0, f0
+    for b in range(0, BLOCK, lanes(z, 1)):
+        root = load(h, (k, b), 1)
+        u0 = multiply(root, subtract(load(xt, (i, b), 1), m0))
+        u1 = multiply(root, subtract(load(xt, (i + 1, b), 1), m1))
+        u2 = multiply(root, subtract(load(xt, (i + 2, b), 1), m2))
+        u3 = multiply(root, subtract(load(xt, (i + 3, b), 1), m3))
+        store(z, (i, b), u0)
+        store(z, (i + 1, b), u1)
+        store(z, (i + 2, b), u2)
+        store(z, (i + 3, b), u3)
+        f0 = fma(root, u0, f0)
+        f1 = fma(root, u1, f1)
+        f2 = fma(root, u2, f2)
+        f3 = fma(root, u3, f3)
+        a0 = fma(u0, u0, a0)
+        a1 = fma(u0, u1, a1)
+        a2 = fma(u0, u2, a2)
+        a3 = fma(u0, u3, a3)
+        c1 = fma(u1, u1, c1)
+        c2 = fma(u1, u2, c2)
+        c3 = fma(u1, u3, c3)
+        e2 = fma(u2, u2, e2)
+        e3 = fma(u2, u3, e3)
+        g3 = fma(u3, u3, g3)
+    add_totals(s1, (lane, k, i), f0, f1, f2, f3)
+    add_totals(s2, (lane, k, i, i), a0, a1, a2, a3)
+    add_totals(s2, (lane, k, i + 1, i), a1, c1, c2, c3)
+    add_totals(s2, (lane, k, i + 2, i), a2, c2, e2, e3)
+    add_totals(s2, (lane, k, i + 3, i), a3, c3, e3, g3)
+
+
+@inlined
+def _two_rows(xt, means, h, i, z, s1, lane, k):
+    """Rows i and i + 1 of z = h (x - mean), and their first moments."""
+    a = splat(h.dtype.type(0), 2)
+    c = a
+    for b in range(0, BLOCK, lanes(h, 2)):
+        root = load(h, (k, b), 2)
+        u = multiply(root, subtract(load(xt, (i, b), 2), spread(means, (k, i), 2)))
+        store(z, (i, b), u)
+        a = fma(root, u, a)
+        u = multiply(root, subtract(load(xt, (i + 1, b), 2), spread(means, (k, i + 1), 2)))
+        store(z, (i + 1, b), u)
+        c = fma(root, u, c)
+    s1[lane, k, i] += total(a)
+    s1[lane, k, i + 1] += total(c)
+
+
+@inlined
+def _four_by_four(z, i, j, s2, lane, k):
+    """Rows i to i + 3 and columns j to j + 3 of z z'."""
+    a0 = splat(z.dtype.type(0), 1)
+    a1, a2, a3, c0, c1, c2, c3 = a0, a0, a0, a0, a0, a0, a0
+    e0, e1, e2, e3, g0, g1, g2, g3 = a0, a0, a0, a0, a0, a0, a0, a0
+    for b in range(0, BLOCK, lanes(z, 1)):
+        u0 = load(z, (i, b), 1)
+        u1 = load(z, (i + 1, b), 1)
+        u2 = load(z, (i + 2, b), 1)
+        u3 = load(z, (i + 3, b), 1)
+        v = load(z, (j, b), 1)
+        a0 = fma(u0, v, a0)
+        c0 = fma(u1, v, c0)
+        e0 = fma(u2, v, e0)
+        g0 = fma(u3, v, g0)
+        v = load(z, (j + 1, b), 1)
+        a1 = fma(u0, v, a1)
+        c1 = fma(u1, v, c1)
+        e1 = fma(u2, v, e1)
+        g1 = fma(u3, v, g1)
+        v = load(z, (j + 2, b), 1)
+        a2 = fma(u0, v, a2)
+        c2 = fma(u1, v, c2)
+        e2 = fma(u2, v, e2)
+        g2 = fma(u3, v, g2)
+        v = load(z, (j + 3, b), 1)
+        a3 = fma(u0, v, a3)
+        c3 = fma(u1, v, c3)
+        e3 = fma(u2, v, e3)
+        g3 = fma(u3, v, g3)
+    add_totals(s2, (lane, k, i, j), a0, a1, a2, a3)
+    add_totals(s2, (lane, k, i + 1, j), c0, c1, c2, c3)
+    add_totals(s2, (lane, k, i + 2, j), e0, e1, e2, e3)
+    add_totals(s2, (lane, k, i + 3, j), g0, g1, g2, g3)
 
 
 @inlined
@@ -257,17 +353,34 @@ def _last_two(z, i, s2, lane, k):
 
 
 @helper
+def _below_diagonal(z, s2, lane, k):
+    """s2[lane, k] += z z', but for the squares on the diagonal: a panel of columns at a time.
+
+    Sixteen rows of a block stay in the first-level cache while all rows below pass by them.
+    """
+    d = z.shape[0]
+    for panel in range(0, d, 16):
+        for i in range(panel + 4, d - 3, 4):
+            for j in range(panel, min(i, panel + 16), 4):
+                if REGISTERS == 32:
+                    _four_by_four(z, i, j, s2, lane, k)
+                else:
+                    _rows_by_columns(z, i, j, s2, lane, k)
+                    _rows_by_columns(z, i + 2, j, s2, lane, k)
+        if d % 4 > 0:
+            for j in range(panel, min(d - 2, panel + 16), 4):
+                _rows_by_columns(z, d - 2, j, s2, lane, k)
+
+
+@helper
 def add_outer(z, s2, lane, k):
     """s2[lane, k] += z z', lower triangle (and some of what lies beside the diagonal)."""
     d = z.shape[0]
-    for i in range(0, d, 2):
-        for j in range(0, i // 4 * 4, 4):
-            _rows_by_columns(z, i, j, s2, lane, k)
-        if i % 4 == 0:
-            if i + 4 <= d:
-                _square_on_diagonal(z, i, s2, lane, k)
-            else:
-                _last_two(z, i, s2, lane, k)
+    for i in range(0, d - 3, 4):
+        _square_on_diagonal(z, i, s2, lane, k)
+    if d % 4 > 0:
+        _last_two(z, d - 2, s2, lane, k)
+    _below_diagonal(z, s2, lane, k)
 
 
 @helper
@@ -323,8 +436,12 @@ def add_diagonal(z, means, h, factor, n_k, s1, s2, lane):
 
 
 @inlined
-def transpose(x, start, rows, xt):
-    """xt[j, b] = x[start + b, j] for whole tiles of 4 x 4, by shuffles in registers."""
-    for b in range(0, rows, 4):
+def transpose(x, start, rows, center, xt):
+    """xt[j, b] = x[start + b, j] - center[j], for whole tiles of 8 rows and 4 features."""
+    for b in range(0, rows, 8):
         for j in range(0, x.shape[1] - 3, 4):
-            transpose_four(x, start + b, j, xt, b)
+            c0, c1, c2, c3 = columns(x, (start + b, j), 2)
+            store(xt, (j, b), subtract(c0, constant(c0, center[j])))
+            store(xt, (j + 1, b), subtract(c1, constant(c1, center[j + 1])))
+            store(xt, (j + 2, b), subtract(c2, constant(c2, center[j + 2])))
+            store(xt, (j + 3, b), subtract(c3, constant(c3, center[j + 3])))

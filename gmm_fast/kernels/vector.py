@@ -28,6 +28,10 @@ def _register_bytes():
 
 
 REGISTER_BYTES = _register_bytes()
+# AVX2 has half as many as AVX-512 and NEON.
+REGISTERS = 16 if REGISTER_BYTES == 32 else 32
+# Registers of samples at a time, with four sums of each.
+WIDE = 4 if REGISTERS == 32 else 2
 _I32 = ir.IntType(32)
 
 
@@ -218,17 +222,26 @@ def total(_, vector):
 
 
 def _four_totals(builder, a, b, c, d):
-    """One vector of the four sums, in 9 operations on four lanes where each alone takes 4."""
-    a, b, c, d = (_fold(builder, v, 4) for v in (a, b, c, d))
+    """One vector of the four sums: in every four lanes side by side first, then these together."""
+    count = a.type.count
 
     def pairs(u, v, even, odd):
         return builder.fadd(_shuffle(builder, u, v, even), _shuffle(builder, u, v, odd))
 
-    if a.type.count == 2:
+    if count == 2:
         ab, cd = pairs(a, b, [0, 2], [1, 3]), pairs(c, d, [0, 2], [1, 3])
         return _shuffle(builder, ab, cd, [0, 1, 2, 3])
-    ab, cd = pairs(a, b, [0, 4, 2, 6], [1, 5, 3, 7]), pairs(c, d, [0, 4, 2, 6], [1, 5, 3, 7])
-    return pairs(ab, cd, [0, 1, 4, 5], [2, 3, 6, 7])
+
+    def in_fours(u, v, even, odd):  # lanes of four, 0 to 3 of u and 4 to 7 of v
+        even, odd = (
+            [i % 4 + i // 4 * count + first for first in range(0, count, 4) for i in lanes]
+            for lanes in (even, odd)
+        )
+        return pairs(u, v, even, odd)
+
+    ab = in_fours(a, b, [0, 4, 2, 6], [1, 5, 3, 7])
+    cd = in_fours(c, d, [0, 4, 2, 6], [1, 5, 3, 7])
+    return _fold(builder, in_fours(ab, cd, [0, 1, 4, 5], [2, 3, 6, 7]), 4)
 
 
 @intrinsic
@@ -251,42 +264,74 @@ def add_totals(_, array, index, a, b, c, d):
 
 
 @intrinsic
-def transpose_four(_, source, row, column, target, at):
-    """target[column + c, at + r] = source[row + r, column + c] for r and c below 4."""
+def add_to(_, array, index, vector):
+    """Add a vector to as many float64 in a row, from array[index]."""
 
     def generate(context, builder, signature, args):
-        source_type, _, _, target_type, _ = signature.args
-        four = ir.VectorType(context.get_value_type(source.dtype), 4)
-
-        def pointer(array_type, array, i, j):
-            index = cgutils.pack_array(builder, [i, j])
-            pair = types.UniTuple(types.intp, 2)
-            found = _pointer(context, builder, array_type, array, pair, index)
-            return builder.bitcast(found, four.as_pointer())
-
-        def plus(value, n):
-            return builder.add(value, context.get_constant(types.intp, n))
-
-        row, column, at = args[1], args[2], args[4]
-        rows = []
-        for n in range(4):
-            loaded = builder.load(pointer(source_type, args[0], plus(row, n), column))
-            loaded.align = source.dtype.bitwidth // 8
-            rows.append(loaded)
-        low = [_shuffle(builder, rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
-        high = [_shuffle(builder, rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
-        columns = [
-            _shuffle(builder, *low, [0, 1, 4, 5]),
-            _shuffle(builder, *high, [0, 1, 4, 5]),
-            _shuffle(builder, *low, [2, 3, 6, 7]),
-            _shuffle(builder, *high, [2, 3, 6, 7]),
-        ]
-        for n, values in enumerate(columns):
-            stored = builder.store(values, pointer(target_type, args[3], plus(column, n), at))
-            stored.align = source.dtype.bitwidth // 8
+        pointer = _pointer(context, builder, array, args[0], signature.args[1], args[1])
+        doubles = ir.VectorType(ir.DoubleType(), vector.lanes)
+        added = args[2] if args[2].type == doubles else builder.fpext(args[2], doubles)
+        pointer = builder.bitcast(pointer, doubles.as_pointer())
+        before = builder.load(pointer)
+        before.align = 8
+        builder.store(builder.fadd(before, added), pointer).align = 8
         return context.get_dummy_value()
 
-    return types.void(source, types.intp, types.intp, target, types.intp), generate
+    return types.void(array, index, vector), generate
+
+
+@intrinsic(prefer_literal=True)
+def columns(_, array, index, groups):
+    """Four vectors: array[index] and what lies below it, and the next three columns.
+
+    Each is 4 x `groups` numbers long. Rows are read four numbers at a time and turned by shuffles.
+    """
+    count = groups.literal_value
+    column = Vector(array.dtype, 4 * count)
+
+    def generate(context, builder, signature, args):
+        array_type, index_type, _ = signature.args
+        four = ir.VectorType(column.ir.element, 4)
+        row, at = (
+            context.cast(builder, i, t, types.intp)
+            for i, t in zip(cgutils.unpack_tuple(builder, args[1]), index_type, strict=True)
+        )
+        pair = types.UniTuple(types.intp, 2)
+
+        def load_row(n):
+            below = builder.add(row, context.get_constant(types.intp, n))
+            position = cgutils.pack_array(builder, [below, at])
+            pointer = _pointer(context, builder, array_type, args[0], pair, position)
+            found = builder.load(builder.bitcast(pointer, four.as_pointer()))
+            found.align = array.dtype.bitwidth // 8
+            return found
+
+        def each_group(lanes):  # the same shuffle in every four lanes
+            return [
+                4 * g + lane % 4 + lane // 4 * 4 * count for g in range(count) for lane in lanes
+            ]
+
+        rows = []
+        for n in range(4):
+            joined = load_row(n)
+            for g in range(1, count):
+                more = load_row(n + 4 * g)
+                if g > 1:  # both sides of a shuffle are equally long
+                    more = _shuffle(builder, more, more, [i % 4 for i in range(4 * g)])
+                joined = _shuffle(builder, joined, more, list(range(4 * g + 4)))
+            rows.append(joined)
+        low = [_shuffle(builder, rows[i], rows[i + 1], each_group([0, 4, 2, 6])) for i in (0, 2)]
+        high = [_shuffle(builder, rows[i], rows[i + 1], each_group([1, 5, 3, 7])) for i in (0, 2)]
+        first, second = each_group([0, 1, 4, 5]), each_group([2, 3, 6, 7])
+        turned = [
+            _shuffle(builder, *low, first),
+            _shuffle(builder, *high, first),
+            _shuffle(builder, *low, second),
+            _shuffle(builder, *high, second),
+        ]
+        return context.make_tuple(builder, signature.return_type, turned)
+
+    return types.UniTuple(column, 4)(array, index, groups), generate
 
 
 @intrinsic
