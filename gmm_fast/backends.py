@@ -95,7 +95,7 @@ class LocalBackend:
             np.empty(0, self.dtype) if weights is None else weights.astype(self.dtype)
         )
         self._survey = None
-        self._spare = []
+        self._spare = {}
 
     def _nbytes(self):
         return self.n_samples * self.n_features * self.dtype.itemsize
@@ -134,7 +134,7 @@ class LocalBackend:
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing)
         merged = _merge_lanes(lanes)
-        self._spare = [lanes]
+        self._spare = {(form.shapes, params.n_components): lanes}
         if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, merged.s1)):
             self._refuse_bad_values()
         return form.collect(merged)
@@ -233,17 +233,18 @@ class LocalBackend:
 
     def _lanes(self, form, k):
         """Zeroed accumulators; k = 0 turns the statistics off."""
+        # those of the pass before, if alike: fresh memory costs more than zeroing old
+        spare = self._spare.pop((form.shapes, k), None)
+        if spare is not None:
+            for array in spare:
+                array.fill(0)
+            return spare
+        self._spare.clear()
         lane_bytes = 8 * sum(math.prod(shape) for shape in form.shapes)
         count = n_lanes(self.n_samples, lane_bytes)
         moments = count if k else 0
         shapes = [(count, 4), (count, k), *((moments, *shape) for shape in form.shapes)]
-        # those of the pass before, if alike: fresh memory costs more than zeroing old
-        spare = self._spare.pop() if self._spare else ()
-        if [a.shape for a in spare] != shapes:
-            return gaussian.Lanes(*map(np.zeros, shapes))
-        for array in spare:
-            array.fill(0)
-        return spare
+        return gaussian.Lanes(*map(np.zeros, shapes))
 
 
 _NONE = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}

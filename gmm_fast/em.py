@@ -144,8 +144,9 @@ class Rescue:
         factor, singular = family.inverse_cholesky(params.covariances)
         variances = family.conditional_variances(factor)
         thin = (variances <= self.noise).any(axis=1)
-        still = self.collapsed & (variances < RECOVERED * self.floor).any(axis=1)
-        before, self.collapsed = self.collapsed, singular | thin | still
+        before, self.collapsed = self.collapsed, singular | thin
+        if before.any():
+            self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
         self.acted = bool(self.collapsed.any())
         if not self.acted:
             return replace(params, factor=factor)
@@ -256,6 +257,7 @@ def fit(backend, params, settings, *, events=None, callback=None):
     stats = backend.stats(params)
     trace = [stats.log_likelihood]
     converged = False
+    small_steps = 0
     iteration = 0
     while iteration < settings.max_iter and not converged:
         iteration += 1
@@ -266,8 +268,10 @@ def fit(backend, params, settings, *, events=None, callback=None):
         change = (trace[-1] - trace[-2]) / stats.total_weight
         if not rescue.acted and change < -_rounding(backend.dtype, stats):
             _say_fall(events, iteration, change, settings)
-        # one small step says little: EM leaves a poor start slowly
-        converged = bool(iteration > 1 and not news and abs(change) < settings.tol)
+        # one small step says little: EM leaves a poor start slowly. Two in a row are also when
+        # scikit-learn stops, which compares what two iterations started from.
+        small_steps = 0 if news or abs(change) >= settings.tol else small_steps + 1
+        converged = small_steps == 2
         if callback is not None:
             callback(iteration, stats.mean_log_likelihood, change)
     events += _thin(params, backend.survey(), settings)

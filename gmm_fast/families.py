@@ -83,6 +83,10 @@ class Family:
         """Of `stats` of one component: sum of w (x - mu)(x - mu)', its diagonal, or its trace."""
         return stats.s2[0]
 
+    def moments(self, centred, weights):
+        """s2 of `Stats` of one component that has all samples, x - mu (n, d), with weights (n,)."""
+        return (weights @ centred**2)[None]
+
     def square(self, delta):
         """What `second_moment` is of one sample of weight 1 at mu + `delta`, (d,)."""
         return delta**2
@@ -105,29 +109,18 @@ class Family:
 def _inverse_cholesky(covariances):
     """L^-1 of (K, d, d) matrices, and which of them are numerically singular.
 
-    Judged on matrices scaled to unit variances, so that units of features do not matter.
+    A pivot is judged beside its feature's variance, so that units of features do not matter.
     """
     d = covariances.shape[1]
-    least = 10 * d * np.finfo(float).eps
     variances = np.diagonal(covariances, axis1=1, axis2=2)
-    with np.errstate(all="ignore"):
-        scale = np.sqrt(variances)
-        correlations = covariances / scale[:, :, None] / scale[:, None, :]
-    try:
-        lower = np.linalg.cholesky(correlations)
-        singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
-    except np.linalg.LinAlgError:
-        singular = np.ones(len(covariances), bool)
-    if singular.any():  # rare: which ones, and something valid in their place
-        bad = ~(np.isfinite(correlations).all(axis=(1, 2)) & (variances > 0).all(axis=1))
-        scale = np.where(bad[:, None], 1.0, scale)
-        lower = _cholesky(np.where(bad[:, None, None], np.eye(d), correlations))
-        singular = bad | ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
-        lower[singular] = np.eye(d)
+    least = 10 * d * np.finfo(float).eps * np.abs(variances)
+    lower = _cholesky(covariances)
+    singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
+    lower[singular] = np.eye(d)  # something valid in their place
     inverse = np.empty_like(lower)
     for k, one in enumerate(lower):
         inverse[k] = dtrtri(one, lower=1)[0]
-    return inverse / scale[:, None, :], singular
+    return inverse, singular
 
 
 def _cholesky(matrices):
@@ -148,6 +141,9 @@ def _singular_variances(variances):
 
 class Full(Family):
     name, mclust_name, form = "full", "VVV", "triangular"
+
+    def moments(self, centred, weights):
+        return ((weights[:, None] * centred).T @ centred)[None]
 
     def square(self, delta):
         return np.outer(delta, delta)
@@ -185,6 +181,9 @@ class Full(Family):
 
 class Tied(Family):
     name, mclust_name, form = "tied", "EEE", "whitened"
+
+    def moments(self, centred, weights):
+        return (weights[:, None] * centred).T @ centred
 
     def square(self, delta):
         return np.outer(delta, delta)
@@ -256,6 +255,9 @@ class Spherical(Diag):
     def covariances(self, stats, delta, reg_covar):
         d = delta.shape[1]
         return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + reg_covar
+
+    def moments(self, centred, weights):
+        return super().moments(centred, weights).sum(axis=1)
 
     def square(self, delta):
         return delta @ delta

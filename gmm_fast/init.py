@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .kernels import kmeans
 from .params import Params, check_params
 from .sources import ArraySource
 from .stats import Stats, merge
-from .threads import kernel_threads
+from .threads import kernel_threads, serial_blas
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
@@ -30,15 +31,17 @@ AUTO = (
 
 # Rows that seeding looks at: all of a small data set, a uniform sample of a large one; fewer rows
 # when they are long, since several copies are held.
-SAMPLE_ROWS = 2**16
-SAMPLE_VALUES = 2**20
+SAMPLE_ROWS = 2**13
+SAMPLE_VALUES = 2**17
 ROWS_PER_COMPONENT = 128
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
 KMEANS_STEPS = 300
-# With several starts: iterations of each round of the race, and its fewest and most rows.
-RACE = (8, 24)
+# With several starts: iterations of each round of the race and the share of starts it leaves; its
+# fewest and most rows, and rows for each free parameter in between.
+RACE = ((5, 0.4), (12, 0.0))
 RACE_ROWS = (2**13, 2**15)
+ROWS_PER_PARAMETER = 2
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def sample_rows(n_components, n_features):
     return max(rows, ROWS_PER_COMPONENT * n_components)
 
 
+@serial_blas()
 def initial_params(backend, n_components, covariance_type, start, settings, sample=None):
     """The parameters that EM starts from.
 
@@ -171,7 +175,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     if sample is None:
         sample = draw_sample(backend, sample_rows(n_components, backend.n_features), start.seed)
     events = []
-    seeder = Seeder(sample, backend.dtype, backend.threads, events)
+    seeder = Seeder(sample, backend.threads, events)
     candidates = []
     tries = (AUTO if start.method == "auto" else [(start.method, "standardised")]) * start.n_init
     if start.complete:  # nothing to find, so nothing to race
@@ -208,15 +212,14 @@ def check_counts(backend, n_components):
 def warm_up(threads):
     """Compile the seeding kernel, or load it from Numba's cache."""
     sample = Sample(np.zeros((1, 1)), np.ones(1), np.zeros(1), np.ones(1))
-    Seeder(sample, np.float64, threads, [])._nearest(sample.standardised, np.zeros((1, 1)))
+    Seeder(sample, threads, [])._nearest(sample.standardised, np.zeros((1, 1)))
 
 
 class Seeder:
     """Finds starting partitions of a sample."""
 
-    def __init__(self, sample, dtype, threads, events):
+    def __init__(self, sample, threads, events):
         self.sample = sample
-        self.dtype = dtype
         self.threads = threads
         self.events = events
 
@@ -235,9 +238,7 @@ class Seeder:
             steps = LLOYD_STEPS if method == "k-means++" else KMEANS_STEPS
             labels = self._lloyd(z, self._plus_plus(z, n_components, rng), steps)
         x, weights = self.sample.x, self.sample.weights
-        return partition(
-            [(0, x)], labels, weights, n_components, covariance_type, self.dtype, self.threads
-        )
+        return partition([(0, x)], labels, weights, n_components, covariance_type)
 
     def _plus_plus(self, z, n_components, rng):
         """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
@@ -286,10 +287,7 @@ class Seeder:
         x, weights = self.sample.x[:m], self.sample.weights[:m]
         resp = rng.uniform(size=(n_components, len(x)))
         resp *= weights / resp.sum(axis=0)
-        return [
-            part_stats(x, r, self.sample.mean, covariance_type, self.dtype, self.threads)
-            for r in resp
-        ]
+        return [part_stats(x, r, self.sample.mean, covariance_type) for r in resp]
 
     def _nearest(self, z, centers, squared=False):
         """Label and squared distance of the nearest centre, and on demand all distances."""
@@ -314,14 +312,16 @@ def _draw(potential, rng, size):
     return np.minimum(drawn, len(potential) - 1)
 
 
-def part_stats(x, weights, centre, covariance_type, dtype, threads):
-    """`Stats` of rows as one component, moments about `centre`."""
-    backend = LocalBackend(ArraySource(x), dtype=dtype, weights=weights, threads=threads)
-    unit = get_family(covariance_type).unit(x.shape[1])
-    return backend.stats(Params(np.ones(1), centre[None], unit, covariance_type))
+def part_stats(x, weights, centre, covariance_type):
+    """`Stats` of rows as one component, moments about `centre`, without a likelihood."""
+    centred = x - centre
+    total = weights.sum()
+    s2 = get_family(covariance_type).moments(centred, weights)
+    first = weights @ centred
+    return Stats(total, np.nan, np.nan, centre[None], np.array([total]), first[None], s2)
 
 
-def partition(chunks, labels, weights, n_components, covariance_type, dtype, threads):
+def partition(chunks, labels, weights, n_components, covariance_type):
     """Moments of the parts of a partition, each about its own mean.
 
     Parameters
@@ -331,9 +331,6 @@ def partition(chunks, labels, weights, n_components, covariance_type, dtype, thr
     weights : (n,) float64
     n_components : int
     covariance_type : str
-    dtype : float32 or float64
-        What the kernel computes in.
-    threads : int
 
     Returns
     -------
@@ -350,7 +347,7 @@ def partition(chunks, labels, weights, n_components, covariance_type, dtype, thr
                 continue
             part = x[rows]
             centre = part.mean(axis=0) if parts[k] is None else parts[k].means[0]
-            stats = part_stats(part, chunk_weights[rows], centre, covariance_type, dtype, threads)
+            stats = part_stats(part, chunk_weights[rows], centre, covariance_type)
             parts[k] = stats if parts[k] is None else merge(parts[k], stats)
     return parts
 
@@ -394,15 +391,8 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
 def _from_labels(backend, labels, n_components, covariance_type, settings):
     labels = check_labels(labels, backend.n_samples, n_components)
     weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
-    parts = partition(
-        _data_chunks(backend),
-        labels,
-        weights,
-        n_components,
-        covariance_type,
-        backend.dtype,
-        backend.threads,
-    )
+    chunks = _data_chunks(backend)
+    parts = partition(chunks, labels, weights, n_components, covariance_type)
     return params_of_parts(parts, covariance_type, settings.reg_covar)
 
 
@@ -468,23 +458,20 @@ def _covariances_of(family, precisions):
 
 
 def _best_after_short_em(backend, sample, candidates, settings):
-    """The candidate that wins a race of short EM runs on a sample, as far as it got.
-
-    After each round of iterations the better half goes on.
-    """
-    small = _race_backend(backend, sample, candidates[0].n_components)
-    for iterations in RACE:
+    """The candidate that wins a race of short EM runs on a sample, as far as it got."""
+    small = _race_backend(backend, sample, candidates[0])
+    for iterations, share in RACE:
         heat = replace(settings, max_iter=iterations)
         results = [em.fit(small, params, heat) for params in candidates]
         results.sort(key=lambda r: -r.log_likelihood)
-        candidates = [r.params for r in results[: (len(results) + 1) // 2]]
+        candidates = [r.params for r in results[: max(1, ceil(share * len(results)))]]
     return candidates[0]
 
 
-def _race_backend(backend, sample, n_components):
-    """Rows for the race: an eighth of the data, but enough to tell the starts apart."""
-    d = backend.n_features
-    rows = min(max(backend.n_samples // 8, RACE_ROWS[0], 8 * n_components * d), RACE_ROWS[1])
+def _race_backend(backend, sample, params):
+    """Rows for the race: enough to tell the starts apart."""
+    free = get_family(params.covariance_type).n_parameters(*params.means.shape)
+    rows = min(max(ROWS_PER_PARAMETER * free, RACE_ROWS[0]), RACE_ROWS[1])
     stride = max(1, len(sample.x) // rows)
     return LocalBackend(
         ArraySource(sample.x[::stride]),

@@ -193,7 +193,7 @@ def test_kmeans_plus_plus_draws_by_weight_and_distance():
         weights = np.ones(200)
         weights[77] = weight
         sample = init.draw_sample(backend(x, weights=weights), 2**16, 0)
-        seeder = init.Seeder(sample, np.float64, 1, [])
+        seeder = init.Seeder(sample, 1, [])
         z = sample.standardised
         for seed in range(5):
             centers = seeder._plus_plus(z, 4, np.random.default_rng(seed))

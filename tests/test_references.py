@@ -68,7 +68,7 @@ def test_scikit_learn_after_as_many_steps(family, data, reg_covar, iris):
     truth = random_params(rng, family, 3, 4, spread=1.5)
     x = iris[0] if data == "iris" else draw(rng, truth, 1500)
     start = init.params_of_parts(
-        init.partition([(0, x)], np.arange(len(x)) % 3, np.ones(len(x)), 3, family, np.float64, 1),
+        init.partition([(0, x)], np.arange(len(x)) % 3, np.ones(len(x)), 3, family),
         family,
         0.0,
     )
