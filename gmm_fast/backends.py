@@ -18,7 +18,7 @@ from .threads import check_threads, kernel_threads
 # Data of at most this many bytes is kept in memory once read; more is streamed in every pass.
 RESIDENT_BYTES = 128 * 2**20
 # A chunk: large enough that starting the threads costs nothing, small enough to buffer three.
-CHUNK_BYTES = 16 * 2**20
+CHUNK_BYTES = 8 * 2**20
 # All lanes together: few large accumulators, or up to MAX_LANES small ones.
 LANES_BYTES = 8 * 2**20
 MAX_LANES = 64

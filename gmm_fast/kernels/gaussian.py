@@ -119,27 +119,33 @@ def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, tot
 
 
 @inlined
-def _allocate(x, d_pad, n_rows):
-    """What a lane works on: samples (zeros in the padding), scratch, densities, single vectors.
+def _allocate(x, d_pad, n_rows, width):
+    """What a lane works on: samples, as many numbers of scratch, a strip of it, densities, vectors.
 
-    All of one type, so that one allocation is compiled.
+    And samples by rows, `width` numbers each. Zeros, so that paddings are. All of it is one piece,
+    each part at a multiple of 64 bytes: a vector of AVX-512 that crosses a cache line costs two
+    loads, and it was chance whether all of them did.
     """
     dtype = x.dtype
-    xt = np.empty((d_pad, BLOCK), dtype)
-    for j in range(x.shape[1], d_pad):
-        for b in range(BLOCK):
-            xt[j, b] = dtype.type(0)
-    z = np.empty((d_pad, BLOCK), dtype)
-    strip = np.empty((d_pad, STRIP_BYTES // x.itemsize), dtype)
-    h = np.empty((n_rows, BLOCK), dtype)
-    vectors = np.empty((6, BLOCK), dtype)
-    return xt, z, strip, h, vectors
+    strip_width = STRIP_BYTES // x.itemsize
+    sizes = (d_pad * BLOCK, d_pad * BLOCK, d_pad * strip_width, n_rows * BLOCK, 6 * BLOCK)
+    ends = np.cumsum(np.array(sizes))
+    numbers = np.zeros(ends[4] + BLOCK * width + 64 // x.itemsize, dtype)
+    first = -numbers.ctypes.data % 64 // x.itemsize
+    numbers = numbers[first:]
+    xt = numbers[: ends[0]].reshape((d_pad, BLOCK))
+    z = numbers[ends[0] : ends[1]].reshape((d_pad, BLOCK))
+    strip = numbers[ends[1] : ends[2]].reshape((d_pad, strip_width))
+    h = numbers[ends[2] : ends[3]].reshape((n_rows, BLOCK))
+    vectors = numbers[ends[3] : ends[4]].reshape((6, BLOCK))
+    rows = numbers[ends[4] : ends[4] + BLOCK * width].reshape((BLOCK, width))
+    return xt, z, strip, h, vectors, rows
 
 
 @helper
 def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
-    xt, z, strip, h, vectors = _allocate(x, d_pad, n_components)
+    xt, z, strip, h, vectors, _ = _allocate(x, d_pad, n_components, 0)
     w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
     center = np.zeros(d_pad, x.dtype)
     adds = lanes.n_k.shape[1] > 0
@@ -158,7 +164,7 @@ def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
 @helper
 def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
-    xt, z, strip, h, vectors = _allocate(x, d_pad, n_components)
+    xt, z, strip, h, vectors, _ = _allocate(x, d_pad, n_components, 0)
     w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
     whitens = form.whiten.shape[0] > 0
     if not whitens:
@@ -193,13 +199,10 @@ def _add_scatter(z, w, weighted, scatter, lane):
 @helper
 def _linear_lane(x, weights, form, lanes, out, lane, first, last):
     n_rows, d_pad = form.coef.shape
-    xt, z, strip, h, vectors = _allocate(x, d_pad, n_rows + 1)
+    xt, z, strip, h, vectors, rows = _allocate(x, d_pad, n_rows + 1, lanes.s1.shape[2])
     w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
     norm = vectors[5]
-    norm[:] = x.dtype.type(0)
-    rows = np.zeros((BLOCK, lanes.s1.shape[2]), x.dtype)
     active = np.empty(n_rows, np.int64)
-    h[n_rows] = x.dtype.type(0)
     joint = h[: out.resp.shape[1]]
     whitens = form.whiten.shape[0] > 0
     squares = form.quad.shape[0] > 0
