@@ -30,7 +30,7 @@ from .vector import (
     total,
 )
 
-BLOCK = 128  # samples; two (d, BLOCK) tiles of float64 stay in the first-level cache up to d = 16
+BLOCK = 256  # samples: long rows have fewer sums across registers; 128 cost float32 6 to 13 %
 STRIP_BYTES = 256  # of the scratch row that evaluation needs for each feature: 4 registers
 
 
