@@ -6,7 +6,7 @@ from .backends import LocalBackend
 from .families import get_family
 from .kernels import pairs
 from .sources import ArraySource
-from .threads import kernel_threads
+from .threads import share_out
 
 CRITERIA = ("bic", "aic", "icl", "silhouette")
 SILHOUETTE_ROWS = 10_000
@@ -100,8 +100,11 @@ def silhouettes(x, labelings, threads):
         ends = np.cumsum(sizes)
         clusters = np.stack(some, axis=1).astype(np.int64) + (ends - sizes)
         sums = np.empty((columns.shape[1], ends[-1]))
-        with kernel_threads(threads):
-            pairs.cluster_distance_sums(columns, clusters, int(ends[-1]), sums)
+
+        def add(start, stop, clusters=clusters, total=int(ends[-1]), sums=sums):
+            pairs.cluster_distance_sums(start, stop, columns, clusters, total, sums)
+
+        share_out(add, columns.shape[1], pairs.ROWS, threads, 0.5 * m * m * (len(columns) + 4))
         scores += [
             _mean_silhouette(sums[:m, end - size : end], labels)
             for labels, size, end in zip(some, sizes, ends, strict=True)

@@ -14,7 +14,7 @@ from .kernels import kmeans
 from .params import Params, check_params
 from .sources import ArraySource
 from .stats import Stats, merge
-from .threads import kernel_threads, serial_blas
+from .threads import serial_blas, share_out
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
@@ -294,8 +294,11 @@ class Seeder:
         m = len(self.sample.x)
         found = np.empty((len(centers) if squared else 0, z.shape[1]))
         nearest, labels = np.empty(z.shape[1]), np.empty(z.shape[1])
-        with kernel_threads(self.threads):
-            kmeans.distances(z, centers, found, nearest, labels)
+
+        def measure(start, stop):
+            kmeans.distances(start, stop, z, centers, found, nearest, labels)
+
+        share_out(measure, z.shape[1], kmeans.BLOCK, self.threads, 0.2 * centers.size * z.shape[1])
         return labels[:m].astype(np.int64), nearest[:m], found[:, :m]
 
     def _say_few_rows(self, found, n_components):

@@ -2,12 +2,16 @@
 
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numba
 from threadpoolctl import ThreadpoolController
 
 from .errors import DataError
+
+# Nanoseconds of work for which it pays to start another thread.
+THREAD_WORK = 1_000_000
 
 # Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
 _kernel_lock = threading.Lock()
@@ -44,6 +48,31 @@ def kernel_threads(threads):
             yield
         finally:
             numba.set_num_threads(before)
+
+
+def share_out(kernel, n_samples, grain, threads, nanoseconds):
+    """Call kernel(start, stop) on parts of 0..n_samples, each of whole grains, one a thread.
+
+    Parameters
+    ----------
+    kernel : callable
+        Releases the GIL, and writes what belongs to its samples alone: so nothing depends on the
+        number of threads.
+    n_samples, grain : int
+        The first is a multiple of the second.
+    threads : int
+        At most; fewer where there is too little work to wake them.
+    nanoseconds : float
+        That all of it takes on one thread, roughly.
+    """
+    grains = n_samples // grain
+    parts = min(threads, grains, 1 + int(nanoseconds / THREAD_WORK))
+    if parts <= 1:
+        kernel(0, n_samples)
+        return
+    ends = [grain * (grains * part // parts) for part in range(parts + 1)]
+    with ThreadPoolExecutor(parts) as pool:
+        list(pool.map(kernel, ends[:-1], ends[1:]))  # the list raises what a thread raised
 
 
 @contextmanager

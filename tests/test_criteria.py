@@ -6,7 +6,7 @@ import sklearn.mixture
 from blobs import FAMILIES, blobs, identity_precisions
 from sklearn.metrics import silhouette_score
 
-from gmm_fast import criteria, em
+from gmm_fast import criteria, em, threads
 from gmm_fast.backends import LocalBackend
 from gmm_fast.kernels import pairs
 from gmm_fast.params import Params
@@ -108,12 +108,12 @@ def test_pairs_kernel(n, d):
     clusters = rng.integers(0, 4, size=(n, 2)) + np.array([0, 4])
     columns = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -n % pairs.ROWS)))
     out = np.empty((columns.shape[1], 8))
-    pairs.cluster_distance_sums(columns, clusters, 8, out)
+    pairs.cluster_distance_sums(0, columns.shape[1], columns, clusters, 8, out)
     distances = np.sqrt(((x[:, None] - x) ** 2).sum(axis=2))
     member = (clusters[:, :, None] == np.arange(8)).any(axis=1)
     np.testing.assert_allclose(out[:n], distances @ member, rtol=1e-12, atol=1e-13)
     plain = np.empty_like(out)
-    pairs._plain_cluster_distance_sums(columns, clusters, 8, plain)
+    pairs._plain_cluster_distance_sums(0, columns.shape[1], columns, clusters, 8, plain)
     np.testing.assert_allclose(plain[:n], out[:n], rtol=1e-12, atol=1e-13)
 
 
@@ -153,9 +153,9 @@ def test_silhouettes_in_turns(monkeypatch):
     sizes = []
     kernel = pairs.cluster_distance_sums
 
-    def counted(xt, labels, n_clusters, out):
+    def counted(start, stop, xt, labels, n_clusters, out):
         sizes.append(out.nbytes)
-        kernel(xt, labels, n_clusters, out)
+        kernel(start, stop, xt, labels, n_clusters, out)
 
     monkeypatch.setattr(pairs, "cluster_distance_sums", counted)
     # labels run to 8, so 9 clusters at most: two labelings at a time
@@ -169,7 +169,8 @@ def test_silhouettes_in_turns(monkeypatch):
     assert len(sizes) == 3 + 5
 
 
-def test_silhouettes_at_any_number_of_threads():
+def test_silhouettes_at_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(threads, "THREAD_WORK", 1)
     x = blobs(seed=3, sizes=(200, 300), d=3, apart=2)
     labelings = labelings_of(np.random.default_rng(1), len(x))
     assert criteria.silhouettes(x, labelings, 1) == criteria.silhouettes(x, labelings, 2)

@@ -61,6 +61,7 @@ def test_same_start_from_any_source_at_any_number_of_threads(
 ):
     np.save(tmp_path / "x.npy", x)
     monkeypatch.setattr(backends, "CHUNK_BYTES", 2**12)
+    monkeypatch.setattr(threads, "THREAD_WORK", 1)
     most = min(2, threads.default_threads())
     want = start(backend(x, dtype=dtype, threads=1), 4, method=method)[0]
     for data in (np.asfortranarray(x), tmp_path / "x.npy"):

@@ -452,7 +452,9 @@ def run_distances(x, centers, squared=True):
     z = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -n % kmeans.BLOCK)))
     found = np.empty((len(centers) if squared else 0, z.shape[1]))
     nearest, labels = np.empty(z.shape[1]), np.empty(z.shape[1])
-    kmeans.distances(z, centers, found, nearest, labels)
+    cut = z.shape[1] // kmeans.BLOCK // 2 * kmeans.BLOCK
+    for start, stop in ((0, cut), (cut, z.shape[1])):
+        kmeans.distances(start, stop, z, centers, found, nearest, labels)
     return labels[:n].astype(int), nearest[:n], found[:, :n]
 
 

@@ -1,15 +1,16 @@
-"""BLAS stays on one thread while EM runs, and gets back what it had."""
+"""Work shared out to threads; BLAS on one thread while EM runs, and what it had afterwards."""
 
 import threading
 
 import numpy as np
+import pytest
 from threadpoolctl import ThreadpoolController
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend
 from gmm_fast.params import Params
 from gmm_fast.sources import ArraySource
-from gmm_fast.threads import serial_blas
+from gmm_fast.threads import THREAD_WORK, serial_blas, share_out
 
 BLAS = ThreadpoolController().select(user_api="blas")
 
@@ -65,3 +66,26 @@ def test_fits_that_overlap_do_not_restore_each_other():
         leave.set()
         other.join()
         assert counts() == before
+
+
+@pytest.mark.parametrize("work", [0, 2.5 * THREAD_WORK, 1e12])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("grains", [1, 2, 3, 7])
+def test_every_sample_is_shared_out_once(grains, threads, work):
+    seen = []
+    share_out(lambda start, stop: seen.append((start, stop)), 8 * grains, 8, threads, work)
+    assert len(seen) == min(threads, grains, 1 + int(work // THREAD_WORK))
+    counted = np.zeros(8 * grains)
+    for start, stop in seen:
+        assert start % 8 == stop % 8 == 0
+        counted[start:stop] += 1
+    assert (counted == 1).all()
+
+
+def test_what_a_thread_raises_is_raised():
+    def fail(start, stop):
+        if start > 0:
+            raise KeyError(start)
+
+    with pytest.raises(KeyError):
+        share_out(fail, 16, 8, 2, 1e12)

@@ -41,6 +41,13 @@ def _compiled(**options):
 kernel = _compiled(parallel=True)
 """Decorator of what Python calls: compiled, parallel over lanes."""
 
+serial_kernel = _compiled()
+"""Decorator of what Python calls from threads of its own, each for a range of samples.
+
+Numba takes two and a half seconds to make the smallest of loops parallel, and with it the first fit
+ever on a machine waits.
+"""
+
 helper = _compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Decorator of what kernels, and nobody else, call: compiled, works on one block. Without wrappers
 it compiles sooner, and a call from Python crashes."""

@@ -128,17 +128,21 @@ def _allocate(x, d_pad, n_rows, width):
     """
     dtype = x.dtype
     strip_width = STRIP_BYTES // x.itemsize
-    sizes = (d_pad * BLOCK, d_pad * BLOCK, d_pad * strip_width, n_rows * BLOCK, 6 * BLOCK)
-    ends = np.cumsum(np.array(sizes))
-    numbers = np.zeros(ends[4] + BLOCK * width + 64 // x.itemsize, dtype)
+    numbers = np.zeros(
+        (2 * d_pad + n_rows + 6 + width) * BLOCK + d_pad * strip_width + 64 // x.itemsize, dtype
+    )
     first = -numbers.ctypes.data % 64 // x.itemsize
-    numbers = numbers[first:]
-    xt = numbers[: ends[0]].reshape((d_pad, BLOCK))
-    z = numbers[ends[0] : ends[1]].reshape((d_pad, BLOCK))
-    strip = numbers[ends[1] : ends[2]].reshape((d_pad, strip_width))
-    h = numbers[ends[2] : ends[3]].reshape((n_rows, BLOCK))
-    vectors = numbers[ends[3] : ends[4]].reshape((6, BLOCK))
-    rows = numbers[ends[4] : ends[4] + BLOCK * width].reshape((BLOCK, width))
+    strip = numbers[first : first + d_pad * strip_width].reshape((d_pad, strip_width))
+    first += d_pad * strip_width
+    xt = numbers[first : first + d_pad * BLOCK].reshape((d_pad, BLOCK))
+    first += d_pad * BLOCK
+    z = numbers[first : first + d_pad * BLOCK].reshape((d_pad, BLOCK))
+    first += d_pad * BLOCK
+    h = numbers[first : first + n_rows * BLOCK].reshape((n_rows, BLOCK))
+    first += n_rows * BLOCK
+    vectors = numbers[first : first + 6 * BLOCK].reshape((6, BLOCK))
+    first += 6 * BLOCK
+    rows = numbers[first : first + BLOCK * width].reshape((BLOCK, width))
     return xt, z, strip, h, vectors, rows
 
 

@@ -2,17 +2,28 @@
 
 import numba
 import numpy as np
-from numba import prange
 
-from ._options import helper, kernel
+from ._options import serial_kernel
 from .vector import choose, fma, lanes, load, smaller, splat, spread, store, subtract
 
 BLOCK = 256  # samples come in whole blocks: callers pad
 
 
-@helper
-def _block(zt, centers, start, squared, nearest, labels):
-    for b in range(start, start + BLOCK, lanes(zt, 4)):
+@serial_kernel
+def distances(start, stop, zt, centers, squared, nearest, labels):
+    """squared[t, i] = |z_i - centers[t]|^2, and for each sample the least of them.
+
+    Parameters
+    ----------
+    start, stop : int
+        Samples to look at, whole blocks.
+    zt : (d, n) float64, C order, n a multiple of `BLOCK`
+    centers : (T, d) float64
+    squared : (T, n) float64, written; or (0, n)
+    nearest : (n,) float64, written
+    labels : (n,) float64, written: number of the first nearest centre
+    """
+    for b in range(start, stop, lanes(zt, 4)):
         best = splat(np.inf, 4)
         which = splat(0.0, 4)
         for t in range(centers.shape[0]):
@@ -28,27 +39,12 @@ def _block(zt, centers, start, squared, nearest, labels):
         store(labels, (b,), which)
 
 
-@kernel
-def distances(zt, centers, squared, nearest, labels):
-    """squared[t, i] = |z_i - centers[t]|^2, and for each sample the least of them.
-
-    Parameters
-    ----------
-    zt : (d, n) float64, C order, n a multiple of `BLOCK`
-    centers : (T, d) float64
-    squared : (T, n) float64, written; or (0, n)
-    nearest : (n,) float64, written
-    labels : (n,) float64, written: number of the first nearest centre
-    """
-    for block in prange(zt.shape[1] // BLOCK):
-        _block(zt, centers, np.int64(block) * BLOCK, squared, nearest, labels)
-
-
-def _plain_distances(zt, centers, squared, nearest, labels):
-    found = np.stack([((zt - c[:, None]) ** 2).sum(axis=0) for c in centers])
-    squared[:] = found[: len(squared)]
-    nearest[:] = found.min(axis=0)
-    labels[:] = found.argmin(axis=0)
+def _plain_distances(start, stop, zt, centers, squared, nearest, labels):
+    some = slice(start, stop)
+    found = np.stack([((zt[:, some] - c[:, None]) ** 2).sum(axis=0) for c in centers])
+    squared[:, some] = found[: len(squared)]
+    nearest[some] = found.min(axis=0)
+    labels[some] = found.argmin(axis=0)
 
 
 if numba.config.DISABLE_JIT:

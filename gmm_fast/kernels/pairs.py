@@ -2,9 +2,8 @@
 
 import numba
 import numpy as np
-from numba import prange
 
-from ._options import helper, kernel
+from ._options import helper, serial_kernel
 from .vector import add, fma, lanes, load, splat, spread, sqrt, store, subtract
 
 ROWS = 64  # samples come in whole groups: callers pad
@@ -28,8 +27,8 @@ def _group(xt, clusters, n_clusters, first, out):
             out[first + r, c] = sums[c, r]
 
 
-@kernel
-def cluster_distance_sums(xt, clusters, n_clusters, out):
+@serial_kernel
+def cluster_distance_sums(start, stop, xt, clusters, n_clusters, out):
     """out[i, c] = sum of |x_i - x_j| over the samples j of cluster c.
 
     Every pair is measured once for all labelings, and its distance added for a strip of samples i
@@ -37,6 +36,8 @@ def cluster_distance_sums(xt, clusters, n_clusters, out):
 
     Parameters
     ----------
+    start, stop : int
+        Samples i, whole groups.
     xt : (d, n) float64, C order, n a multiple of `ROWS`
     clusters : (m, L) int64, C order, m <= n
         The cluster of each sample in each labeling; those of different labelings differ.
@@ -44,14 +45,15 @@ def cluster_distance_sums(xt, clusters, n_clusters, out):
         Of all labelings together.
     out : (n, n_clusters) float64, written; rows from m on mean nothing
     """
-    for group in prange(xt.shape[1] // ROWS):
-        _group(xt, clusters, n_clusters, np.int64(group) * ROWS, out)
+    for first in range(start, stop, ROWS):
+        _group(xt, clusters, n_clusters, first, out)
 
 
-def _plain_cluster_distance_sums(xt, clusters, n_clusters, out):
-    out[:] = 0
+def _plain_cluster_distance_sums(start, stop, xt, clusters, n_clusters, out):
+    some = xt[:, start:stop]
+    out[start:stop] = 0
     for j, its in enumerate(clusters):
-        out[:, its] += np.sqrt(((xt - xt[:, j : j + 1]) ** 2).sum(axis=0))[:, None]
+        out[start:stop, its] += np.sqrt(((some - xt[:, j : j + 1]) ** 2).sum(axis=0))[:, None]
 
 
 if numba.config.DISABLE_JIT:
