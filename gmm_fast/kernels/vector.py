@@ -12,19 +12,22 @@ An index is a tuple, one number per dimension, never negative; nothing is checke
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 
 def _register_bytes():
-    """Width of this processor's vector registers."""
-    try:
-        features = llvm.get_host_cpu_features()
-    except RuntimeError:  # unknown to LLVM
-        return 16
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    """Width of the vector registers that Numba compiles for (NUMBA_CPU_FEATURES, or this CPU's)."""
+    features = config.CPU_FEATURES
+    if features is None:
+        try:
+            features = llvm.get_host_cpu_features().flatten()
+        except RuntimeError:  # unknown to LLVM
+            return 16
+    features = features.split(",")
+    return 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
 
 
 REGISTER_BYTES = _register_bytes()
