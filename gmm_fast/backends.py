@@ -135,7 +135,8 @@ class LocalBackend:
             self._launch(form, start, chunk, lanes, nothing)
         merged = _merge_lanes(lanes)
         self._spare = {(form.shapes, params.n_components): lanes}
-        if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, merged.s1)):
+        first = merged.s1[:, :, : self.n_features]  # behind it there may be squares
+        if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, first)):
             self._refuse_bad_values()
         return form.collect(merged)
 

@@ -158,7 +158,7 @@ em_options = options(
         default=1e-3,
         show_default=True,
         type=NotNegative(),
-        help="Stop when the mean log-likelihood changes by less.",
+        help="Stop when the mean log-likelihood changes by less, twice in a row.",
     ),
     click.option(
         "--reg-covar",

@@ -28,7 +28,8 @@ class Settings:
     Attributes
     ----------
     tol : float
-        Stop when the mean log-likelihood of a sample changes by less than this.
+        Stop when the mean log-likelihood of a sample changes by less than this in two iterations
+        in a row.
     max_iter : int
     reg_covar : float
         Added to the variances in every M-step.
@@ -270,7 +271,7 @@ def fit(backend, params, settings, *, events=None, callback=None):
             _say_fall(events, iteration, change, settings)
         # one small step says little: EM leaves a poor start slowly. Two in a row are also when
         # scikit-learn stops, which compares what two iterations started from.
-        small_steps = 0 if news or abs(change) >= settings.tol else small_steps + 1
+        small_steps = small_steps + 1 if abs(change) < settings.tol and not news else 0
         converged = small_steps == 2
         if callback is not None:
             callback(iteration, stats.mean_log_likelihood, change)

@@ -28,7 +28,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
         What the covariances share: nothing, everything, no correlations, one variance each.
     tol : float, default=1e-3
-        EM stops when the mean log-likelihood of a sample changes by less than this.
+        EM stops when the mean log-likelihood of a sample changes by less than this in two
+        iterations in a row.
     reg_covar : float, default=1e-6
         Added to the variances in every iteration.
     max_iter : int, default=100
@@ -85,8 +86,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
     `score_samples` return the dtype that the kernels compute in.
 
-    scikit-learn stops one iteration later: it compares the likelihoods of the parameters before
-    the last two M-steps.
+    From the same start it stops where scikit-learn does, which compares the likelihoods that its
+    last two iterations started from: after two small changes here.
 
     Examples
     --------

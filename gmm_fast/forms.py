@@ -19,8 +19,10 @@ def _far(dtype):
 
 
 # Squared distance of a mean from the centre, in units of its component's covariance, up to which
-# densities and moments come from products (`LinearForm`): they cancel by about that factor.
-NEAR = {np.dtype(np.float64): 2000.0, np.dtype(np.float32): 400.0}
+# densities and moments come from products (`LinearForm`): they cancel by about that factor, and
+# what rounding a component's coefficients costs is the same for all samples. In float32 with 400
+# the likelihood fell by more than `em` lets pass as rounding.
+NEAR = {np.dtype(np.float64): 2000.0, np.dtype(np.float32): 64.0}
 
 
 class LaneShapes(NamedTuple):
@@ -173,6 +175,9 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
     offset = (terms * z_means).sum(axis=1)
     if not 4 * offset.max() <= NEAR[dtype]:  # 4: log densities are halved
         return None
+    least = 1e6 * np.finfo(dtype).tiny  # samples a thousandth or a thousand sigma away have squares
+    if not least <= precision.min() <= precision.max() <= 1 / least:
+        return None
     kp, dp = padded(k, 4), padded(d, 4)
     each_feature = precision.shape[1] == d > 1
     return gaussian.LinearForm(
@@ -187,9 +192,10 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
 
 
 def _linear_form(arrays, k, scatter, collect):
-    features = len(arrays.center) * (2 if len(arrays.quad) else 1)
+    squares = len(arrays.quad) > 0
+    features = len(arrays.center) * (2 if squares else 1)
     in_registers = padded(features, REGISTER_BYTES // arrays.coef.itemsize)
-    shapes = LaneShapes((k, in_registers), (k, 1), scatter)
+    shapes = LaneShapes((k, in_registers), (k, 0 if squares else 1), scatter)
     return Form(gaussian.linear_pass, arrays, shapes, k * (4 + features / 4), collect)
 
 
@@ -227,17 +233,7 @@ def _whitened(log_weights, means, factor, dtype):
     whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
     unwhiten = np.linalg.inv(whiten)
     linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
-    if linear is None:
-        used_means = _used(white_means, d, dtype)
-        arrays = gaussian.DiagonalForm(
-            _pad(white_means, (k, dp), dtype),
-            np.ones((k, 1), dtype),
-            log_const.astype(dtype),
-            _pad(center, (dp,), dtype),
-            _pad(whiten, (dp, dp), dtype),
-        )
-    else:
-        used_means = white_means
+    used_means = white_means if linear is not None else _used(white_means, d, dtype)
 
     def collect(lanes):
         n_k, s1 = lanes.n_k[0], lanes.s1[0][:, :d]
@@ -245,14 +241,22 @@ def _whitened(log_weights, means, factor, dtype):
             s1 = s1 - n_k[:, None] * used_means
         total = _symmetric(lanes.scatter[0, :, :d, :d])[0]
         cross = used_means.T @ s1
-        within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
         means = center + used_means @ unwhiten.T
-        return _stats(lanes, means, s1 @ unwhiten.T, unwhiten @ within @ unwhiten.T)
+        with np.errstate(invalid="ignore"):  # squares that overflow, of rows that are only scored
+            within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
+            s2 = unwhiten @ within @ unwhiten.T
+        return _stats(lanes, means, s1 @ unwhiten.T, s2)
 
-    scatter = (1, dp, dp)
     if linear is not None:
-        return _linear_form(linear, k, scatter, collect)
-    shapes = LaneShapes((k, dp), (k, 0), scatter)
+        return _linear_form(linear, k, (1, dp, dp), collect)
+    arrays = gaussian.DiagonalForm(
+        _pad(white_means, (k, dp), dtype),
+        np.ones((k, 1), dtype),
+        log_const.astype(dtype),
+        _pad(center, (dp,), dtype),
+        _pad(whiten, (dp, dp), dtype),
+    )
+    shapes = LaneShapes((k, dp), (k, 0), (1, dp, dp))
     return Form(gaussian.diagonal_pass, arrays, shapes, k * (8 + d), collect)
 
 

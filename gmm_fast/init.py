@@ -29,19 +29,18 @@ AUTO = (
     ("random_from_data", "standardised"),
 )
 
-# Rows that seeding looks at: all of a small data set, a uniform sample of a large one; fewer rows
-# when they are long, since several copies are held.
-SAMPLE_ROWS = 2**13
-SAMPLE_VALUES = 2**17
+# Rows that seeding looks at: all of a small data set, a uniform sample of a large one. More than
+# the fewest where components or parameters are many; no more values than that, since several copies
+# are held, unless the fewest or the components need them.
+SAMPLE_ROWS = (2**13, 2**15)
+SAMPLE_VALUES = 2**20
 ROWS_PER_COMPONENT = 128
+ROWS_PER_PARAMETER = 2
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
 KMEANS_STEPS = 300
-# With several starts: iterations of each round of the race and the share of starts it leaves; its
-# fewest and most rows, and rows for each free parameter in between.
+# With several starts: iterations of each round of the race, and the share of starts it leaves.
 RACE = ((5, 0.4), (12, 0.0))
-RACE_ROWS = (2**13, 2**15)
-ROWS_PER_PARAMETER = 2
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,9 @@ def draw_sample(backend, n_rows, seed):
 
 def sample_rows(n_components, n_features):
     """Rows of the seeding sample."""
-    rows = min(SAMPLE_ROWS, max(SAMPLE_VALUES // n_features, SAMPLE_ROWS // 8))
+    fewest, most = SAMPLE_ROWS
+    wanted = ROWS_PER_PARAMETER * get_family("full").n_parameters(n_components, n_features)
+    rows = max(fewest, min(wanted, most, SAMPLE_VALUES // n_features))
     return max(rows, ROWS_PER_COMPONENT * n_components)
 
 
@@ -474,7 +475,7 @@ def _best_after_short_em(backend, sample, candidates, settings):
 def _race_backend(backend, sample, params):
     """Rows for the race: enough to tell the starts apart."""
     free = get_family(params.covariance_type).n_parameters(*params.means.shape)
-    rows = min(max(ROWS_PER_PARAMETER * free, RACE_ROWS[0]), RACE_ROWS[1])
+    rows = min(max(ROWS_PER_PARAMETER * free, SAMPLE_ROWS[0]), SAMPLE_ROWS[1])
     stride = max(1, len(sample.x) // rows)
     return LocalBackend(
         ArraySource(sample.x[::stride]),

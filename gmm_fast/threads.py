@@ -15,6 +15,8 @@ THREAD_WORK = 1_000_000
 
 # Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
 _kernel_lock = threading.Lock()
+# Held by whoever has put BLAS on one thread.
+_blas_lock = threading.Lock()
 
 
 def default_threads():
@@ -83,11 +85,17 @@ def serial_blas():
     Cholesky factorisations of an M-step they would take a core from the kernel: at d = 128 the pass
     on two threads took 157 ms with them and 111 ms without.
 
-    The limit is the process's. It belongs to the Python thread that set it first; another one's
-    fit leaves it alone.
+    The limit is the process's. Who comes first takes it and restores it; whoever comes meanwhile
+    leaves it alone, or would restore a limit of one.
     """
-    with _blas().limit(limits=1):
+    if not _blas_lock.acquire(blocking=False):
         yield
+        return
+    try:
+        with _blas().limit(limits=1):
+            yield
+    finally:
+        _blas_lock.release()
 
 
 @functools.cache

@@ -218,6 +218,19 @@ def test_stops_by_tolerance(family):
     assert not (small[:-2] & small[1:-1]).any()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_in_float32_is_no_fall_of_the_likelihood(family, seed):
+    """Components far from the centre, where products of matrices would cancel most."""
+    rng = np.random.default_rng(seed)
+    means = 19 * rng.uniform(-1, 1, size=(4, 1))
+    means[:2, 0] = 17.1, 18.6
+    x = 0.05 * (means[rng.integers(0, 4, 3000)] + rng.normal(size=(3000, 1)))
+    covariances = {"full": (4, 1, 1), "tied": (1, 1), "diag": (4, 1), "spherical": (4,)}[family]
+    start = Params(np.full(4, 0.25), 0.05 * means, np.full(covariances, 0.05**2), family)
+    result = fit(x.astype(np.float32), start, max_iter=100)
+    assert not result.events
+
+
 def test_stops_by_max_iter(family):
     _, x, start = case(family)
     result = fit(x, start, max_iter=3)

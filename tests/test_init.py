@@ -74,7 +74,7 @@ def test_same_start_from_any_source_at_any_number_of_threads(
 @pytest.mark.parametrize("resident", [0, 2**27])
 def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     """A large data set is seeded from a uniform sample of distinct rows."""
-    monkeypatch.setattr(init, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(init, "SAMPLE_ROWS", (100, 100))
     monkeypatch.setattr(init, "ROWS_PER_COMPONENT", 1)
     monkeypatch.setattr(backends, "RESIDENT_BYTES", resident)
     np.save(tmp_path / "x.npy", x)

@@ -230,6 +230,25 @@ def test_components_far_apart_cost_no_digits(family, dtype, apart):
     check_score(backend(x), x, params, rtol)
 
 
+def test_squares_that_float32_cannot_hold_are_not_used():
+    """At a standard deviation of 1e-20 precisions are infinite; the densities are not."""
+    _, params, x = make_case("diag", np.float32, 500, 3, 2, seed=20)
+    tiny = Params(params.weights, 1e-20 * params.means, 1e-40 * params.covariances, "diag")
+    near, far = backend(x), backend((1e-20 * x.astype(np.float64)).astype(np.float32))
+    want = near.stats(params).log_likelihood - 500 * 3 * np.log(1e-20)
+    assert far.stats(tiny).log_likelihood == pytest.approx(want, rel=1e-5)
+
+
+@each_dtype
+def test_the_likelihood_of_a_row_whose_squares_overflow(family, dtype):
+    """It can be scored, if not fitted, whatever the family."""
+    _, params, x = make_case(family, dtype, 300, 3, 2, seed=21)
+    x[7, 1] = 1e200 if dtype is np.float64 else 1e25
+    log_prob = score(backend(x), params)[0]
+    total = backend(x).stats(params).log_likelihood
+    assert total == pytest.approx(float(log_prob.astype(np.float64).sum()), rel=1e-6)
+
+
 @each_dtype
 def test_near_and_far_forms_agree(family, dtype, monkeypatch):
     _, params, x = make_case(family, dtype, 700, 6, 5, seed=19)

@@ -1,6 +1,7 @@
 """Work shared out to threads; BLAS on one thread while EM runs, and what it had afterwards."""
 
-import threading
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -48,24 +49,38 @@ def test_the_limit_is_lifted_after_an_error():
 
 
 def test_fits_that_overlap_do_not_restore_each_other():
-    """The first one in leaves first; the second must not bring back a limit of one, nor lift it."""
-    entered, leave = threading.Event(), threading.Event()
+    """The second one leaves last, and must not bring back the limit of one that it found."""
+    code = """
+import threading
+import numpy, scipy.linalg
+from threadpoolctl import ThreadpoolController
+from gmm_fast.threads import serial_blas
 
-    def second():
-        with serial_blas():
-            entered.set()
-            leave.wait(10)
+blas = ThreadpoolController().select(user_api="blas")
+blas.limit(limits=2)  # in no context, which would hide what is to be seen
+counts = lambda: [library["num_threads"] for library in blas.info()]
+before = counts()
+entered, leave = threading.Event(), threading.Event()
 
-    with BLAS.limit(limits=2):
-        before = counts()
-        other = threading.Thread(target=second)
-        with serial_blas():
-            other.start()
-            entered.wait(10)
-            assert set(counts()) <= {1}
-        leave.set()
-        other.join()
-        assert counts() == before
+def second():
+    with serial_blas():
+        entered.set()
+        leave.wait(10)
+
+other = threading.Thread(target=second)
+with serial_blas(), serial_blas():
+    other.start()
+    entered.wait(10)
+    assert set(counts()) == {1}, counts()
+assert counts() == before, counts()
+leave.set()
+other.join()
+assert counts() == before, counts()
+with serial_blas():
+    assert set(counts()) == {1}, counts()
+assert counts() == before, counts()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("work", [0, 2.5 * THREAD_WORK, 1e12])

@@ -82,8 +82,9 @@ class LinearForm(NamedTuple):
 class Lanes(NamedTuple):
     """One float64 accumulator per lane; moments are about the form's means.
 
-    Those of a `LinearForm` are about its centre: s1 holds sum w resp z, and behind it, where there
-    is a `quad`, sum w resp z^2, rounded up to whole registers; s2 is sum w resp |z|^2, (L, K, 1).
+    Those of a `LinearForm` are about its centre: s1 holds sum w resp z, rounded up to whole
+    registers, and s2 sum w resp |z|^2, (L, K, 1). Where there is a `quad` s1 holds sum w resp z^2
+    as well, behind the first d_pad, and s2 nothing, (L, K, 0).
     """
 
     totals: np.ndarray  # (L, 4): sum w, sum w log_prob, sum w ln max_k resp, NaN if x has any

@@ -81,7 +81,7 @@ def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
     k = n_k.shape[1]
     h[:k] = h[:k] ** 2 * factor
     n_k[lane] += h[:k].sum(axis=1)
-    s2[lane, :, 0] += h[:k] @ norm
+    s2[lane] += (h[:k] @ norm)[:, None]
     s1[lane] += h[:k] @ rows
 
 

@@ -111,6 +111,7 @@ def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
     Of components without responsibilities in this block only the number is looked at. The last
     row of h is zeros, which fill the last four; `active` is scratch for the numbers of the others.
     """
+    with_norm = s2.shape[2] > 0
     count = 0
     for k in range(n_k.shape[1]):
         n = splat(h.dtype.type(0), 2)
@@ -120,12 +121,14 @@ def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
             resp = multiply(multiply(e, e), load(factor, (b,), 2))
             store(h, (k, b), resp)
             n = add(resp, n)
-            of_norm = fma(resp, load(norm, (b,), 2), of_norm)
+            if with_norm:
+                of_norm = fma(resp, load(norm, (b,), 2), of_norm)
         added = total(n)
         if added == 0:  # not so if NaN: that must come through
             continue
         n_k[lane, k] += added
-        s2[lane, k, 0] += total(of_norm)
+        if with_norm:
+            s2[lane, k, 0] += total(of_norm)
         active[count] = k
         count += 1
     spare = h.shape[0] - 1
@@ -153,7 +156,7 @@ def _four_by_two(rows, f, h, active, i, s1, lane):
         a1 = fma(spread(h, (k1, b), 2), v, a1)
         a2 = fma(spread(h, (k2, b), 2), v, a2)
         a3 = fma(spread(h, (k3, b), 2), v, a3)
-    last = s1.shape[1] - 1  # a spare row takes what the zeros give
+    last = s1.shape[1] - 1  # gets the zeros that fill the four
     add_to(s1, (lane, min(k0, last), f), a0)
     add_to(s1, (lane, min(k1, last), f), a1)
     add_to(s1, (lane, min(k2, last), f), a2)

@@ -1,10 +1,11 @@
 """The arithmetic of one block, on explicit vectors; `plain` says the same in NumPy.
 
 Samples lie along the last dimension of every tile, so one vector is one feature of a few samples.
-Sizes were chosen by measurement on AVX2 (16 registers): two rows of a factor times four registers
-of samples when evaluating, 2 x 4 sums of one register each when adding up. Log densities are held
-halved, so that their exponentials are *roots* of responsibilities: the second moments are then
-z z' with z = root (x - mean), one array where responsibilities would need two.
+Sizes were chosen by measurement: two rows of a factor times four registers of samples when
+evaluating; when adding up, with AVX2's 16 registers 2 x 4 sums of one register each, with the 32 of
+AVX-512 (and of NEON, not measured) 4 x 4. Log densities are held halved, so that their exponentials
+are *roots* of responsibilities: the second moments are then z z' with z = root (x - mean), one
+array where responsibilities would need two.
 """
 
 import numpy as np
