@@ -37,7 +37,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
-        'auto' tries five starts in each round: k-means++ on standardised and on whitened data,
+        'auto' tries six starts in each round: k-means++ on standardised and on whitened data,
         and random rows.
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional

@@ -74,7 +74,7 @@ def test_same_start_from_any_source_at_any_number_of_threads(
 @pytest.mark.parametrize("resident", [0, 2**27])
 def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     """A large data set is seeded from a uniform sample of distinct rows."""
-    monkeypatch.setattr(init, "SAMPLE_ROWS", (100, 100))
+    monkeypatch.setattr(init, "SAMPLE_ROWS", 100)
     monkeypatch.setattr(init, "ROWS_PER_COMPONENT", 1)
     monkeypatch.setattr(backends, "RESIDENT_BYTES", resident)
     np.save(tmp_path / "x.npy", x)
@@ -226,14 +226,13 @@ def test_a_constant_feature(x, family, method, value):
 def test_the_race_is_won_by_the_best_candidate(x, family):
     one = backend(x)
     settings = em.Settings(reg_covar=1e-6)
-    sample = init.draw_sample(one, 2**16, 0)
     rng = np.random.default_rng(5)
     good = start(one, 3, family, method="kmeans")[0]
     far = Params(good.weights, 1e3 + rng.normal(size=(3, 3)), good.covariances, family)
     dull = Params(good.weights, np.tile(x.mean(axis=0), (3, 1)), good.covariances, family)
     best = max(em.fit(one, p, em.Settings(0.0, 30, 1e-6)).log_likelihood for p in (good, dull))
     for order in ([good, dull, far], [dull, far, good], [far, good, dull]):
-        winner = init._best_after_short_em(one, sample, order, settings)
+        winner = init._best_after_short_em(one, order, settings)
         assert one.stats(winner).log_likelihood > best - 1e-3 * len(x)
 
 
