@@ -46,7 +46,7 @@ KMEANS_STEPS = 300
 RACE = ((5, 0.5), (10, 0.5), (10, 0.0))
 # Iterations of the winner on all of the sample, to a tenth of the tolerance: they cost a hundredth
 # of those on large data, which then starts within a few steps of its optimum.
-POLISH = 10
+POLISH = 40
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     if len(candidates) == 1:
         return candidates[0], events
     winner = _best_after_short_em(_over(backend, part), candidates, settings)
-    if len(part.x) < len(sample.x) < backend.n_samples:
+    if len(part.x) < len(sample.x) <= backend.n_samples // 4:
         polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
         winner = em.fit(_over(backend, sample), winner, polish).params
     return winner, events
