@@ -4,8 +4,8 @@ Plain loops over samples vectorise, but the compiler does not keep a tile of sum
 these and the algebra of `tiles` passes of full covariance became 1.4 to 2 times as fast. Everything
 here becomes ordinary LLVM vector code, which LLVM splits or joins to what the processor has, so
 that any width gives the right answer anywhere; `REGISTER_BYTES` only says which one is fast. What
-was run is AVX2, with code of its own width and, in the tests, of NEON's and AVX-512's; neither of
-those instruction sets was.
+was run is AVX-512 and AVX2, with code of their own widths and, in the tests, of NEON's, an
+instruction set that was not.
 
 An index is a tuple, one number per dimension, never negative; nothing is checked.
 """
