@@ -44,8 +44,8 @@ LLOYD_STEPS = 5
 KMEANS_STEPS = 300
 # With several starts: iterations of each round of the race, and the share of starts it leaves.
 RACE = ((5, 0.5), (10, 0.5), (10, 0.0))
-# Iterations of the winner on all of the sample, to a tenth of the tolerance: they cost a hundredth
-# of those on large data, which then starts within a few steps of its optimum.
+# Iterations of the winner on all of the sample, to a tenth of the tolerance: they cost a fraction
+# of those on all of large data, which then starts within a few steps of its optimum.
 POLISH = 40
 
 
