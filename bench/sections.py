@@ -87,7 +87,7 @@ def init_figure(row, x, rounds):
     for _ in range(rounds):
         time.sleep(PAUSE)
         started = time.perf_counter()
-        backend, _, _ = fitting.open_backend(open_source(x), [row.family])
+        backend, _, _ = fitting.open_backend(open_source(x), [row.family], [row.k])
         result = fitting.fit(backend, row.k, row.family, init.Start(), em.Settings())
         shares.append(100 * result.seconds["init"] / (time.perf_counter() - started))
     return Figure(

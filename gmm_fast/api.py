@@ -10,6 +10,7 @@ from . import criteria, em, fitting, init, selection
 from .backends import check_weights
 from .errors import DataError
 from .estimator import GaussianMixture, check_parameters, seed_of
+from .memory import parse_size
 from .modelfile import read_model, write_model
 from .sources import open_source
 
@@ -53,6 +54,7 @@ def search(
     sample_weight=None,
     dtype=None,
     threads=None,
+    memory=None,
 ):
     """Fit every number of components from `lo` to `hi` in every family, and choose.
 
@@ -64,7 +66,7 @@ def search(
     covariance : str or sequence of str
         Families to try.
     criterion : {'bic', 'aic', 'icl', 'silhouette'}
-    tol, reg_covar, max_iter, n_init, init_params, dtype, threads
+    tol, reg_covar, max_iter, n_init, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
         One seed for all candidates; a RandomState or None gives it.
@@ -111,13 +113,21 @@ def search(
         "random_state": seed_of(random_state),
         "dtype": dtype,
         "threads": threads,
+        "memory": memory,
     }
     settings = check_parameters(GaussianMixture(**shared))
     source = open_source(X)
     selection.check_search(lo, hi, families, criterion, source.n_samples)
     weights = check_weights(sample_weight, source.n_samples)
     backend, _, events = fitting.open_backend(
-        source, families, dtype=dtype, weights=weights, threads=threads
+        source,
+        families,
+        range(lo, hi + 1),
+        dtype=dtype,
+        weights=weights,
+        threads=threads,
+        memory=None if memory is None else parse_size(memory),
+        silhouette_rows=silhouette_rows,
     )
     table = selection.search(
         backend,

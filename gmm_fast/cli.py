@@ -42,6 +42,20 @@ class NotNegative(click.ParamType):
         return number
 
 
+class Size(click.ParamType):
+    """A size in memory, such as 500MB; bytes."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        from .memory import parse_size
+
+        try:
+            return parse_size(value)
+        except DataError as error:
+            self.fail(str(error).removeprefix("memory: "), param, ctx)
+
+
 class Families(click.ParamType):
     """Names of covariance families with commas between, or "all"; a list."""
 
@@ -133,6 +147,12 @@ threads_option = click.option("--threads", type=positive, help="Threads to use. 
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=not_negative, help="Seed of all randomness."
 )
+memory_option = click.option(
+    "--memory",
+    type=Size(),
+    help="Memory of its own to stay within, such as 500MB; what does not fit is streamed.  "
+    "[default: data may take half of what is free]",
+)
 dtype_option = click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "float64"]),
@@ -148,6 +168,7 @@ data_options = options(
     one_feature_option,
     click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),
     threads_option,
+    memory_option,
 )
 em_options = options(
     click.option(
@@ -314,6 +335,7 @@ def search(lo, hi, data, families, criterion, as_json, **settings):
 @dtype_option
 @one_feature_option
 @threads_option
+@memory_option
 @json_option
 @refusing
 def predict(model, data, out, proba, as_json, **settings):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import criteria, em, fitting, init, report, selection
-from .backends import LocalBackend, check_weights
+from .backends import check_weights
 from .errors import DataError
 from .modelfile import read_model, write_model
 from .outputs import NpyWriter, check_outputs, default_output, save_npy
@@ -33,7 +33,7 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     outputs = _Outputs(data, settings, from_labels)
     progress = report.Progress(source.n_samples, settings["max_iter"])
     with progress.shown():
-        backend, seconds, events = _open_backend(source, [covariance], settings, progress)
+        backend, seconds, events = _open_backend(source, [covariance], [k], settings, progress)
         progress.say(f"K={k} {covariance}")
         result = fitting.fit(
             backend,
@@ -68,7 +68,9 @@ def search(lo, hi, data, families, criterion, as_json, settings):
     outputs = _Outputs(data, settings)
     progress = report.Progress(source.n_samples, settings["max_iter"])
     with progress.shown():
-        backend, seconds, events = _open_backend(source, families, settings, progress)
+        backend, seconds, events = _open_backend(
+            source, families, range(lo, hi + 1), settings, progress
+        )
         table = selection.search(
             backend,
             lo,
@@ -283,23 +285,30 @@ def _checked(what, check, values, n_samples, *rest):
         raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
 
 
-def _open_backend(source, families, settings, progress):
+def _open_backend(source, families, numbers, settings, progress):
     weights = _read_weights(settings, source.n_samples)
     progress.say("reading the data")
     return fitting.open_backend(
         source,
         families,
+        numbers,
         dtype=_dtype(settings),
         weights=weights,
         threads=settings["threads"],
+        memory=settings["memory"],
+        silhouette_rows=settings["silhouette_rows"],
     )
 
 
 def _scoring_backend(source, settings, progress):
     weights = _read_weights(settings, source.n_samples)
     progress.say("scoring")
-    return LocalBackend(
-        source, dtype=_dtype(settings), weights=weights, threads=settings["threads"]
+    return fitting.scoring_backend(
+        source,
+        dtype=_dtype(settings),
+        weights=weights,
+        threads=settings["threads"],
+        memory=settings["memory"],
     )
 
 

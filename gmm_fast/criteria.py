@@ -36,6 +36,11 @@ def icl(result):
     return bic(result) - 2 * result.log_max_resp
 
 
+def working_bytes(rows, n_features, n_components):
+    """Memory that silhouettes on `rows` rows take, of models with that many components together."""
+    return 8 * rows * 4 * n_features + 3 * min(8 * rows * n_components, SUMS_BYTES)
+
+
 class SilhouetteSample:
     """Rows on which silhouettes are measured, the same for every labeling.
 

@@ -9,9 +9,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import checks, criteria, em, fitting, init
-from .backends import LocalBackend, check_weights
+from .backends import check_weights
 from .errors import DataError
 from .families import get_family
+from .memory import parse_size
 from .params import Params, check_params, covariance_shape
 from .sampling import draw
 from .sources import open_source
@@ -55,6 +56,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         What the kernels compute in; None is float32 for float32 and float16 data, else float64.
     threads : int, optional
         None is all of them. The results are the same bits for any number.
+    memory : str or int, optional
+        Such as '500MB', or bytes: the process stays within so much memory of its own (arrays that
+        are given, and returned, count too). Data from a file that does not fit is streamed in
+        every iteration, to the same bits. None lets data take half of the memory that is free.
 
     Attributes
     ----------
@@ -121,6 +126,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         verbose_interval=10,
         dtype=None,
         threads=None,
+        memory=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -138,6 +144,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.verbose_interval = verbose_interval
         self.dtype = dtype
         self.threads = threads
+        self.memory = memory
 
     # -- fitting -------------------------------------------------------------------------------
 
@@ -182,7 +189,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
-            source, [self.covariance_type], dtype=self.dtype, weights=weights, threads=self.threads
+            source,
+            [self.covariance_type],
+            [int(self.n_components)],
+            dtype=self.dtype,
+            weights=weights,
+            threads=self.threads,
+            memory=_bytes(self.memory),
         )
         result = fitting.fit(
             backend,
@@ -374,7 +387,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"expecting {d} features as input"
             )
         weights = check_weights(weights, source.n_samples)
-        return LocalBackend(source, dtype=self.dtype, weights=weights, threads=self.threads)
+        return fitting.scoring_backend(
+            source,
+            dtype=self.dtype,
+            weights=weights,
+            threads=self.threads,
+            memory=_bytes(self.memory),
+        )
 
     def _check_feature_names(self, X):
         fitted, found = getattr(self, "feature_names_in_", None), _feature_names(X)
@@ -430,11 +449,16 @@ def check_parameters(model):
         check_threads(checks.integer("threads", model.threads, 1))
     if model.dtype is not None and not _computable(model.dtype):
         raise DataError(f"dtype must be 'float32', 'float64' or None, not {model.dtype!r}")
+    _bytes(model.memory)
     return em.Settings(
         tol=checks.real("tol", model.tol),
         max_iter=checks.integer("max_iter", model.max_iter, 1),
         reg_covar=checks.real("reg_covar", model.reg_covar),
     )
+
+
+def _bytes(memory):
+    return None if memory is None else parse_size(memory)
 
 
 def _computable(dtype):

@@ -5,10 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import em, init
-from .backends import LocalBackend
+from . import criteria, em, init
+from .backends import LocalBackend, default_dtype, warm_up
+from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .errors import DataError
 from .families import get_family
+from .memory import room_for_data
+from .threads import check_threads
+
+# What Python, the allocator and the threads' stacks hold besides.
+SLACK = 24 * 2**20
 
 
 def check_settings(settings):
@@ -21,7 +27,17 @@ def check_settings(settings):
         raise DataError(f"reg_covar must be 0 or more, not {settings.reg_covar}")
 
 
-def open_backend(source, covariance_types, *, dtype=None, weights=None, threads=None):
+def open_backend(
+    source,
+    covariance_types,
+    numbers,
+    *,
+    dtype=None,
+    weights=None,
+    threads=None,
+    memory=None,
+    silhouette_rows=0,
+):
     """A backend with its kernels compiled and its data looked at.
 
     Parameters
@@ -29,8 +45,15 @@ def open_backend(source, covariance_types, *, dtype=None, weights=None, threads=
     source : Source
     covariance_types : sequence of str
         Families that are going to be fitted.
+    numbers : sequence of int
+        Numbers of components that are going to be fitted with each.
     dtype, weights, threads
         As for `LocalBackend`.
+    memory : int, optional
+        Anonymous memory in bytes that the process is to stay within; data that does not fit into
+        it is streamed. By default data may take a share of the free memory.
+    silhouette_rows : int
+        Rows of silhouettes to be measured.
 
     Returns
     -------
@@ -43,20 +66,43 @@ def open_backend(source, covariance_types, *, dtype=None, weights=None, threads=
     Raises
     ------
     DataError
-        The data holds NaN or infinity.
+        The data holds NaN or infinity; `memory` is too little.
     """
     families = [get_family(name) for name in covariance_types]
+    dtype = np.dtype(dtype or default_dtype(source.dtype))
     started = time.perf_counter()
-    backend = LocalBackend(source, dtype=dtype, weights=weights, threads=threads)
-    opened = time.perf_counter()
     for form in {family.form: family for family in families}.values():
-        backend.warm_up(form)
-    init.warm_up(backend.threads)
+        warm_up(form, source.n_features, dtype, threads)
+    init.warm_up(check_threads(threads))
     compiled = time.perf_counter()
+    # after the kernels are loaded: what they take is seen, not guessed
+    most, together = max(numbers), len(families) * sum(numbers)
+    working = working_bytes(source.n_features, most, together, silhouette_rows)
+    room = room_for_data(memory, working)
+    backend = LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
     backend.survey(families[0].name)
     looked = time.perf_counter()
-    seconds = {"read": opened - started + looked - compiled, "compile": compiled - opened}
+    seconds = {"read": looked - compiled, "compile": compiled - started}
     return backend, seconds, _warnings(backend)
+
+
+def scoring_backend(source, *, dtype=None, weights=None, threads=None, memory=None):
+    """A backend for one or two looks at the data; parameters as for `open_backend`."""
+    room = room_for_data(memory, 4 * CHUNK_BYTES + SLACK)
+    return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
+
+
+def working_bytes(n_features, n_components, all_components, silhouette_rows):
+    """Bytes that fits hold beside the data, at most, for any number of rows.
+
+    Chunks under way, accumulators, the sample that starts are found on with its transforms,
+    silhouettes (of models with `all_components` components together), what the allocator keeps.
+    """
+    moments = 8 * n_features**2 * n_components
+    lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
+    sample = 6 * 8 * n_features * init.sample_rows(n_components, n_features)
+    measured = criteria.working_bytes(silhouette_rows, n_features, all_components)
+    return 4 * CHUNK_BYTES + lanes + sample + measured + SLACK
 
 
 def _warnings(backend):

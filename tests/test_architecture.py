@@ -15,7 +15,7 @@ PACKAGE = Path(gmm_fast.__file__).parent
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
-    ("families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
+    ("families", "sources", "threads", "memory", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),
     ("forms", "modelfile", "sampling"),
@@ -40,6 +40,7 @@ THIRD_PARTY = {
     "llvmlite": {"kernels.vector"},
     "scipy": {"families"},
     "threadpoolctl": {"threads"},
+    "psutil": {"memory"},
     "sklearn": {"estimator", "api"},
     "rich": {"report"},
     "click": {"cli", "report"},

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 
-from gmm_fast import backends, em, threads
-from gmm_fast.backends import LocalBackend, check_weights
+from gmm_fast import em, threads
+from gmm_fast.backends import LocalBackend, check_weights, local
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.forms import make_form
 from gmm_fast.params import Params, check_params
@@ -185,11 +185,12 @@ def test_integer_weights_are_repetitions(family):
 def test_same_bits_from_any_source_at_any_number_of_threads(family, dtype, monkeypatch, tmp_path):
     _, x, start = case(family, n=6000)
     np.save(tmp_path / "x.npy", x)
-    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**14)
+    monkeypatch.setattr(local, "CHUNK_BYTES", 2**14)
 
     def bits(data, threads, resident):
-        monkeypatch.setattr(backends, "RESIDENT_BYTES", 2**27 if resident else 0)
-        one = LocalBackend(open_source(data), dtype=dtype, threads=threads)
+        one = LocalBackend(
+            open_source(data), room=2**27 if resident else 0, dtype=dtype, threads=threads
+        )
         result = em.fit(one, start, em.Settings(0.0, 5, 1e-6))
         p = result.params
         return result.trace, *(a.tobytes() for a in (p.weights, p.means, p.covariances))

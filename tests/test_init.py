@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import backends, em, fitting, init, threads
-from gmm_fast.backends import LocalBackend
+from gmm_fast import em, fitting, init, threads
+from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
 from gmm_fast.init import Start
@@ -60,14 +60,13 @@ def test_same_start_from_any_source_at_any_number_of_threads(
     x, method, dtype, monkeypatch, tmp_path
 ):
     np.save(tmp_path / "x.npy", x)
-    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**12)
+    monkeypatch.setattr(local, "CHUNK_BYTES", 2**12)
     monkeypatch.setattr(threads, "THREAD_WORK", 1)
     most = min(2, threads.default_threads())
     want = start(backend(x, dtype=dtype, threads=1), 4, method=method)[0]
     for data in (np.asfortranarray(x), tmp_path / "x.npy"):
         for resident in (2**27, 0):
-            monkeypatch.setattr(backends, "RESIDENT_BYTES", resident)
-            one = LocalBackend(open_source(data), dtype=dtype, threads=most)
+            one = LocalBackend(open_source(data), room=resident, dtype=dtype, threads=most)
             assert same_bits(start(one, 4, method=method)[0], want)
 
 
@@ -76,9 +75,8 @@ def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     """A large data set is seeded from a uniform sample of distinct rows."""
     monkeypatch.setattr(init, "SAMPLE_ROWS", 100)
     monkeypatch.setattr(init, "ROWS_PER_COMPONENT", 1)
-    monkeypatch.setattr(backends, "RESIDENT_BYTES", resident)
     np.save(tmp_path / "x.npy", x)
-    one = LocalBackend(open_source(tmp_path / "x.npy"))
+    one = LocalBackend(open_source(tmp_path / "x.npy"), room=resident)
     a, b, c = (init.draw_sample(one, init.sample_rows(4, 2), s).x for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -318,9 +316,10 @@ def test_labels_are_an_m_step(x, family, weighted, streamed, monkeypatch, tmp_pa
     labels = rng.integers(0, 4, len(x))
     weights = rng.uniform(0, 2, len(x)) if weighted else None
     np.save(tmp_path / "x.npy", x)
-    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**12)
-    monkeypatch.setattr(backends, "RESIDENT_BYTES", 0 if streamed else 2**27)
-    one = LocalBackend(open_source(tmp_path / "x.npy"), weights=weights)
+    monkeypatch.setattr(local, "CHUNK_BYTES", 2**12)
+    one = LocalBackend(
+        open_source(tmp_path / "x.npy"), room=0 if streamed else 2**27, weights=weights
+    )
     params, events = start(one, 4, family, em.Settings(reg_covar=0.5), labels=labels)
     resp = (labels[:, None] == np.arange(4)) * naive.sample_weights(x, weights)[:, None]
     want = naive.m_step(x, resp, family, 0.5)

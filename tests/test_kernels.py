@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import LONG
 
-from gmm_fast import backends, forms, threads
-from gmm_fast.backends import LocalBackend
+from gmm_fast import forms, threads
+from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.forms import make_form
 from gmm_fast.kernels import elementary, gaussian, kmeans
@@ -271,9 +271,10 @@ def test_weights_go_with_their_rows(family, streamed, monkeypatch, tmp_path):
     rng, params, x = make_case(family, np.float64, 1500, 3, 3, seed=18)
     weights = make_weights(rng, "random", len(x))
     np.save(tmp_path / "x.npy", x)
-    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**13)
-    monkeypatch.setattr(backends, "RESIDENT_BYTES", 0 if streamed else 2**27)
-    one = LocalBackend(open_source(tmp_path / "x.npy"), weights=weights, threads=1)
+    monkeypatch.setattr(local, "CHUNK_BYTES", 2**13)
+    one = LocalBackend(
+        open_source(tmp_path / "x.npy"), room=0 if streamed else 2**27, weights=weights, threads=1
+    )
     assert len(list(one.chunks())) > 3
     check_stats(one.stats(params), x, params, weights, RTOL[np.float64])
     check_score(one, x, params, RTOL[np.float64])
@@ -375,10 +376,15 @@ def test_bad_values_are_refused(family, how, row, stored, bad):
 def test_bad_values_in_float32_of_float64_data(how, row, bad, streamed, monkeypatch, tmp_path):
     _, params, x = make_case("full", np.float64, 2000, 3, 2, seed=11)
     x[row, 1] = bad
-    monkeypatch.setattr(backends, "RESIDENT_BYTES", 0 if streamed else 2**20)
     np.save(tmp_path / "x.npy", x)
     with pytest.raises(DataError, match=rf"row {row} \(counting from 0\), column 1 is {bad};"):
-        look(LocalBackend(open_source(tmp_path / "x.npy"), dtype=np.float32), params, how)
+        look(
+            LocalBackend(
+                open_source(tmp_path / "x.npy"), room=0 if streamed else 2**20, dtype=np.float32
+            ),
+            params,
+            how,
+        )
 
 
 def test_a_bad_row_of_weight_zero_is_refused_as_well(family):
@@ -431,7 +437,7 @@ def test_same_bits_from_any_source(family, stored, dtype, monkeypatch, tmp_path)
     weights = make_weights(rng, "random", len(x))
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "f.npy", np.asfortranarray(x))
-    monkeypatch.setattr(backends, "CHUNK_BYTES", 2**14)
+    monkeypatch.setattr(local, "CHUNK_BYTES", 2**14)
     options = {"dtype": dtype, "weights": weights}
     rows = np.arange(3, 5000, 7)
     resident = backend(x, **options)
@@ -440,8 +446,7 @@ def test_same_bits_from_any_source(family, stored, dtype, monkeypatch, tmp_path)
     reversed_twice = np.ascontiguousarray(x[::-1])[::-1]
     for same in (np.asfortranarray(x), reversed_twice, tmp_path / "x.npy", tmp_path / "f.npy"):
         for limit in (0, 2**27):
-            monkeypatch.setattr(backends, "RESIDENT_BYTES", limit)
-            one = LocalBackend(open_source(same), **options)
+            one = LocalBackend(open_source(same), room=limit, **options)
             assert bits(one, params) == want
             np.testing.assert_array_equal(one.take(rows), want_rows)
 

@@ -1,0 +1,189 @@
+"""What every backend is: data of known shape under a kernel, and one look at all of it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from ..families import get_family
+from ..params import Params
+
+# Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
+MOST_WEIGHT = 1e20
+# Rows from all over the data that tell where it lies.
+LOOK_ROWS = 1000
+# Weights checked at a time: they may be a memory map as long as the data.
+_PIECE = 2**20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at all the data tells.
+
+    Attributes
+    ----------
+    mean, variance : (d,) float64
+        Weighted.
+    total_weight : float
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    total_weight: float
+
+    @property
+    def constant_features(self):
+        """Indices of features whose spread is no more than rounding."""
+        noise = 16 * np.finfo(np.float64).eps * np.abs(self.mean)
+        return np.flatnonzero(np.sqrt(self.variance) <= noise)
+
+
+class Backend(ABC):
+    """Maps the kernels over all of one data set, in order.
+
+    Attributes
+    ----------
+    name : str
+        Of the data, in messages.
+    n_samples, n_features : int
+    dtype : numpy.dtype
+        What the kernels compute in.
+    origin : (d,) float64 or None
+        Where float32 kernels put zero when the data holds more digits than they do.
+    weights : (n,) float64 or None
+    threads : int
+        For work on this machine.
+    """
+
+    name: str
+    n_samples: int
+    n_features: int
+    dtype: np.dtype
+    origin: np.ndarray | None
+    weights: np.ndarray | None
+    threads: int
+    _survey: Survey | None = None
+
+    @abstractmethod
+    def take(self, indices):
+        """Rows as kernels see them, as float64 in the data's own coordinates.
+
+        Parameters
+        ----------
+        indices : (m,) int, strictly increasing
+
+        Returns
+        -------
+        (m, d) float64
+        """
+
+    @abstractmethod
+    def stats(self, params):
+        """`Stats` of all the data under `params`: one EM iteration's look at the data."""
+
+    @abstractmethod
+    def score(self, params, *, log_prob=False, labels=False, resp=False):
+        """Yield (first row, Outputs) for each chunk; arrays are reused from chunk to chunk.
+
+        Parameters
+        ----------
+        params : Params
+        log_prob, labels, resp : bool
+            What to compute: (m,) ln p(x), (m,) int32 labels, (m, K) responsibilities.
+
+        Raises
+        ------
+        DataError
+            The data holds NaN or infinity.
+        """
+
+    @abstractmethod
+    def refuse_bad_values(self):
+        """Raise the `DataError` that says where NaN, infinity or too large a value is."""
+
+    def close(self):  # noqa: B027 - most backends hold nothing
+        """Let go of what is held elsewhere; using the backend afterwards is an error."""
+
+    def survey(self, covariance_type="diag"):
+        """Mean and variances of the data.
+
+        Parameters
+        ----------
+        covariance_type : str
+            Family that is going to be fitted: its kernel looks, so that no other is compiled.
+
+        Raises
+        ------
+        DataError
+            The data holds NaN, infinity, or values whose squares overflow.
+        """
+        if self._survey is None:
+            self._survey = self._look(get_family(covariance_type))
+        return self._survey
+
+    def _look(self, family):
+        with np.errstate(all="ignore"):
+            centre = self.take(spread_rows(self.n_samples)).mean(axis=0)
+            if not np.isfinite(centre).all():
+                self.refuse_bad_values()
+            if family.name == "spherical":  # it asks for traces; the same kernel looks deeper
+                family = get_family("diag")
+            unit = family.unit(self.n_features)
+            stats = self.stats(Params(np.ones(1), centre[None], unit, family.name))
+            delta = stats.s1[0] / stats.total_weight
+            moment = family.second_moment(stats) / stats.total_weight
+            variance = (np.diagonal(moment) if moment.ndim == 2 else moment) - delta**2
+        if not np.isfinite(variance).all():
+            self.refuse_bad_values()
+        return Survey(stats.means[0] + delta, np.maximum(variance, 0), stats.total_weight)
+
+
+def spread_rows(n_samples):
+    """Row numbers from all over data of that length."""
+    return np.unique(np.linspace(0, n_samples - 1, LOOK_ROWS).astype(np.int64))
+
+
+def default_dtype(stored):
+    """What kernels compute in for data of that dtype: as stored if float32, else float64."""
+    return np.float32 if stored.kind == "f" and stored.itemsize <= 4 else np.float64
+
+
+def needs_origin(stored, dtype):
+    """Whether data of dtype `stored` holds more digits than kernels in `dtype`."""
+    return dtype == np.float32 and default_dtype(stored) == np.float64
+
+
+def check_weights(weights, n_samples):
+    """Sample weights as (n,) float64, or None.
+
+    Raises
+    ------
+    DataError
+        Wrong length, not numbers, negative, not finite, all zero, or all tiny or huge.
+    """
+    if weights is None:
+        return None
+    try:
+        weights = np.ascontiguousarray(weights, np.float64)
+    except (TypeError, ValueError):
+        raise DataError("sample_weight: not numbers") from None
+    if weights.shape != (n_samples,):
+        raise DataError(f"sample_weight has shape {weights.shape}; ({n_samples},) is needed")
+    for start in range(0, n_samples, _PIECE):
+        piece = weights[start : start + _PIECE]
+        wrong = np.flatnonzero(~np.isfinite(piece) | (piece < 0))
+        if len(wrong):
+            row = start + int(wrong[0])
+            raise DataError(
+                f"sample_weight: row {row} (counting from 0) is {weights[row]}; "
+                "weights must be finite and not negative"
+            )
+    if not weights.max() > 0:
+        raise DataError("sample_weight: all weights are zero")
+    if not 1 / MOST_WEIGHT <= weights.max() <= MOST_WEIGHT:
+        raise DataError(
+            f"sample_weight: the largest is {weights.max()}; it must lie between "
+            f"{1 / MOST_WEIGHT:g} and {MOST_WEIGHT:g}: multiply all of them by the same number"
+        )
+    return weights

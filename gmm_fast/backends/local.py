@@ -1,0 +1,243 @@
+"""The kernels on this machine's threads."""
+
+import ctypes
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from ..forms import make_form
+from ..kernels import gaussian
+from ..kernels.tiles import BLOCK
+from ..memory import free_share
+from ..params import Params
+from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
+from ..threads import check_threads, kernel_threads
+from .base import Backend, default_dtype, needs_origin, spread_rows
+
+# A chunk: large enough that starting the threads costs nothing, small enough to buffer three.
+CHUNK_BYTES = 8 * 2**20
+# All lanes together: few large accumulators, or up to MAX_LANES small ones.
+LANES_BYTES = 8 * 2**20
+MAX_LANES = 64
+MIN_LANES = 4
+# Nanoseconds of work for which it pays to wake another thread.
+THREAD_WORK = 100_000
+
+
+def n_lanes(n_samples, lane_bytes):
+    """Number of accumulators: a function of the work alone, never of the threads."""
+    lanes = min(MAX_LANES, max(MIN_LANES, LANES_BYTES // lane_bytes))
+    return max(1, min(lanes, n_samples // (4 * BLOCK)))
+
+
+def chunk_rows(n_features):
+    """Rows of a chunk: a function of the data's shape alone, in whole blocks."""
+    blocks = CHUNK_BYTES // (8 * n_features * BLOCK)
+    return max(blocks, 1) * BLOCK
+
+
+@dataclass
+class Reading:
+    """How streamed passes went.
+
+    Attributes
+    ----------
+    n_bytes : int
+        Read, as stored.
+    seconds : float
+        Of the passes.
+    waited : float
+        Seconds of them in which the kernels waited for data.
+    """
+
+    n_bytes: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+class LocalBackend(Backend):
+    """The kernels on this machine's threads, over one source.
+
+    Parameters
+    ----------
+    source : Source
+    dtype : float32 or float64, optional
+        What the kernels compute in; by default float32 for float32 and float16 data, else float64.
+    weights : (n,) float64, optional
+        Sample weights, checked by `check_weights`.
+    threads : int, optional
+    room : int, optional
+        Data of at most this many bytes is read once and kept; more is streamed in every pass, to
+        the same bits. By default a share of the free memory.
+    origin : (d,) float64, optional
+        Of the data that `source` is a part of; by default it is found where it is needed.
+
+    Attributes
+    ----------
+    in_memory : bool
+        Whether the data is kept.
+    reading : Reading
+    """
+
+    def __init__(self, source, *, dtype=None, weights=None, threads=None, room=None, origin=None):
+        self.name = source.name
+        self.n_samples = source.n_samples
+        self.n_features = source.n_features
+        self.dtype = np.dtype(dtype or default_dtype(source.dtype))
+        self.threads = check_threads(threads)
+        self.opened = self.source = source
+        self.origin = self._find_origin(source) if origin is None else origin
+        self.in_memory = isinstance(source, ArraySource) or self._fits(room)
+        if self.in_memory:
+            self.source = load_resident(source, self.dtype, origin=self.origin)
+        self.weights = weights
+        self.reading = Reading()
+        self._spare = {}
+
+    @property
+    def nbytes(self):
+        """Of the data as the kernels see it."""
+        return self.n_samples * self.n_features * self.dtype.itemsize
+
+    def _fits(self, room):
+        return self.nbytes <= (free_share() if room is None else room)
+
+    def _find_origin(self, source):
+        if not needs_origin(source.dtype, self.dtype):
+            return None
+        with np.errstate(all="ignore"):
+            origin = take(source, spread_rows(self.n_samples), np.float64).mean(axis=0)
+        if not np.isfinite(origin).all():  # it would make every row bad
+            self.refuse_bad_values()
+        return origin
+
+    def chunks(self):
+        """(first row, chunk) pairs in the coordinates that kernels see."""
+        rows = chunk_rows(self.n_features)
+        if self.in_memory:
+            pieces = chunks(self.source, rows, self.dtype)
+        else:
+            pieces = self._timed(chunks(self.source, rows, self.dtype, origin=self.origin))
+        start = 0
+        for chunk in pieces:
+            yield start, chunk
+            start += len(chunk)
+
+    def _timed(self, pieces):
+        """The same pieces; `reading` learns how long they took."""
+        began = asked = time.perf_counter()
+        waited = 0.0
+        for piece in pieces:
+            waited += time.perf_counter() - asked
+            yield piece
+            asked = time.perf_counter()
+        self.reading.seconds += time.perf_counter() - began
+        self.reading.waited += waited
+        self.reading.n_bytes += self.n_samples * self.n_features * self.opened.dtype.itemsize
+
+    def take(self, indices):
+        origin = None if self.in_memory else self.origin
+        rows = take(self.source, indices, self.dtype, origin=origin).astype(np.float64)
+        return rows if self.origin is None else rows + self.origin
+
+    def stats(self, params):
+        form = make_form(params, self.dtype, self.origin)
+        lanes = self._lanes(form, params.n_components)
+        nothing = _no_outputs(params.n_components, self.dtype)
+        for start, chunk in self.chunks():
+            self._launch(form, start, chunk, lanes, nothing)
+        merged = _merge_lanes(lanes)
+        self._spare = {(form.shapes, params.n_components): lanes}
+        first = merged.s1[:, :, : self.n_features]  # behind it there may be squares
+        if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, first)):
+            self.refuse_bad_values()
+        return form.collect(merged)
+
+    def score(self, params, *, log_prob=False, labels=False, resp=False):
+        form = make_form(params, self.dtype, self.origin)
+        k = params.n_components
+        lanes = self._lanes(form, 0)
+        rows = min(chunk_rows(max(self.n_features, k if resp else 0)), self.n_samples)
+        buffers = gaussian.Outputs(
+            np.empty(rows if log_prob else 0, self.dtype),
+            np.empty(rows if labels else 0, np.int32),
+            np.empty((rows if resp else 0, k), self.dtype),
+        )
+        for start, chunk in self.chunks():
+            for first in range(0, len(chunk), rows):
+                part = chunk[first : first + rows]
+                out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
+                self._launch(form, start + first, part, lanes, out, weighted=False)
+                if not np.isfinite(lanes.totals[:, 3]).all():
+                    self.refuse_bad_values()
+                yield start + first, out
+
+    def refuse_bad_values(self):
+        bad = first_bad_row(self.source)
+        if bad is not None:
+            raise bad_value_error(self.opened, bad)
+        raise DataError(
+            f"{self.name}: values are so large that their squares overflow {self.dtype}; "
+            "rescale the data"
+        )
+
+    def _launch(self, form, start, chunk, lanes, out, weighted=True):
+        chunk = _mutable(chunk)
+        weights = _NONE[self.dtype]
+        if weighted and self.weights is not None:
+            weights = self.weights[start : start + len(chunk)].astype(self.dtype, copy=False)
+            weights = _mutable(weights)
+        # threads without work would only have to be woken: milliseconds on a busy machine
+        worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
+        with kernel_threads(min(self.threads, len(lanes.totals), worth)):
+            form.kernel(chunk, weights, form.arrays, lanes, out)
+
+    def _lanes(self, form, k):
+        """Zeroed accumulators; k = 0 turns the statistics off."""
+        # those of the pass before, if alike: fresh memory costs more than zeroing old
+        spare = self._spare.pop((form.shapes, k), None)
+        if spare is not None:
+            for array in spare:
+                array.fill(0)
+            return spare
+        self._spare.clear()
+        lane_bytes = 8 * sum(math.prod(shape) for shape in form.shapes)
+        count = n_lanes(self.n_samples, lane_bytes)
+        moments = count if k else 0
+        shapes = [(count, 4), (count, k), *((moments, *shape) for shape in form.shapes)]
+        return gaussian.Lanes(*map(np.zeros, shapes))
+
+
+_NONE = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def _mutable(x):
+    """`x`, or a view of its memory not marked read-only, for which kernels would compile anew.
+
+    Kernels never write to their input.
+    """
+    if x.flags.writeable:
+        return x
+    memory = (ctypes.c_char * x.nbytes).from_address(x.ctypes.data)
+    view = np.frombuffer(memory, x.dtype).reshape(x.shape)
+    memory.owner = x  # keeps the data alive
+    return view
+
+
+def _no_outputs(k, dtype):
+    return gaussian.Outputs(np.empty(0, dtype), np.empty(0, np.int32), np.empty((0, k), dtype))
+
+
+def _merge_lanes(lanes):
+    """One lane: the sum, in lane order."""
+    return gaussian.Lanes(*(np.add.reduce(a, axis=0, keepdims=True) for a in lanes))
+
+
+def warm_up(family, n_features, dtype, threads=None):
+    """Compile the kernel of `family`, or load it from Numba's cache."""
+    row = ArraySource(np.zeros((1, n_features), dtype))
+    unit = Params(np.ones(1), np.zeros((1, n_features)), family.unit(n_features), family.name)
+    LocalBackend(row, dtype=dtype, threads=threads).stats(unit)
