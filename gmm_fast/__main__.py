@@ -2,4 +2,5 @@
 
 from .cli import main
 
-main(prog_name="gmm-fast")
+if __name__ == "__main__":  # not in the workers that it starts, which import it anew
+    main(prog_name="gmm-fast")

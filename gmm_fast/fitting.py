@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from . import criteria, em, init
-from .backends import LocalBackend, default_dtype, warm_up
+from .backends import DaskBackend, LocalBackend, current_client, default_dtype, warm_up
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .errors import DataError
 from .families import get_family
 from .memory import room_for_data
+from .sources import DaskSource
 from .threads import check_threads
 
 # What Python, the allocator and the threads' stacks hold besides.
@@ -36,6 +37,7 @@ def open_backend(
     weights=None,
     threads=None,
     memory=None,
+    client=None,
     silhouette_rows=0,
 ):
     """A backend with its kernels compiled and its data looked at.
@@ -52,12 +54,14 @@ def open_backend(
     memory : int, optional
         Anonymous memory in bytes that the process is to stay within; data that does not fit into
         it is streamed. By default data may take a share of the free memory.
+    client : distributed.Client, optional
+        Its workers do the passes. By default the current client does if `source` is a Dask array.
     silhouette_rows : int
         Rows of silhouettes to be measured.
 
     Returns
     -------
-    backend : LocalBackend
+    backend : Backend
     seconds : dict
         Of "read" and "compile".
     events : list of str
@@ -78,17 +82,24 @@ def open_backend(
     # after the kernels are loaded: what they take is seen, not guessed
     most, together = max(numbers), len(families) * sum(numbers)
     working = working_bytes(source.n_features, most, together, silhouette_rows)
-    room = room_for_data(memory, working)
-    backend = LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
+    backend = _backend(source, dtype, weights, threads, memory, client, working)
     backend.survey(families[0].name)
     looked = time.perf_counter()
     seconds = {"read": looked - compiled, "compile": compiled - started}
     return backend, seconds, _warnings(backend)
 
 
-def scoring_backend(source, *, dtype=None, weights=None, threads=None, memory=None):
+def scoring_backend(source, *, dtype=None, weights=None, threads=None, memory=None, client=None):
     """A backend for one or two looks at the data; parameters as for `open_backend`."""
-    room = room_for_data(memory, 4 * CHUNK_BYTES + SLACK)
+    return _backend(source, dtype, weights, threads, memory, client, 4 * CHUNK_BYTES + SLACK)
+
+
+def _backend(source, dtype, weights, threads, memory, client, working):
+    if client is None and isinstance(source, DaskSource):
+        client = current_client()
+    if client is not None:
+        return DaskBackend(client, source, dtype=dtype, weights=weights, threads=threads)
+    room = room_for_data(memory, working)
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
 
 

@@ -422,16 +422,9 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
 def _from_labels(backend, labels, n_components, covariance_type, settings):
     labels = check_labels(labels, backend.n_samples, n_components)
     weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
-    chunks = _data_chunks(backend)
+    chunks = backend.data_chunks()
     parts = partition(chunks, labels, weights, n_components, covariance_type)
     return params_of_parts(parts, covariance_type, settings.reg_covar)
-
-
-def _data_chunks(backend):
-    """Chunks as float64 in the data's own coordinates."""
-    for start, chunk in backend.chunks():
-        x = np.asarray(chunk, np.float64)
-        yield start, x if backend.origin is None else x + backend.origin
 
 
 def check_labels(labels, n_samples, n_components):

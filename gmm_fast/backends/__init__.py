@@ -1,18 +1,24 @@
 """Backends map the compiled pass over the chunks of a data set, in order, and merge.
 
-`base` what every backend is; `local` the threads of this machine.
+`base` what every backend is; `local` the threads of this machine; `workers` those of a Dask
+cluster, `tasks` what those do, `connect` how one is found or started.
 """
 
 from .base import Backend, Survey, check_weights, default_dtype
+from .workers import DaskBackend
+from .connect import cluster, current_client
 from .local import LocalBackend, Reading, chunk_rows, n_lanes, warm_up
 
 __all__ = [
     "Backend",
+    "DaskBackend",
     "LocalBackend",
     "Reading",
     "Survey",
     "check_weights",
     "chunk_rows",
+    "cluster",
+    "current_client",
     "default_dtype",
     "n_lanes",
     "warm_up",

@@ -79,6 +79,10 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def data_chunks(self):
+        """Yield (first row, (m, d) float64): all rows, in the data's own coordinates."""
+
+    @abstractmethod
     def stats(self, params):
         """`Stats` of all the data under `params`: one EM iteration's look at the data."""
 

@@ -97,6 +97,12 @@ class LocalBackend(Backend):
         self.reading = Reading()
         self._spare = {}
 
+    def __sizeof__(self):  # schedulers of clusters ask what moving it would cost
+        return self.nbytes if self.in_memory else 1000
+
+    def __getstate__(self):
+        return self.__dict__ | {"_spare": {}}
+
     @property
     def nbytes(self):
         """Of the data as the kernels see it."""
@@ -125,6 +131,11 @@ class LocalBackend(Backend):
         for chunk in pieces:
             yield start, chunk
             start += len(chunk)
+
+    def data_chunks(self):
+        for start, chunk in self.chunks():
+            x = np.asarray(chunk, np.float64)
+            yield start, x if self.origin is None else x + self.origin
 
     def _timed(self, pieces):
         """The same pieces; `reading` learns how long they took."""
@@ -175,10 +186,14 @@ class LocalBackend(Backend):
                     self.refuse_bad_values()
                 yield start + first, out
 
-    def refuse_bad_values(self):
+    def check_finite(self):
+        """Raise the `DataError` that says where NaN or infinity is, if it is anywhere."""
         bad = first_bad_row(self.source)
         if bad is not None:
             raise bad_value_error(self.opened, bad)
+
+    def refuse_bad_values(self):
+        self.check_finite()
         raise DataError(
             f"{self.name}: values are so large that their squares overflow {self.dtype}; "
             "rescale the data"

@@ -1,0 +1,166 @@
+"""What Dask workers do: functions of one part of the data, which a `LocalBackend` holds there."""
+
+import functools
+import pickle
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ..errors import DataError, FitError
+from ..families import get_family
+from ..kernels.gaussian import Outputs
+from ..sources import ArrayPart, RowRange, take
+from ..stats import merge
+from ..threads import default_threads, serial_blas
+from .local import LocalBackend, warm_up
+
+_lock = threading.Lock()
+
+
+@functools.cache
+def _kernel_thread():
+    return ThreadPoolExecutor(1, thread_name_prefix="gmm-fast-kernels")
+
+
+def alone(function, *args):
+    """Call a function on the one thread of this process that runs kernels.
+
+    A worker runs as many tasks at once as it has threads, and a kernel uses all of them: one
+    after the other, they share them without more threads than there are cores.
+    """
+    with _lock:
+        thread = _kernel_thread()
+    return thread.submit(function, *args).result()
+
+
+def _worker():
+    from distributed import get_worker
+
+    return get_worker()
+
+
+def _threads():
+    """Threads that this worker may use."""
+    return min(_worker().state.nthreads, default_threads())
+
+
+def _who():
+    return f"worker {_worker().address} on {socket.gethostname()}"
+
+
+def hold(value):
+    """A value that other tasks need; as a task, it can be computed again when its holder dies."""
+    return value
+
+
+@functools.lru_cache(maxsize=4)
+def _reopened(token, pickled):
+    return pickle.loads(pickled)
+
+
+def open_rows(opener, start, stop):
+    """Rows ``start:stop`` of the source that `opener`, (token, bytes), describes.
+
+    The token belongs to one fit: a file that was replaced since is opened anew.
+    """
+    token, pickled, path = opener
+    try:
+        with _lock:
+            source = _reopened(token, pickled)
+    except (DataError, FitError, OSError, ImportError) as error:
+        raise DataError(
+            f"{_who()} cannot read {path}: {error} (every worker has to see the file at that path)"
+        ) from None
+    return RowRange(source, start, stop)
+
+
+def part_of_rows(opener, start, stop, options):
+    """The part of a file, in memory or streamed in every pass."""
+    return _part(open_rows(opener, start, stop), options)
+
+
+def part_of_block(block, name, start, options):
+    """The part that a block of a Dask array is."""
+    return _part(ArrayPart(np.asarray(block), name, start), options)
+
+
+def on_block(block, name, start, options, function, *args):
+    """function(part, *args) of a part that is not kept."""
+    return function(part_of_block(block, name, start, options), *args)
+
+
+def _part(source, options):
+    try:
+        return LocalBackend(source, threads=_threads(), **options)
+    except FitError as error:
+        raise FitError(f"{_who()}: {error}") from None
+
+
+def raw_rows(source, indices):
+    """Rows as float64, before there is a part."""
+    return take(source, indices, np.float64)
+
+
+def raw_block_rows(block, name, start, indices):
+    """Rows of a block as float64."""
+    return raw_rows(ArrayPart(np.asarray(block), name, start), indices)
+
+
+def raw_file_rows(opener, start, stop, indices):
+    """Rows of a file as float64."""
+    return raw_rows(open_rows(opener, start, stop), indices)
+
+
+def warm(family, n_features, dtype):
+    """Compile the kernel of a family on this worker."""
+    alone(warm_up, get_family(family), n_features, dtype, _threads())
+
+
+def rows(part, indices):
+    """See `Backend.take`."""
+    return part.take(indices)
+
+
+def stats(part, params):
+    """See `Backend.stats`."""
+    part.threads = _threads()
+    try:
+        return alone(_stats, part, params)
+    except FitError as error:
+        raise FitError(f"{_who()}: {error}") from None
+
+
+def _stats(part, params):
+    with serial_blas():
+        return part.stats(params)
+
+
+def merged(several):
+    """The union of several `Stats`, in order."""
+    return functools.reduce(merge, several)
+
+
+def score(part, params, wanted):
+    """`Outputs` of a whole part; see `Backend.score`."""
+    part.threads = _threads()
+    return alone(_score, part, params, wanted)
+
+
+def _score(part, params, wanted):
+    n, k = part.n_samples, params.n_components
+    whole = Outputs(
+        np.empty(n if wanted["log_prob"] else 0, part.dtype),
+        np.empty(n if wanted["labels"] else 0, np.int32),
+        np.empty((n if wanted["resp"] else 0, k), part.dtype),
+    )
+    for start, outputs in part.score(params, **wanted):
+        for to, found in zip(whole, outputs, strict=True):
+            to[start : start + len(found)] = found
+    return whole
+
+
+def check_finite(part):
+    """See `LocalBackend.check_finite`."""
+    part.check_finite()

@@ -1,0 +1,355 @@
+"""The kernels on the workers of a Dask cluster: parts of the data go in, `Stats` come out.
+
+Parts depend on the data alone and are merged as a fixed tree, so the result does not depend on
+how many workers there are, nor on which of them dies.
+"""
+
+import pickle
+import uuid
+from concurrent.futures import CancelledError
+
+import numpy as np
+
+from ..errors import DataError, FitError
+from ..kernels.tiles import BLOCK
+from ..sources import DaskSource
+from ..threads import check_threads
+from . import tasks
+from .base import Backend, default_dtype, needs_origin, spread_rows
+from .local import chunk_rows
+
+# Chunks of a part, roughly: enough work that the scheduler's millisecond does not count.
+PART_CHUNKS = 8
+# Numbers of parts that few, and more, workers can share evenly; beyond, multiples of the last.
+EVEN = (1, 2, 4, 6, 12)
+# Parts at most; larger data has larger ones, or the scheduler would be what is waited for.
+MAX_PARTS = 4096 // EVEN[-1] * EVEN[-1]
+# Stats that one task merges: so many bytes of them, within limits.
+MERGED_BYTES = 64 * 2**20
+MOST_MERGED = 32
+# Parameters are sent with every task as long as that makes no more than so many bytes a pass;
+# otherwise a task holds them, and workers fetch them from one another, which takes longer.
+SENT_BYTES = 4 * 2**20
+# Of the workers' memory, data may take this share; more is read again in every pass.
+SHARE = 0.4
+
+
+def part_edges(n_samples, n_features, boundaries=None):
+    """Row numbers between which parts lie: a function of the data alone.
+
+    Parameters
+    ----------
+    n_samples, n_features : int
+    boundaries : (m,) int, optional
+        Rows where reading may begin; edges are moved there.
+
+    Returns
+    -------
+    (p + 1,) int64
+    """
+    wanted = min(-(-n_samples // (PART_CHUNKS * chunk_rows(n_features))), MAX_PARTS)
+    n_parts = next((n for n in EVEN if n >= wanted), EVEN[-1] * -(-wanted // EVEN[-1]))
+    step = BLOCK * -(-n_samples // (BLOCK * n_parts))
+    starts = np.arange(0, n_samples, step)
+    if boundaries is not None:
+        after = np.minimum(np.searchsorted(boundaries, starts), len(boundaries) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = starts - boundaries[before] < boundaries[after] - starts
+        starts = np.unique(np.where(nearer, boundaries[before], boundaries[after]))
+    return np.append(starts, n_samples)
+
+
+class DaskBackend(Backend):
+    """The kernels on the workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    source : Source
+        A `DaskSource`, whose blocks are the parts, or one that can be pickled (a path that every
+        worker sees).
+    dtype, weights
+        As for `LocalBackend`.
+    threads : int, optional
+        For the work that is done here: on samples of the data.
+
+    Attributes
+    ----------
+    in_memory : bool
+        Whether the workers keep the data.
+    edges : (p + 1,) int64
+        Row numbers between which the parts lie.
+
+    Raises
+    ------
+    DataError
+        A worker cannot read the data, the message says which and what.
+    FitError
+        The cluster fails.
+    """
+
+    def __init__(self, client, source, *, dtype=None, weights=None, threads=None):
+        self.client = client
+        self.name = source.name
+        self.n_samples = source.n_samples
+        self.n_features = source.n_features
+        self.dtype = np.dtype(dtype or default_dtype(source.dtype))
+        self.threads = check_threads(threads)
+        self.weights = weights
+        self.source = source
+        nbytes = self.n_samples * self.n_features * self.dtype.itemsize
+        self.in_memory = nbytes <= SHARE * _workers_memory(client)
+        self._data = self._kind()(client, source)
+        self.edges = self._data.edges
+        self.origin = self._find_origin()
+        self._data.open(self._options())
+
+    def _kind(self):
+        if not isinstance(self.source, DaskSource):
+            return _Rows
+        return _Blocks if self.in_memory else _StreamedBlocks
+
+    def _options(self):
+        """Of the `LocalBackend` of each part."""
+        room = 2**62 if self.in_memory else 0
+        options = {"dtype": self.dtype, "origin": self.origin, "room": room}
+        if self.weights is None:
+            return [options] * (len(self.edges) - 1)
+        slices = zip(self.edges[:-1], self.edges[1:], strict=True)
+        return [options | {"weights": self.weights[start:stop]} for start, stop in slices]
+
+    def _find_origin(self):
+        if not needs_origin(self.source.dtype, self.dtype):
+            return None
+        with np.errstate(all="ignore"):
+            return self._take(self._data.raw, spread_rows(self.n_samples)).mean(axis=0)
+
+    def warm_up(self, family):
+        """Compile the kernel of `family` on every worker."""
+        workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
+        self.gather(
+            [
+                self.client.submit(
+                    tasks.warm,
+                    family.name,
+                    self.n_features,
+                    self.dtype,
+                    key=_key("gmm-compile"),
+                    workers=[worker],
+                    allow_other_workers=True,
+                )
+                for worker in workers
+            ]
+        )
+
+    def take(self, indices):
+        return self._take(lambda i, rows: self._data.run("gmm-rows", tasks.rows, i, rows), indices)
+
+    def _take(self, ask, indices):
+        """Rows of all parts, each asked for by ask(part, its own row numbers)."""
+        indices = np.asarray(indices)
+        ends = np.searchsorted(indices, self.edges)
+        asked = [
+            ask(i, indices[first:last] - self.edges[i])
+            for i, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+            if last > first
+        ]
+        return np.concatenate(self.gather(asked))
+
+    def data_chunks(self):
+        for i, start in enumerate(self.edges[:-1]):
+            rows = np.arange(self.edges[i + 1] - start)
+            yield int(start), self.gather([self._data.run("gmm-rows", tasks.rows, i, rows)])[0]
+
+    def stats(self, params):
+        parts = self._data.run_all("gmm-stats", tasks.stats, self._shared(params))
+        fan_in = max(2, min(MOST_MERGED, MERGED_BYTES // _stats_bytes(params)))
+        while len(parts) > 1:
+            groups = [parts[i : i + fan_in] for i in range(0, len(parts), fan_in)]
+            parts = [self.client.submit(tasks.merged, g, key=_key("gmm-merge")) for g in groups]
+        return self.gather(parts)[0]
+
+    def _shared(self, params):
+        """`params` for the tasks of one pass: themselves, or a future of them."""
+        if 2 * _stats_bytes(params) * (len(self.edges) - 1) <= SENT_BYTES:
+            return params
+        # a task, not scattered data: it can be computed again when the worker that holds it dies
+        return self.client.submit(tasks.hold, params, key=_key("gmm-params"))
+
+    def score(self, params, *, log_prob=False, labels=False, resp=False):
+        wanted = {"log_prob": log_prob, "labels": labels, "resp": resp}
+        shared = self._shared(params)
+        n_parts = len(self.edges) - 1
+        # a few parts ahead of what is asked for: outputs are as long as the data
+        ahead = 2 * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+        pending = {}
+        for i in range(n_parts):
+            for j in range(i, min(i + ahead, n_parts)):
+                if j not in pending:
+                    pending[j] = self._data.run("gmm-score", tasks.score, j, shared, wanted)
+            yield int(self.edges[i]), self.gather([pending[i]])[0]
+            pending[i] = None
+
+    def refuse_bad_values(self):
+        self.gather(self._data.run_all("gmm-check", tasks.check_finite))
+        raise DataError(
+            f"{self.name}: values are so large that their squares overflow {self.dtype}; "
+            "rescale the data"
+        )
+
+    def gather(self, futures):
+        """Results of futures, or the error of one of them in words."""
+        from distributed import KilledWorker
+
+        try:
+            return self.client.gather(futures)
+        except (DataError, FitError):
+            raise
+        except KilledWorker as error:
+            raise FitError(
+                f"{self.name}: several workers died one after the other at the same task; give "
+                f"them more memory, or look into their logs ({error})"
+            ) from None
+        except (CancelledError, OSError, TimeoutError) as error:
+            raise FitError(
+                f"the connection to the scheduler was lost ({type(error).__name__}: {error}); "
+                "start the cluster again"
+            ) from None
+        except ImportError as error:
+            raise FitError(
+                f"a worker lacks a package: {error}; install the same gmm-fast on every worker"
+            ) from None
+
+    def close(self):
+        """Let the workers drop the data."""
+        self._data.release()
+
+
+class _Parts:
+    """Parts of the data on the workers, as futures."""
+
+    def __init__(self, client, edges):
+        self.client = client
+        self.edges = edges
+        self.parts = []
+
+    def raw(self, i, indices):
+        """Future of rows of part i as they are stored, before there are parts."""
+        raise NotImplementedError
+
+    def open(self, options):
+        """Make the parts; `options` of the `LocalBackend` of each."""
+        raise NotImplementedError
+
+    def run(self, name, function, i, *args):
+        """Future of function(part i, *args)."""
+        return self.client.submit(function, self.parts[i], *args, key=_key(name))
+
+    def run_all(self, name, function, *args):
+        """Futures of function(part, *args) of all parts."""
+        keys = [_key(name) for _ in self.parts]
+        return self.client.map(function, self.parts, *([a] * len(keys) for a in args), key=keys)
+
+    def release(self):
+        self.parts = []
+
+
+class _Rows(_Parts):
+    """Parts of a file that every worker reads; what is not kept in memory is read in every pass."""
+
+    def __init__(self, client, source):
+        super().__init__(client, part_edges(source.n_samples, source.n_features, source.boundaries))
+        path = str(getattr(source, "path", source.name))
+        opener = uuid.uuid4().hex, pickle.dumps(source), path
+        self.opener = client.submit(tasks.hold, opener, key=_key("gmm-source"))
+
+    def _range(self, i):
+        return self.opener, int(self.edges[i]), int(self.edges[i + 1])
+
+    def raw(self, i, indices):
+        key = _key("gmm-rows")
+        return self.client.submit(tasks.raw_file_rows, *self._range(i), indices, key=key)
+
+    def open(self, options):
+        self.parts = [
+            self.client.submit(tasks.part_of_rows, *self._range(i), each, key=_key("gmm-open"))
+            for i, each in enumerate(options)
+        ]
+
+
+class _Blocks(_Parts):
+    """Parts that are the blocks of a Dask array, kept by the workers."""
+
+    def __init__(self, client, source):
+        array = source.data.rechunk({1: -1})
+        lengths = np.array(array.chunks[0])
+        super().__init__(client, np.concatenate([[0], np.cumsum(lengths[lengths > 0])]))
+        self.name = source.name
+        blocks = array.to_delayed().reshape(-1)
+        self.blocks = [b for b, length in zip(blocks, lengths, strict=True) if length > 0]
+        self._begin()
+
+    def _begin(self):
+        self.blocks = self.client.compute(self.blocks)
+
+    def _block(self, i):
+        return self.blocks[i], self.name, int(self.edges[i])
+
+    def raw(self, i, indices):
+        key = _key("gmm-rows")
+        return self.client.submit(tasks.raw_block_rows, *self._block(i), indices, key=key)
+
+    def open(self, options):
+        self.parts = [
+            self.client.submit(tasks.part_of_block, *self._block(i), each, key=_key("gmm-open"))
+            for i, each in enumerate(options)
+        ]
+        self.blocks = []  # the parts hold what they need of them
+
+
+class _StreamedBlocks(_Blocks):
+    """Parts that are the blocks of a Dask array, computed anew in every pass."""
+
+    def _begin(self):
+        pass
+
+    def raw(self, i, indices):
+        return self._compute("gmm-rows", tasks.raw_block_rows, [i], [(indices,)])[0]
+
+    def open(self, options):
+        self.options = options
+
+    def run(self, name, function, i, *args):
+        return self._compute(name, tasks.on_block, [i], [(self.options[i], function, *args)])[0]
+
+    def run_all(self, name, function, *args):
+        rest = [(options, function, *args) for options in self.options]
+        return self._compute(name, tasks.on_block, range(len(rest)), rest)
+
+    def _compute(self, name, function, numbers, rest):
+        """Futures of function(block, name, start, *rest), each a graph from the block's own."""
+        from dask import delayed
+
+        work = delayed(function, pure=False)
+        return self.client.compute(
+            [
+                work(*self._block(i), *more, dask_key_name=_key(name))
+                for i, more in zip(numbers, rest, strict=True)
+            ]
+        )
+
+
+def _key(name):
+    """A key that no other task has; dashboards show `name`."""
+    return f"{name}-{uuid.uuid4().hex}"
+
+
+def _stats_bytes(params):
+    """Roughly; parameters are of the same size."""
+    return 8 * (params.means.size + params.covariances.size + params.n_components)
+
+
+def _workers_memory(client):
+    """Bytes that the workers may hold together; without limit where one has none."""
+    limits = [w["memory_limit"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
+    return sum(limit or 2**62 for limit in limits)
