@@ -102,7 +102,7 @@ class ArrowSource(Source):
 
     Parameters
     ----------
-    table : pyarrow.Table
+    table : pyarrow.Table, or what `pyarrow.table` takes without a copy
     name : str
     columns : list of str or int, optional
     """
@@ -110,6 +110,7 @@ class ArrowSource(Source):
     _max_gap = _GAP_ROWS
 
     def __init__(self, table, name="X", *, columns=None):
+        table = pa.table(table)
         chosen = choose_fields(table.schema, columns, name)
         self.table = table.select(chosen)
         self.name = name

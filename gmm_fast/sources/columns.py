@@ -139,9 +139,7 @@ class ColumnsSource(Source):
             part = indices[first : first + step]
             rows = np.empty((len(part), self.source.n_features), dtype)
             self.source.gather(part, rows)
-            convert(
-                rows[:, self.columns], out[first : first + step], origin, self.name, part
-            )
+            convert(rows[:, self.columns], out[first : first + step], origin, self.name, part)
 
     def locate(self, row):
         return self.source.locate(row)

@@ -101,12 +101,13 @@ class NpySource(Source):
             )
 
     def __getstate__(self):
-        return {"name": self.name, "path": self.path, "one_feature": self.one_feature}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_close", "_lock")}
 
     def __setstate__(self, state):
+        # The file is opened by the first read: there may be more files than descriptors.
         self.__dict__.update(state)
-        self._closed = False
-        self._open()
+        self._file = None
+        self._close = _nothing
 
     def rest(self):
         self._close()
@@ -151,7 +152,7 @@ class NpySource(Source):
 
     def _read_items(self, first, out):
         """Fill the C-contiguous `out` with the items of the file from number `first` on."""
-        if self._file.closed:
+        if self._file is None or self._file.closed:
             self._reopen()
         raw = out.reshape(-1).view(np.uint8)
         position = self._offset + first * self.dtype.itemsize
@@ -193,6 +194,10 @@ def open_regular(path, name, kind=".npy"):
     if file is None:
         raise DataError(f"{name}: is not a regular file; save the data to a {kind} file first")
     return file
+
+
+def _nothing():
+    """What `close` does before the file was opened."""
 
 
 def changed_error(name):

@@ -13,7 +13,7 @@ from .npy import changed_error, open_regular
 from .stream import StreamSource, block_rows, read_error
 
 # Read-ahead of one column, and of all of them together.
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 256 << 10
 _ALL_BUFFERS_BYTES = 8 << 20
 
 
@@ -60,9 +60,7 @@ class ParquetSource(StreamSource):
         buffer = _ALL_BUFFERS_BYTES // max(1, getattr(self, "n_features", 1))
         buffer = max(1 << 14, min(_BUFFER_BYTES, buffer))
         try:
-            return pq.ParquetFile(
-                self.path, memory_map=False, pre_buffer=False, buffer_size=buffer
-            )
+            return pq.ParquetFile(self.path, memory_map=False, pre_buffer=False, buffer_size=buffer)
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(

@@ -9,11 +9,11 @@ from ..errors import DataError, FitError
 from .base import Source, check_range, convert
 
 # A decoded block: large enough to hide the cost of a call, small beside any chunk.
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20
 MAX_BLOCK_ROWS = 1 << 16
 # Columns are interleaved by tiles of this size, so that a tile stays in the cache while one
 # column after the other is written to it: 1.5 to 3 times as fast as whole columns.
-_TILE_BYTES = 1 << 20
+_TILE_BYTES = 256 << 10
 
 
 def block_rows(n_features, itemsize):
