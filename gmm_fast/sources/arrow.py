@@ -81,7 +81,8 @@ def values(array):
     if array.null_count == 0:
         return _plain(array)
     dtype = dtype_of(array.type)
-    filled = _plain(array.fill_null(0)).astype(dtype if dtype.kind == "f" else "f8")
+    zero = pa.scalar(0).cast(array.type)
+    filled = _plain(array.fill_null(zero)).astype(dtype if dtype.kind == "f" else "f8")
     filled[~_plain(array.is_valid())] = np.nan
     return filled
 

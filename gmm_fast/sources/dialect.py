@@ -15,7 +15,7 @@ _DELIMITERS = ",;\t|"
 # What counts as a missing value, besides an empty cell.
 MISSING = ("", "NA", "N/A", "#N/A", "na", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null",
            "None", "<NA>")  # fmt: skip
-_COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Dialect:
     names: list[str] | None
     n_columns: int
     line_bytes: int
+    blank: int  # empty lines before the first
     numeric: list  # names (or numbers) of columns that hold numbers only, in the first rows
 
 
@@ -52,14 +53,16 @@ def find_dialect(path, name, header):
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head:
         raise DataError(f"{name}: is not text in UTF-8; save it as CSV in UTF-8")
     text = head.decode("utf-8-sig", errors="replace")
-    lines = [line for line in text.splitlines() if line][:_HEAD_LINES]
+    lines = text.splitlines()[:_HEAD_LINES]
+    blank = next((i for i, line in enumerate(lines) if line), len(lines))
+    lines = [line for line in lines if line]
     if not lines:
         raise DataError(f"{name}: holds empty lines only; write a table of numbers to it")
     plain = re.sub(r"\.gz$", "", path, flags=re.IGNORECASE).lower()
     delimiter = _find_delimiter(lines) if plain.endswith(".csv") else "\t"
     rows = list(csv.reader(lines, delimiter=delimiter))
     decimal = "."
-    if delimiter != "," and any(_COMMA_NUMBER.fullmatch(c) for row in rows[:-1] for c in row):
+    if delimiter != "," and any(COMMA_NUMBER.fullmatch(c) for row in rows for c in row):
         decimal = ","
     first = [cell.strip() for cell in rows[0]]
     has_header = header
@@ -70,7 +73,7 @@ def find_dialect(path, name, header):
         names = [first[0].removeprefix("#").lstrip(), *first[1:]]  # as np.savetxt writes it
     numeric = _numeric_columns(rows[has_header:], len(first), decimal)
     numeric = [j if names is None else names[j] for j in numeric]
-    return Dialect(delimiter, decimal, has_header, names, len(first), len(lines[0]), numeric)
+    return Dialect(delimiter, decimal, has_header, names, len(first), len(lines[0]), blank, numeric)
 
 
 def _numeric_columns(rows, n_columns, decimal):

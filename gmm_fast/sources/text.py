@@ -16,7 +16,7 @@ from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
 from .columns import choose, listed
-from .dialect import MISSING, find_dialect, gzip_error
+from .dialect import COMMA_NUMBER, MISSING, find_dialect, gzip_error
 from .npy import open_regular
 from .stream import StreamSource
 
@@ -24,6 +24,10 @@ _BLOCK_BYTES = 1 << 20
 # Messages of Arrow's parser.
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", re.DOTALL)
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
+class _DecimalComma(DataError):
+    """A cell is a number only if its comma is a decimal sign."""
 
 
 class TextSource(StreamSource):
@@ -62,7 +66,11 @@ class TextSource(StreamSource):
         self._columns = list(chosen)
         self.n_features = len(self._columns)
         self.feature_names = None if names is None else [names[j] for j in self._columns]
-        self._held = self._look(keep_bytes)
+        try:
+            self._held = self._look(keep_bytes)
+        except _DecimalComma:  # the first lines did not show it
+            self._dialect.decimal = ","
+            self._held = self._look(keep_bytes)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
 
     def __getstate__(self):
@@ -162,6 +170,7 @@ class TextSource(StreamSource):
                 use_threads=False,  # only then messages tell the row
                 block_size=max(_BLOCK_BYTES, 16 * dialect.line_bytes),
                 column_names=names,
+                skip_rows=dialect.blank,
                 skip_rows_after_names=int(dialect.has_header),
             ),
             parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
@@ -175,7 +184,8 @@ class TextSource(StreamSource):
         )
 
     def _parse_error(self, message):
-        head = 1 + self._dialect.has_header  # Arrow counts from 1, and counts the header
+        # Arrow counts from 1, and counts what comes before the rows
+        head = 1 + self._dialect.blank + self._dialect.has_header
         found = _RAGGED.search(message)
         if found:
             row, expected, got = (int(x) for x in found.groups())
@@ -187,8 +197,11 @@ class TextSource(StreamSource):
         if not found:
             return DataError(f"{self.name}: cannot be read as a table ({message})")
         j, row = int(found[1]), int(found[2])
+        dialect = self._dialect
+        comma = dialect.delimiter != "," and dialect.decimal == "."
+        kind = _DecimalComma if comma and COMMA_NUMBER.fullmatch(found[3]) else DataError
         cell = found[3] if len(found[3]) <= 40 else found[3][:40] + "..."
-        return DataError(
+        return kind(
             f"{self.name}: row {row - head} (counting from 0), {self._file_label(j)} is {cell!r}, "
             f"not a number; {self._advice()}"
         )
