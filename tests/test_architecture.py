@@ -42,6 +42,8 @@ THIRD_PARTY = {
     "threadpoolctl": {"threads"},
     "psutil": {"memory"},
     "sklearn": {"estimator", "api"},
+    "pyarrow": {"sources.arrow", "sources.parquet", "sources.text"},
+    "h5py": {"sources.hdf5"},
     "rich": {"report"},
     "click": {"cli", "report"},
 }
@@ -124,6 +126,7 @@ def test_importing_is_cheap(module):
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert "gmm_fast" in loaded
     assert not loaded & {"numba", "llvmlite", "numpy", "scipy", "sklearn", "rich", "matplotlib"}
+    assert not loaded & {"pyarrow", "h5py", "pandas", "polars", "dask"}
 
 
 def test_fastmath_is_one_constant():

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
+from .columns import choose
 
 # Columns named in one message; a frame may have thousands of them.
 _MAX_NAMED = 5
@@ -66,7 +67,7 @@ def as_array(data):
     # Only some kinds of frames (pandas, Dask) have dtypes that tell what the columns hold.
     is_frame = is_frame and all(hasattr(dtype, "kind") for dtype in data.dtypes)
     if is_frame:
-        _check_frame(data)
+        check_frame(data)
     try:
         array = np.asarray(data)
         if is_frame and array.dtype.hasobject:
@@ -82,7 +83,7 @@ def as_array(data):
         ) from error
 
 
-def _check_frame(frame):
+def check_frame(frame):
     """Raise `DataError`, naming them, if columns of a data frame hold no real numbers."""
     wrong = [
         f"{name!r} ({dtype})"
@@ -99,3 +100,20 @@ def _check_frame(frame):
         f"X: {words % named} no real numbers; convert to numbers, or leave out with "
         "X.drop(columns=[...])"
     )
+
+
+def choose_frame_columns(data, columns):
+    """Take the chosen columns of a pandas DataFrame, before others can be in the way.
+
+    Returns
+    -------
+    data, names, columns
+        The names if all are strings, else None; the columns still to be chosen.
+    """
+    if not (hasattr(data, "columns") and hasattr(data, "iloc")):
+        return data, None, columns
+    labels = list(data.columns)
+    if columns is not None:
+        chosen = choose(columns, [str(n) for n in labels], len(labels), "X")
+        data, labels = data.iloc[:, chosen], [labels[j] for j in chosen]
+    return data, labels if all(isinstance(n, str) for n in labels) else None, None

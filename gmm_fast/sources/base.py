@@ -27,6 +27,10 @@ _REFUSED_KINDS = {
 }
 
 
+class NoRowsError(DataError):
+    """The data is a table, but an empty one: an error, but not for one file of many."""
+
+
 class Source(ABC):
     """Rows of numbers that can be read by range.
 
@@ -38,12 +42,22 @@ class Source(ABC):
         Both at least 1.
     dtype : numpy.dtype
         As stored: bool, integer or real floating, in either byte order.
+    feature_names : list of str or None
+        Of the columns, where the data names them.
+    held_bytes : int
+        What the source keeps in memory of its own (not: the caller's array).
+    boundaries : (m,) int64 array or None
+        Rows, from 0 on, at which reading can begin without decoding what lies before; None if it
+        can begin anywhere.
     """
 
     name: str
     n_samples: int
     n_features: int
     dtype: np.dtype
+    feature_names: list[str] | None = None
+    held_bytes: int = 0
+    boundaries: np.ndarray | None = None
     # Wanted rows this near to each other are read with one call (1: neighbours only).
     _max_gap: int = 1
 
@@ -87,6 +101,13 @@ class Source(ABC):
             self.read(start, stop, piece, origin=origin)
             out[first:last] = piece[indices[first:last] - start]
 
+    def locate(self, row):
+        """Return the name of the file that holds `row`, and the number of the row in it."""
+        return self.name, row
+
+    def rest(self):  # noqa: B027 - most sources hold nothing open
+        """Let go of descriptors and read-ahead; the next read takes them up again."""
+
     def close(self):  # noqa: B027 - most sources hold nothing open
         """Release what the source holds open; reading afterwards is an error."""
 
@@ -126,10 +147,17 @@ def check_shape(shape, name, one_feature):
         )
     for length, word in zip(shape, ("row", "column"), strict=True):
         if length < 1:
-            raise DataError(
+            error = NoRowsError if word == "row" else DataError
+            raise error(
                 f"{name}: shape {tuple(shape)} has no {word}s; at least one {word} is needed"
             )
     return shape
+
+
+def column_label(source, column):
+    """What messages call a column: its number, and its name if it has one."""
+    names = source.feature_names
+    return f"column {column}" + ("" if names is None else f" ({names[column]!r})")
 
 
 def check_range(source, start, stop, out):

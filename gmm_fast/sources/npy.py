@@ -50,21 +50,21 @@ class NpySource(Source):
         self.name = os.fsdecode(path)
         self.path = os.path.abspath(self.name)
         self.one_feature = one_feature
+        self._closed = False
         self._open()
 
     def _open(self):
-        self._file = _open_regular(self.path, self.name)
+        self._file = open_regular(self.path, self.name)
         # The finalizer holds the file, so that it is closed (and not merely dropped, which
         # would warn) when the source goes away.
         self._close = weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         try:
-            shape, fortran, self.dtype = _read_header(self._file, self.name)
+            shape, fortran, self.dtype, self._offset, end = self._layout()
             check_dtype(self.dtype, self.name)
             self.n_samples, self.n_features = check_shape(shape, self.name, self.one_feature)
-            self._offset = self._file.tell()
             self._fortran = fortran and self.n_features > 1
-            self._check_size()
+            self._check_size(end - self._offset)
         except BaseException:
             self.close()
             raise
@@ -75,8 +75,12 @@ class NpySource(Source):
             else max(1, _GAP_BYTES // (self.n_features * self.dtype.itemsize))
         )
 
-    def _check_size(self):
-        found = os.fstat(self._file.fileno()).st_size - self._offset
+    def _layout(self):
+        """Return shape, Fortran flag, dtype, and where in the file the data begins and ends."""
+        header = read_header(self._file, self.name)
+        return *header, self._file.tell(), os.fstat(self._file.fileno()).st_size
+
+    def _check_size(self, found):
         n_items = self.n_samples * self.n_features
         expected = n_items * self.dtype.itemsize
         if found < expected:
@@ -97,14 +101,30 @@ class NpySource(Source):
             )
 
     def __getstate__(self):
-        return {"name": self.name, "path": self.path, "one_feature": self.one_feature}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_close", "_lock")}
 
     def __setstate__(self, state):
+        # The file is opened by the first read: there may be more files than descriptors.
         self.__dict__.update(state)
-        self._open()
+        self._file = None
+        self._close = _nothing
+
+    def rest(self):
+        self._close()
 
     def close(self):
+        self._closed = True
         self._close()
+
+    def _reopen(self):
+        """Open the file again after `rest`; it must hold what it held."""
+        if self._closed:
+            raise ValueError(f"{self.name}: read from a closed source")
+        before = self.n_samples, self.n_features, self.dtype
+        self._open()
+        if before != (self.n_samples, self.n_features, self.dtype):
+            self.close()
+            raise changed_error(self.name)
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)
@@ -132,6 +152,8 @@ class NpySource(Source):
 
     def _read_items(self, first, out):
         """Fill the C-contiguous `out` with the items of the file from number `first` on."""
+        if self._file is None or self._file.closed:
+            self._reopen()
         raw = out.reshape(-1).view(np.uint8)
         position = self._offset + first * self.dtype.itemsize
         done = 0
@@ -148,8 +170,6 @@ class NpySource(Source):
             done += count
 
     def _read_at(self, buffer, position):
-        if self._file.closed:
-            raise ValueError(f"{self.name}: read from a closed source")
         if hasattr(os, "preadv"):
             return os.preadv(self._file.fileno(), [buffer], position)
         with self._lock:  # Windows: no positioned read
@@ -157,7 +177,8 @@ class NpySource(Source):
             return self._file.readinto(buffer)
 
 
-def _open_regular(path, name):
+def open_regular(path, name, kind=".npy"):
+    """Open a regular file for reading, or raise `DataError` saying why not."""
     try:
         mode = os.stat(path).st_mode
         # Only a regular file is opened: opening a pipe would wait for a writer.
@@ -169,13 +190,21 @@ def _open_regular(path, name):
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         raise DataError(f"{name}: cannot be opened: {error}; check the path") from error
     if stat.S_ISDIR(mode):
-        raise DataError(f"{name}: is a directory; give the path of a .npy file")
+        raise DataError(f"{name}: is a directory; give the path of a {kind} file")
     if file is None:
-        raise DataError(f"{name}: is not a regular file; save the data to a .npy file first")
+        raise DataError(f"{name}: is not a regular file; save the data to a {kind} file first")
     return file
 
 
-def _read_header(file, name):
+def _nothing():
+    """What `close` does before the file was opened."""
+
+
+def changed_error(name):
+    return DataError(f"{name}: the file changed while it was used; do not write to it meanwhile")
+
+
+def read_header(file, name):
     """Return shape, Fortran flag and dtype; leave `file` at the first byte of data."""
     advice = "save the data with np.save('data.npy', X)"
     head = file.read(npy_format.MAGIC_LEN)

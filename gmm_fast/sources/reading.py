@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from .array import ArraySource
-from .base import piece_rows
+from .base import column_label, piece_rows
 
 
 def chunks(source, rows, dtype, *, origin=None):
@@ -161,8 +161,9 @@ def first_bad_row(source) -> tuple[int, int, float] | None:
 def bad_value_error(source, bad):
     """Make the `DataError` for a result of `first_bad_row`."""
     row, column, value = bad
+    name, local = source.locate(row)
     return DataError(
-        f"{source.name}: row {row} (counting from 0), column {column} is {value}; "
+        f"{name}: row {local} (counting from 0), {column_label(source, column)} is {value}; "
         "remove or fill such rows first"
     )
 

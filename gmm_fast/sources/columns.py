@@ -1,0 +1,151 @@
+"""Choosing columns, by name or by number."""
+
+import difflib
+import operator
+
+import numpy as np
+
+from ..errors import DataError
+from .base import Source, check_range, convert, piece_rows
+
+# Columns named in one message; a table may have thousands of them.
+_MAX_NAMED = 10
+
+
+def listed(words):
+    """The words, quoted, for a message: at most ten of them."""
+    words = list(words)
+    text = ", ".join(repr(w) for w in words[:_MAX_NAMED])
+    if len(words) > _MAX_NAMED:
+        text += f" and {len(words) - _MAX_NAMED} more"
+    return text
+
+
+def choose(columns, names, n_features, source_name):
+    """Return the numbers of the wanted columns, in the order asked for.
+
+    Parameters
+    ----------
+    columns : str, int, or sequence of them
+        Names, or numbers from 0 on. A name wins over a number written the same way.
+    names : sequence of str or None
+        Of all columns of the data.
+    n_features : int
+        How many there are.
+    source_name : str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        There is no such column, the name is that of several, or a column is asked for twice.
+    """
+    wanted = [columns] if isinstance(columns, (str, int, np.integer)) else list(columns)
+    if not wanted:
+        raise DataError(f"{source_name}: columns is empty; name at least one column")
+    chosen = [_choose_one(w, names, n_features, source_name) for w in wanted]
+    for i, column in enumerate(chosen):
+        if column in chosen[:i]:
+            raise DataError(
+                f"{source_name}: column {wanted[i]!r} is asked for twice; name each column once"
+            )
+    return chosen
+
+
+def _choose_one(wanted, names, n_features, source_name):
+    if isinstance(wanted, str) and names is not None and wanted in names:
+        if names.count(wanted) > 1:
+            raise DataError(
+                f"{source_name}: {names.count(wanted)} columns are named {wanted!r}; choose by "
+                f"number (counting from 0): {_places(wanted, names)}"
+            )
+        return names.index(wanted)
+    number = _as_number(wanted)
+    if number is None:
+        raise DataError(f"{source_name}: has no column {wanted!r}; {_advice(wanted, names)}")
+    if not 0 <= number < n_features:
+        raise DataError(
+            f"{source_name}: has no column {number}; it has {n_features}, counted from 0"
+            + ("" if names is None else f": {listed(names)}")
+        )
+    return number
+
+
+def _places(wanted, names):
+    return ", ".join(str(i) for i, name in enumerate(names) if name == wanted)
+
+
+def _as_number(wanted):
+    if isinstance(wanted, str):
+        return int(wanted) if wanted.isascii() and wanted.isdigit() else None
+    try:
+        return operator.index(wanted)
+    except TypeError:
+        return None
+
+
+def _advice(wanted, names):
+    if names is None:
+        return "its columns have no names; choose by number, counting from 0"
+    near = difflib.get_close_matches(str(wanted), names, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}it has {listed(names)}"
+
+
+def pick(source, columns):
+    """`source` with the chosen columns only, in that order."""
+    if columns is None:
+        return source
+    names = source.feature_names
+    return ColumnsSource(source, choose(columns, names, source.n_features, source.name))
+
+
+class ColumnsSource(Source):
+    """Some columns of a source whose rows can only be read as a whole.
+
+    Parameters
+    ----------
+    source : Source
+    columns : list of int
+    """
+
+    def __init__(self, source, columns):
+        self.source = source
+        self.columns = columns
+        self.name = source.name
+        self.n_samples, self.n_features = source.n_samples, len(columns)
+        self.dtype = source.dtype
+        self.held_bytes = source.held_bytes
+        self.boundaries = source.boundaries
+        names = source.feature_names
+        self.feature_names = None if names is None else [names[j] for j in columns]
+
+    def read(self, start, stop, out, *, origin=None):
+        check_range(self, start, stop, out)
+        # In the stored dtype: what is not chosen may not fit the wanted one.
+        dtype = self.dtype.newbyteorder("=")
+        step = piece_rows(self.source)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            rows = np.empty((last - first, self.source.n_features), dtype)
+            self.source.read(first, last, rows)
+            part = out[first - start : last - start]
+            convert(rows[:, self.columns], part, origin, self.name, range(first, last))
+
+    def gather(self, indices, out, *, origin=None):
+        dtype = self.dtype.newbyteorder("=")
+        step = piece_rows(self.source)
+        for first in range(0, len(indices), step):
+            part = indices[first : first + step]
+            rows = np.empty((len(part), self.source.n_features), dtype)
+            self.source.gather(part, rows)
+            convert(rows[:, self.columns], out[first : first + step], origin, self.name, part)
+
+    def locate(self, row):
+        return self.source.locate(row)
+
+    def rest(self):
+        self.source.rest()
+
+    def close(self):
+        self.source.close()

@@ -1,0 +1,93 @@
+"""Dask arrays and data frames, computed one block after the other."""
+
+import sys
+
+import numpy as np
+
+from ..errors import DataError
+from .array import check_frame
+from .base import check_dtype, check_shape
+from .columns import choose
+from .stream import StreamSource
+
+
+def is_dask(data):
+    """Whether it is a Dask array or data frame; nothing is imported to find out."""
+    if not hasattr(data, "__dask_graph__"):
+        return False
+    return hasattr(data, "chunks") or hasattr(data, "to_dask_array")
+
+
+class DaskSource(StreamSource):
+    """A Dask array, or what a data frame becomes; one block of rows is in memory at a time.
+
+    Blocks are computed on the threads of this process, or by the workers of a
+    ``distributed.Client`` where there is one, for they may hold the data already.
+
+    Parameters
+    ----------
+    data : dask.array.Array or dask.dataframe.DataFrame
+    columns : list of str or int, optional
+    one_feature : bool
+        Take a 1-D array as one column.
+    """
+
+    def __init__(self, data, name="X", *, columns=None, one_feature=False):
+        super().__init__()
+        self.name = name
+        if not hasattr(data, "chunks"):
+            data = self._from_frame(data, columns)
+            columns = None
+        check_dtype(np.dtype(data.dtype), name)
+        if data.ndim and any(np.isnan(size) for size in data.chunks[0]):
+            data = data.compute_chunk_sizes()
+        shape = check_shape(data.shape, name, one_feature)
+        data = data.reshape(-1, 1) if data.ndim == 1 else data
+        if columns is not None:
+            chosen = choose(columns, None, shape[1], name)
+            data = data[:, chosen]
+        self.data = data
+        self.n_samples, self.n_features = data.shape
+        self.dtype = np.dtype(data.dtype)
+        sizes = [size for size in data.chunks[0] if size]
+        self.boundaries = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+
+    def _from_frame(self, frame, columns):
+        if not hasattr(frame, "columns"):  # a series
+            return frame.to_dask_array(lengths=True)
+        names = list(frame.columns)
+        if columns is not None:
+            words = [str(n) for n in names]
+            names = [names[j] for j in choose(columns, words, len(names), self.name)]
+            frame = frame[names]
+        check_frame(frame)
+        if all(isinstance(n, str) for n in names):
+            self.feature_names = names
+        array = frame.to_dask_array(lengths=True)
+        return array.astype("f8") if array.dtype.hasobject else array
+
+    def _blocks(self, row):
+        which = int(np.searchsorted(self.boundaries, row, side="right")) - 1
+        ends = [*self.boundaries[1:].tolist(), self.n_samples]
+        for first, end in zip(self.boundaries[which:].tolist(), ends[which:], strict=True):
+            block = np.asarray(self._compute(self.data[first:end]))
+            if block.shape != (end - first, self.n_features):
+                raise DataError(
+                    f"{self.name}: rows {first}:{end} have the shape {block.shape} when computed; "
+                    "the array must hold what its chunks announce"
+                )
+            yield first, block
+
+    def _compute(self, part):
+        return part.compute(scheduler=None if _has_client() else "threads")
+
+
+def _has_client():
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.default_client()
+    except ValueError:
+        return False
+    return True

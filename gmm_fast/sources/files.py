@@ -1,0 +1,138 @@
+"""Many files as one source."""
+
+import threading
+
+import numpy as np
+
+from ..errors import DataError
+from .base import Source, check_range
+
+# Files that stay open after a read: one for the reader ahead, one for a look back.
+_MAX_OPEN = 2
+
+
+class FilesSource(Source):
+    """The rows of several sources, one after the other.
+
+    Parameters
+    ----------
+    name : str
+    parts : iterable of Source
+        With the same columns; each is told to `rest` once it is opened.
+
+    Raises
+    ------
+    DataError
+        If columns differ in number or name, or there are no rows at all.
+    """
+
+    def __init__(self, name, parts):
+        self.name = name
+        self.parts = []
+        for part in parts:
+            part.rest()
+            if self.parts:
+                _check_same(self.parts[0], part)
+            self.parts.append(part)
+        first = self.parts[0]
+        self.starts = np.cumsum([0, *(p.n_samples for p in self.parts)], dtype=np.int64)
+        self.n_samples, self.n_features = int(self.starts[-1]), first.n_features
+        self.feature_names = first.feature_names
+        self.dtype = np.result_type(*{part.dtype for part in self.parts})
+        self.boundaries = self._boundaries()
+        self._reset()
+
+    @property
+    def held_bytes(self):
+        return sum(part.held_bytes for part in self.parts)
+
+    def _boundaries(self):
+        if all(part.boundaries is None for part in self.parts):
+            return None
+        found = [
+            start + (0 if part.boundaries is None else part.boundaries)
+            for start, part in zip(self.starts.tolist(), self.parts, strict=False)
+        ]
+        return np.concatenate([np.atleast_1d(f) for f in found]).astype(np.int64)
+
+    def _reset(self):
+        self._lock = threading.Lock()
+        self._open = []  # numbers of parts that were read last
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_open")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._reset()
+
+    def read(self, start, stop, out, *, origin=None):
+        check_range(self, start, stop, out)
+        with self._lock:
+            row = start
+            while row < stop:
+                i = self._part_of(row)
+                first, end = int(self.starts[i]), int(self.starts[i + 1])
+                last = min(stop, end)
+                part = out[row - start : last - start]
+                self._use(i).read(row - first, last - first, part, origin=origin)
+                row = last
+
+    def gather(self, indices, out, *, origin=None):
+        done = 0
+        with self._lock:
+            while done < len(indices):
+                i = self._part_of(indices[done])
+                first, end = int(self.starts[i]), int(self.starts[i + 1])
+                stop = int(np.searchsorted(indices, end))
+                self._use(i).gather(indices[done:stop] - first, out[done:stop], origin=origin)
+                done = stop
+
+    def _part_of(self, row):
+        return int(np.searchsorted(self.starts, row, side="right")) - 1
+
+    def _use(self, i):
+        """The part, while the ones used longest ago rest."""
+        if i in self._open:
+            self._open.remove(i)
+        self._open.append(i)
+        while len(self._open) > _MAX_OPEN:
+            self.parts[self._open.pop(0)].rest()
+        return self.parts[i]
+
+    def locate(self, row):
+        i = self._part_of(row)
+        return self.parts[i].locate(int(row - self.starts[i]))
+
+    def rest(self):
+        with self._lock:
+            for i in self._open:
+                self.parts[i].rest()
+            self._open.clear()
+
+    def close(self):
+        for part in self.parts:
+            part.close()
+
+
+def _check_same(first, other):
+    """Raise `DataError`, naming both files, unless they have the same columns."""
+    if first.n_features != other.n_features:
+        raise DataError(
+            f"{other.name}: has {other.n_features} columns, but {first.name} has "
+            f"{first.n_features}; all files need the same columns"
+        )
+    names, others = first.feature_names, other.feature_names
+    if names == others:
+        return
+    if names is None or others is None:
+        named, plain = (first, other) if others is None else (other, first)
+        raise DataError(
+            f"{plain.name}: its columns have no names, but those of {named.name} have; give all "
+            "files a header, or none"
+        )
+    j = next(j for j in range(len(names)) if names[j] != others[j])
+    raise DataError(
+        f"{other.name}: column {j} is {others[j]!r}, but in {first.name} it is {names[j]!r}; all "
+        "files need the same columns in the same order"
+    )

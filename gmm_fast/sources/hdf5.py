@@ -1,0 +1,164 @@
+"""Data sets in HDF5 files, among them the matrix ``X`` of AnnData (``.h5ad``)."""
+
+import os
+
+import h5py
+import numpy as np
+
+from ..errors import DataError
+from .base import check_dtype, check_shape
+from .columns import listed
+from .npy import NpySource, changed_error, open_regular
+from .stream import StreamSource, block_rows, read_error
+
+# HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.
+_MIN_CACHE, _MAX_CACHE = 1 << 20, 64 << 20
+
+
+def open_hdf5(path, inner=None, *, one_feature=False):
+    """Open one data set of an HDF5 file.
+
+    Parameters
+    ----------
+    path : str
+    inner : str, optional
+        Path of the data set in the file; by default ``/X`` in ``.h5ad``, else the only table.
+    one_feature : bool
+        Take a 1-D data set as one column.
+
+    Returns
+    -------
+    Source
+        Positioned reads, if the data set lies in the file as it is; else a stream.
+    """
+    if inner is None and path.lower().endswith(".h5ad"):
+        inner = "/X"
+    with _opened(path, path) as file:
+        data = _find(file, path, inner, one_feature)
+        check_dtype(data.dtype, path)
+        shape = check_shape(data.shape, path, one_feature)
+        inside = data.name
+        offset = _plain_offset(data)
+    if offset is not None:
+        return PlainHdf5Source(path, inside, one_feature=one_feature)
+    return PackedHdf5Source(path, inside, shape, one_feature=one_feature)
+
+
+def _opened(path, name, **options):
+    with open_regular(path, name, "HDF5") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise DataError(f"{name}: the file is empty; write the HDF5 file again")
+    try:
+        return h5py.File(path, "r", **options)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{name}: is not an HDF5 file, or a damaged one ({error}); write or copy it again"
+        ) from error
+
+
+def _find(file, name, inner, one_feature):
+    """The data set at `inner`, or the only one that is a table."""
+    found = _numeric_sets(file)
+    wanted = {2, 1} if one_feature else {2}
+    if inner is None:
+        tables = [k for k, d in found.items() if d.ndim == 2]
+        if not tables and one_feature:
+            tables = [k for k, d in found.items() if d.ndim == 1]
+        if len(tables) == 1:
+            return found[tables[0]]
+        what = f"{len(tables)} tables" if tables else "no 2-D data set of numbers"
+        raise DataError(
+            f"{name}: holds {what}; name a data set as {name}:/PATH"
+            + (f", it holds {listed(found)}" if found else "")
+        )
+    item = file.get(inner) if inner.strip("/") else None
+    if item is None:
+        tables = [k for k, d in found.items() if d.ndim in wanted]
+        raise DataError(f"{name}: holds no data set {inner!r}; tables in it are {listed(tables)}")
+    if isinstance(item, h5py.Dataset):
+        return item
+    if {"data", "indices", "indptr"} <= set(item):
+        raise DataError(
+            f"{name}: {inner} is a sparse matrix, which is not supported; store it dense "
+            "(X.toarray()), or reduce it first, e.g. to principal components in /obsm/X_pca"
+        )
+    inside = [k for k in found if k.startswith(item.name.rstrip("/") + "/")]
+    raise DataError(
+        f"{name}: {inner} is a group, not a data set"
+        + (f"; in it are {listed(inside)}" if inside else "; name a data set")
+    )
+
+
+def _numeric_sets(file):
+    found = {}
+
+    def visit(key, item):
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.ndim > 0:
+            found["/" + key] = item
+
+    file.visititems(visit)
+    return found
+
+
+def _plain_offset(data):
+    """Where the bytes of a data set begin in its file; None if they are not simply there."""
+    offset = data.id.get_offset()
+    if offset is None or data.chunks is not None or data.external or not data.size:
+        return None
+    # What HDF5 converts while reading, it must go on converting.
+    if data.id.get_storage_size() != data.size * data.dtype.itemsize or data.dtype.kind == "b":
+        return None
+    return offset
+
+
+class PlainHdf5Source(NpySource):
+    """A data set that lies in the file in one piece: read as a ``.npy`` file is."""
+
+    def __init__(self, path, inside, *, one_feature=False):
+        self._inside = inside
+        super().__init__(path, one_feature=one_feature)
+
+    def _layout(self):
+        with _opened(self.path, self.name) as file:
+            data = file.get(self._inside)
+            offset = None if data is None else _plain_offset(data)
+            if offset is None:
+                raise changed_error(self.name)
+            end = min(offset + data.nbytes, os.fstat(self._file.fileno()).st_size)
+            return data.shape, False, data.dtype, offset, end
+
+
+class PackedHdf5Source(StreamSource):
+    """A data set in chunks, compressed or not."""
+
+    def __init__(self, path, inside, shape, *, one_feature=False):
+        super().__init__()
+        self.name = path
+        self.path = os.path.abspath(path)
+        self._inside = inside
+        self.n_samples, self.n_features = shape
+        with _opened(self.path, self.name) as file:
+            data = file[inside]
+            self.dtype = data.dtype
+            self._shape = data.shape
+            chunks = data.chunks or (self.n_samples,)
+        height = min(chunks[0], self.n_samples)
+        across = height * self.n_features * self.dtype.itemsize
+        self._cache = max(_MIN_CACHE, min(_MAX_CACHE, 2 * across))
+        # A block is several rows of chunks, or an even part of one.
+        rows = block_rows(self.n_features, self.dtype.itemsize)
+        self._step = rows - rows % height if rows >= height else rows
+        self._height = height
+        self.boundaries = np.arange(0, self.n_samples, height, dtype=np.int64)
+
+    def _blocks(self, row):
+        try:
+            with _opened(self.path, self.name, rdcc_nbytes=self._cache) as file:
+                data = file.get(self._inside)
+                if data is None or data.shape != self._shape or data.dtype != self.dtype:
+                    raise changed_error(self.name)
+                for first in range(row - row % self._height, self.n_samples, self._step):
+                    block = data[first : first + self._step]
+                    yield first, block.reshape(len(block), -1)
+        except (OSError, RuntimeError) as error:
+            raise read_error(self.name, error) from error

@@ -1,0 +1,150 @@
+"""Arrays in NumPy's archives, ``.npz``."""
+
+import os
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+
+from ..errors import DataError
+from .base import check_dtype, check_shape
+from .columns import listed
+from .npy import NpySource, changed_error, open_regular, read_header
+from .stream import StreamSource, block_rows, read_error
+
+_MODEL = {"weights", "means", "covariances", "header"}
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+
+
+def open_npz(path, inner=None, *, one_feature=False):
+    """Open one array of an archive.
+
+    Parameters
+    ----------
+    path : str
+    inner : str, optional
+        Name of the array; not needed if just one is a table of numbers.
+    one_feature : bool
+        Take a 1-D array as one column.
+
+    Returns
+    -------
+    Source
+        Positioned reads, if the array was stored as it is; a stream, if it is compressed.
+    """
+    file = open_regular(path, path, ".npz")
+    with file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise DataError(f"{path}: the file is empty; save the data with np.savez(path, X=X)")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                member = _choose(archive, path, inner, one_feature)
+        except _DAMAGE as error:
+            raise DataError(
+                f"{path}: is not a .npz file, or a damaged one ({error}); write or copy it again"
+            ) from error
+    source = StoredNpzSource if member.compress_type == zipfile.ZIP_STORED else PackedNpzSource
+    return source(path, member, one_feature=one_feature)
+
+
+def _choose(archive, path, inner, one_feature):
+    members = {
+        info.filename.removesuffix(".npy"): info
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+    if inner is not None:
+        if inner not in members:
+            raise DataError(f"{path}: holds no array {inner!r}; it holds {listed(members)}")
+        return members[inner]
+    if set(members) >= _MODEL:
+        raise DataError(f"{path}: holds a model, not data; MODEL comes before DATA")
+    headers = {name: _header(archive, info, path) for name, info in members.items()}
+    numeric = [name for name, (_, _, dtype) in headers.items() if dtype.kind in "biuf"]
+    tables = [name for name in numeric if len(headers[name][0]) == 2]
+    if not tables and one_feature:
+        tables = [name for name in numeric if len(headers[name][0]) == 1]
+    if len(tables) == 1:
+        return members[tables[0]]
+    if len(members) == 1 and one_feature is False:
+        return next(iter(members.values()))  # what is wrong with it is said when it is opened
+    what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
+    raise DataError(
+        f"{path}: holds {what}; name an array as {path}:NAME, it holds {listed(members)}"
+        if members
+        else f"{path}: holds no arrays; save the data with np.savez(path, X=X)"
+    )
+
+
+def _header(archive, info, path):
+    with archive.open(info) as file:
+        return read_header(file, path)
+
+
+class StoredNpzSource(NpySource):
+    """An array stored in an archive as it is: a ``.npy`` file within a file."""
+
+    def __init__(self, path, member, *, one_feature=False):
+        self._member = member.header_offset, member.file_size
+        super().__init__(path, one_feature=one_feature)
+
+    def _layout(self):
+        offset, size = self._member
+        self._file.seek(offset)
+        head = self._file.read(_LOCAL_HEADER.size)
+        if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
+            raise changed_error(self.name)
+        _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(head)
+        begin = offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
+        self._file.seek(begin)
+        header = read_header(self._file, self.name)
+        end = min(begin + size, os.fstat(self._file.fileno()).st_size)
+        return *header, self._file.tell(), end
+
+
+class PackedNpzSource(StreamSource):
+    """A compressed array of an archive, unpacked from its beginning in every pass."""
+
+    boundaries = np.zeros(1, np.int64)
+
+    def __init__(self, path, member, *, one_feature=False):
+        super().__init__()
+        self.name = path
+        self.path = os.path.abspath(path)
+        self._member = member.filename
+        with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as file:
+            shape, fortran, self.dtype = read_header(file, self.name)
+        check_dtype(self.dtype, self.name)
+        self.n_samples, self.n_features = check_shape(shape, self.name, one_feature)
+        if fortran and self.n_features > 1 and self.n_samples > 1:
+            raise DataError(
+                f"{self.name}: the array is compressed in column order, so no row can be had "
+                "without all of them; save np.ascontiguousarray(X)"
+            )
+
+    def _blocks(self, row):
+        step = block_rows(self.n_features, self.dtype.itemsize)
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as file:
+                read_header(file, self.name)
+                for first in range(0, self.n_samples, step):
+                    rows = min(step, self.n_samples - first)
+                    block = np.empty((rows, self.n_features), self.dtype)
+                    if not _fill(file, block):
+                        return
+                    yield first, block
+        except _DAMAGE as error:
+            raise read_error(self.name, error) from error
+
+
+def _fill(file, block):
+    raw = memoryview(block.reshape(-1).view(np.uint8))
+    done = 0
+    while done < len(raw):
+        count = file.readinto(raw[done:])
+        if not count:
+            return False
+        done += count
+    return True

@@ -1,0 +1,175 @@
+"""From a path to a source: formats by the ends of names, folders, patterns, ``file:name``."""
+
+import glob
+import os
+import re
+from contextlib import contextmanager
+
+from ..errors import DataError
+from .base import NoRowsError
+from .columns import pick
+from .files import FilesSource
+from .npy import NpySource, open_regular
+from .npz import open_npz
+
+# Endings, each with its family: files of one folder must be of one family.
+_FAMILIES = {
+    "npy": (".npy",),
+    "npz": (".npz",),
+    "parquet": (".parquet", ".pq"),
+    "text": (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz"),
+    "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
+}
+KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
+# Formats that may be a folder of parts under the name of a file, as Spark writes them.
+_FOLDER_FAMILIES = ("parquet", "text", None)
+# `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
+_INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad)):(.*)", re.IGNORECASE | re.DOTALL)
+_DIGITS = re.compile(r"(\d+)")
+
+
+def family_of(path):
+    """The family of formats that a name belongs to, or None."""
+    lower = os.path.basename(path).lower()
+    for family, ends in _FAMILIES.items():
+        if lower.endswith(ends):
+            return family
+    return None
+
+
+@contextmanager
+def needing(what, package, extra):
+    """Say how to install the package that imports of the block need, if it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.split(".")[0] != package:
+            raise
+        raise DataError(f"{what} needs {package}: pip install 'gmm-fast[{extra}]'") from error
+
+
+def open_path(path, *, one_feature=False, columns=None, header=None, keep_bytes=0):
+    """Open what a path names; see `open_source`."""
+    options = {"one_feature": one_feature, "columns": columns, "header": header}
+    name = os.fsdecode(path)
+    base, inner = split_inner(name)
+    if _exists(base):
+        if os.path.isdir(base) and family_of(base) in _FOLDER_FAMILIES:
+            return _open_files(name, _walk(base), inner, options, keep_bytes)
+    elif glob.has_magic(base):
+        return _open_files(name, _matches(base), inner, options, keep_bytes)
+    return _open_file(base, inner, options, keep_bytes)
+
+
+def split_inner(name):
+    """Split ``file:name`` into its parts; the second is None where there is none."""
+    found = None if _exists(name) else _INNER.fullmatch(name)
+    return (found[1], found[2]) if found else (name, None)
+
+
+def _exists(path):
+    try:
+        return os.path.exists(path)
+    except ValueError:  # a NUL byte; opening says so
+        return False
+
+
+def _open_file(path, inner, options, keep_bytes=0):
+    family, columns = family_of(path), options["columns"]
+    if family == "parquet":
+        with needing(f"{path}: reading Parquet", "pyarrow", "parquet"):
+            from .parquet import ParquetSource
+
+        return ParquetSource(path, columns=columns)
+    if family == "text":
+        with needing(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
+            from .text import TextSource
+
+        header = options["header"]
+        return TextSource(path, columns=columns, header=header, keep_bytes=keep_bytes)
+    if family == "npz":
+        return pick(open_npz(path, inner, one_feature=options["one_feature"]), columns)
+    if family == "hdf5":
+        with needing(f"{path}: reading HDF5", "h5py", "hdf5"):
+            from .hdf5 import open_hdf5
+
+        return pick(open_hdf5(path, inner, one_feature=options["one_feature"]), columns)
+    if family is None:
+        _check_is_npy(path)
+    return pick(NpySource(path, one_feature=options["one_feature"]), columns)
+
+
+def _check_is_npy(path):
+    """Raise `DataError` for a file whose name does not tell its format, nor does its content."""
+    with open_regular(path, path) as file:
+        head = file.read(6)
+    if head and not head.startswith(b"\x93NUMPY"):
+        raise DataError(f"{path}: the format is not known by its name; known are {KNOWN}")
+
+
+def _open_files(name, paths, inner, options, keep_bytes):
+    """One source of all files among `paths` whose formats are known."""
+    paths = [p for p in paths if family_of(p) is not None]
+    if not paths:
+        raise DataError(f"{name}: holds no data files; known are {KNOWN}")
+    paths = sorted(set(paths), key=_natural)
+    families = [family_of(p) for p in paths]
+    for path, family in zip(paths, families, strict=True):
+        if family != families[0]:
+            raise DataError(
+                f"{name}: holds files of several formats, e.g. {paths[0]} and {path}; choose one "
+                f"with a pattern, e.g. '{os.path.join(os.path.dirname(path), '*')}"
+                f"{os.path.splitext(path)[1]}'"
+            )
+    return FilesSource(name, _parts(paths, inner, options, keep_bytes))
+
+
+def _parts(paths, inner, options, keep_bytes):
+    empty, any_rows = None, False
+    for path in paths:
+        try:
+            part = _open_file(path, inner, options, keep_bytes)
+        except NoRowsError as error:
+            empty = empty or error
+            continue
+        any_rows = True
+        keep_bytes -= part.held_bytes
+        yield part
+    if not any_rows:
+        raise empty
+
+
+def _matches(pattern):
+    found = glob.glob(pattern, recursive=True)
+    if not found:
+        raise DataError(f"{pattern}: no file matches; check the pattern, or the path")
+    for path in found:
+        if _is_hidden(os.path.basename(path.rstrip(os.sep))):
+            continue
+        if os.path.isdir(path) and family_of(path) in _FOLDER_FAMILIES:
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _walk(folder):
+    def fail(error):
+        raise DataError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [f for f in folders if not _is_hidden(f)]
+        yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
+
+
+def _is_hidden(name):
+    """Whether writers of data sets keep such a name to themselves (`_SUCCESS`, `.crc`)."""
+    return name.startswith((".", "_"))
+
+
+def _natural(path):
+    """A key that sorts part-2 before part-10."""
+    key = [
+        [int(t) if i % 2 else t for i, t in enumerate(_DIGITS.split(part))]
+        for part in path.split(os.sep)
+    ]
+    return key, path

@@ -1,0 +1,48 @@
+"""Tables in memory that are no arrays: which of them are read column by column."""
+
+import sys
+
+from ..errors import DataError
+from .array import ArraySource
+from .columns import choose
+from .paths import needing
+
+
+def open_table(data, columns):
+    """Open an Arrow table or a polars frame; None for anything else.
+
+    Neither package is imported to find out.
+    """
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(data, polars.LazyFrame):
+        raise DataError("X: a LazyFrame holds no data yet; collect() it first")
+    if polars is not None and isinstance(data, polars.DataFrame):
+        return _open_polars(data, columns)
+    arrow = sys.modules.get("pyarrow")
+    if arrow is None:
+        return None
+    if isinstance(data, (arrow.Table, arrow.RecordBatch)):
+        from .arrow import ArrowSource
+
+        return ArrowSource(data, columns=columns)
+    dataset = sys.modules.get("pyarrow.dataset")
+    if dataset is not None and isinstance(data, dataset.Dataset):
+        raise DataError(
+            "X: a pyarrow Dataset is not read piece by piece; give the path of its folder, or a "
+            "table: X.to_table()"
+        )
+    return None
+
+
+def _open_polars(frame, columns):
+    try:
+        with needing("X: reading polars frames", "pyarrow", "parquet"):
+            from .arrow import ArrowSource
+    except DataError:  # as an array then: a copy, but no other package
+        names = list(frame.columns)
+        if columns is not None:
+            frame = frame[:, choose(columns, names, len(names), "X")]
+        source = ArraySource(frame.to_numpy())
+        source.feature_names = list(frame.columns)
+        return source
+    return ArrowSource(frame, columns=columns)

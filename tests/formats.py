@@ -1,0 +1,117 @@
+"""Ways to give a table to `open_source`: one writer for each format."""
+
+import gzip
+
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def arrow(X, names=None):
+    names = names or [f"c{j}" for j in range(X.shape[1])]
+    return pa.table({n: np.ascontiguousarray(X[:, j]) for j, n in enumerate(names)})
+
+
+def parquet(folder, X, **options):
+    path = folder / "data.parquet"
+    pq.write_table(arrow(X), path, **{"row_group_size": 7, **options})
+    return path
+
+
+def text_of(X, sign=",", header=True, decimal="."):
+    lines = [sign.join(f"c{j}" for j in range(X.shape[1]))] if header else []
+    lines += [sign.join(repr(float(v)) for v in row).replace(".", decimal) for row in X]
+    return "\n".join(lines) + "\n"
+
+
+def text(folder, X, name="data.csv", **options):
+    path = folder / name
+    content = text_of(X, **options).encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return path
+
+
+def hdf5(folder, X, name="data.h5", **options):
+    path = folder / name
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=X, **options)
+    return path
+
+
+def npz(folder, X, save=np.savez):
+    path = folder / "data.npz"
+    save(path, X=np.ascontiguousarray(X))
+    return path
+
+
+def parts(folder, X, write):
+    """A folder of three files, the middle one the longest."""
+    n = len(X)
+    place = folder / "parts"
+    for i, rows in enumerate([X[: n // 4], X[n // 4 : n - 1], X[n - 1 :]]):
+        inside = place / str(i + 9)  # "9" before "10"
+        inside.mkdir(parents=True, exist_ok=True)
+        write(inside, rows)
+    return place
+
+
+def npy(folder, X):
+    path = folder / "data.npy"
+    np.save(path, X)
+    return path
+
+
+def dask_array(folder, X):
+    import dask.array as da
+
+    return da.from_array(X, chunks=(max(1, len(X) // 3), 2))
+
+
+def dask_frame(folder, X):
+    import dask.dataframe as dd
+
+    return dd.from_pandas(pd.DataFrame(X, columns=[f"c{j}" for j in range(X.shape[1])]), 3)
+
+
+def chunked_table(folder, X):
+    table = arrow(X)
+    return pa.concat_tables([table.slice(0, 5), table.slice(5, 0), table.slice(5)])
+
+
+# Every way keeps float32 and float64 as they are.
+WAYS = {
+    "npy": npy,
+    "npz": npz,
+    "npz-packed": lambda folder, X: npz(folder, X, np.savez_compressed),
+    "parquet": parquet,
+    "parquet-plain": lambda folder, X: parquet(folder, X, compression="none", use_dictionary=False),
+    "hdf5": hdf5,
+    "hdf5-big-endian": lambda folder, X: hdf5(folder, X, dtype=X.dtype.newbyteorder(">")),
+    "hdf5-chunks": lambda folder, X: hdf5(folder, X, chunks=(4, 2)),
+    "hdf5-packed": lambda folder, X: hdf5(folder, X, chunks=(5, 1), compression="gzip"),
+    "h5ad": lambda folder, X: hdf5(folder, X, "data.h5ad"),
+    "table": lambda folder, X: arrow(X),
+    "table-chunks": chunked_table,
+    "batch": lambda folder, X: arrow(X).combine_chunks().to_batches()[0],
+    "polars": lambda folder, X: pl.DataFrame(arrow(X)),
+    "pandas": lambda folder, X: pd.DataFrame(X),
+    "dask": dask_array,
+    "dask-frame": dask_frame,
+    "npy-folder": lambda folder, X: parts(folder, X, npy),
+    "parquet-folder": lambda folder, X: parts(folder, X, parquet),
+    "hdf5-glob": lambda folder, X: f"{parts(folder, X, hdf5)}/**/*.h5:/X",
+}
+# Text holds float64.
+TEXTS = {
+    "csv": text,
+    "csv-bare": lambda folder, X: text(folder, X, header=False),
+    "tsv": lambda folder, X: text(folder, X, "data.tsv", sign="\t"),
+    "csv-gz": lambda folder, X: text(folder, X, "data.csv.gz"),
+    "semicolon": lambda folder, X: text(folder, X, sign=";"),
+    "decimal-comma": lambda folder, X: text(folder, X, sign=";", decimal=","),
+    "bar": lambda folder, X: text(folder, X, sign="|"),
+    "csv-folder": lambda folder, X: parts(folder, X, text),
+}
