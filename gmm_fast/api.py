@@ -12,7 +12,6 @@ from .errors import DataError
 from .estimator import GaussianMixture, check_parameters, seed_of
 from .memory import parse_size
 from .modelfile import read_model, write_model
-from .sources import open_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,8 @@ def search(
         "memory": memory,
     }
     settings = check_parameters(GaussianMixture(**shared))
-    source = open_source(X)
+    promise = None if memory is None else parse_size(memory)
+    source = fitting.open_data(X, promise)
     selection.check_search(lo, hi, families, criterion, source.n_samples)
     weights = check_weights(sample_weight, source.n_samples)
     backend, _, events = fitting.open_backend(
@@ -126,7 +126,7 @@ def search(
         dtype=dtype,
         weights=weights,
         threads=threads,
-        memory=None if memory is None else parse_size(memory),
+        memory=promise,
         silhouette_rows=silhouette_rows,
     )
     table = selection.search(

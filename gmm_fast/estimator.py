@@ -9,13 +9,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import checks, criteria, em, fitting, init
-from .backends import check_weights
+from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
 from .memory import parse_size
 from .params import Params, check_params, covariance_shape
 from .sampling import draw
-from .sources import open_source
+from .sources import is_dask
 from .threads import check_threads
 
 
@@ -185,7 +185,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self)
         names = _feature_names(X)
-        source = open_source(X)
+        source = fitting.open_data(X, _bytes(self.memory))
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
@@ -319,16 +319,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     # -- using ---------------------------------------------------------------------------------
 
     def predict(self, X):
-        """The most responsible component of each sample, (n,) int64."""
-        return self._scored(self._backend(X), "labels", np.int64)
+        """The most responsible component of each sample, (n,) int64.
+
+        A Dask array for Dask data, as from `predict_proba` and `score_samples`.
+        """
+        return self._per_sample(X, "labels", np.int64)
 
     def predict_proba(self, X):
         """Responsibilities, (n, K), of the dtype that the kernels compute in."""
-        return self._scored(self._backend(X), "resp")
+        return self._per_sample(X, "resp")
 
     def score_samples(self, X):
         """ln p(x) of each sample, (n,), of the dtype that the kernels compute in."""
-        return self._scored(self._backend(X), "log_prob")
+        return self._per_sample(X, "log_prob")
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of a sample, a float."""
@@ -376,36 +379,46 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             Params(self.weights_, self.means_, self.covariances_, family), "the model"
         )
 
-    def _backend(self, X, weights=None):
+    def _open(self, X):
+        """The source of data to look at with the fitted model."""
         check_is_fitted(self)
         self._check_feature_names(X)
-        source = open_source(X)
+        source = fitting.open_data(X, _bytes(self.memory))
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
                 f"expecting {d} features as input"
             )
-        weights = check_weights(weights, source.n_samples)
+        return source
+
+    def _backend(self, X, weights=None):
+        source = self._open(X)
         return fitting.scoring_backend(
             source,
             dtype=self.dtype,
-            weights=weights,
+            weights=check_weights(weights, source.n_samples),
             threads=self.threads,
             memory=_bytes(self.memory),
         )
+
+    def _per_sample(self, X, what, dtype=None):
+        if is_dask(X):
+            source = self._open(X)
+            return score_lazily(source.data, self._params(), what, self.dtype, dtype)
+        return self._scored(self._backend(X), what, dtype)
 
     def _check_feature_names(self, X):
         fitted, found = getattr(self, "feature_names_in_", None), _feature_names(X)
         who = type(self).__name__
         if fitted is None and found is not None:
             warnings.warn(
-                f"X has feature names, but {who} was fitted without feature names", stacklevel=4
+                f"X has feature names, but {who} was fitted without feature names", stacklevel=5
             )
         elif fitted is not None and found is None:
             warnings.warn(
                 f"X does not have valid feature names, but {who} was fitted with feature names",
-                stacklevel=4,
+                stacklevel=5,
             )
         elif fitted is not None and list(fitted) != list(found):
             raise DataError(

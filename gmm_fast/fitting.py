@@ -10,12 +10,14 @@ from .backends import DaskBackend, LocalBackend, current_client, default_dtype, 
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .errors import DataError
 from .families import get_family
-from .memory import room_for_data
-from .sources import DaskSource
+from .memory import anonymous_bytes, free_share, room_for_data
+from .sources import DaskSource, open_source
 from .threads import check_threads
 
 # What Python, the allocator and the threads' stacks hold besides.
 SLACK = 24 * 2**20
+# What is left for kernels, buffers and samples when rows of text are kept while they are counted.
+TEXT_RESERVE = 160 * 2**20
 
 
 def check_settings(settings):
@@ -26,6 +28,12 @@ def check_settings(settings):
         raise DataError(f"max_iter must be at least 1, not {settings.max_iter}")
     if not (np.isfinite(settings.reg_covar) and settings.reg_covar >= 0):
         raise DataError(f"reg_covar must be 0 or more, not {settings.reg_covar}")
+
+
+def open_data(data, memory=None, **options):
+    """Open data that is going to be worked on within `memory` bytes; see `open_source`."""
+    room = free_share() if memory is None else memory - anonymous_bytes() - TEXT_RESERVE
+    return open_source(data, keep_bytes=max(0, room), **options)
 
 
 def open_backend(

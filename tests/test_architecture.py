@@ -44,6 +44,8 @@ THIRD_PARTY = {
     "sklearn": {"estimator", "api"},
     "pyarrow": {"sources.arrow", "sources.parquet", "sources.text"},
     "h5py": {"sources.hdf5"},
+    "dask": {"backends.workers"},
+    "distributed": {"backends.connect", "backends.tasks", "backends.workers"},
     "rich": {"report"},
     "click": {"cli", "report"},
 }

@@ -5,9 +5,9 @@ cluster, `tasks` what those do, `connect` how one is found or started.
 """
 
 from .base import Backend, Survey, check_weights, default_dtype
-from .workers import DaskBackend
 from .connect import cluster, current_client
 from .local import LocalBackend, Reading, chunk_rows, n_lanes, warm_up
+from .workers import DaskBackend, score_lazily
 
 __all__ = [
     "Backend",
@@ -21,5 +21,6 @@ __all__ = [
     "current_client",
     "default_dtype",
     "n_lanes",
+    "score_lazily",
     "warm_up",
 ]

@@ -106,9 +106,6 @@ class Backend(ABC):
     def refuse_bad_values(self):
         """Raise the `DataError` that says where NaN, infinity or too large a value is."""
 
-    def close(self):  # noqa: B027 - most backends hold nothing
-        """Let go of what is held elsewhere; using the backend afterwards is an error."""
-
     def survey(self, covariance_type="diag"):
         """Mean and variances of the data.
 

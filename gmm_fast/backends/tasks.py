@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..families import get_family
 from ..kernels.gaussian import Outputs
-from ..sources import ArrayPart, RowRange, take
+from ..sources import ArrayPart, ArraySource, RowRange, take
 from ..stats import merge
 from ..threads import default_threads, serial_blas
 from .local import LocalBackend, warm_up
@@ -159,6 +159,17 @@ def _score(part, params, wanted):
         for to, found in zip(whole, outputs, strict=True):
             to[start : start + len(found)] = found
     return whole
+
+
+def score_block(block, params, dtype, what):
+    """One of the `Outputs` of a block of a Dask array, on a worker or in a scheduler's thread."""
+    try:
+        threads = _threads()
+    except ValueError:  # no worker
+        threads = None
+    part = LocalBackend(ArraySource(np.asarray(block)), dtype=dtype, threads=threads)
+    wanted = {name: name == what for name in Outputs._fields}
+    return getattr(alone(_score, part, params, wanted), what)
 
 
 def check_finite(part):

@@ -7,6 +7,7 @@ how many workers there are, nor on which of them dies.
 import pickle
 import uuid
 from concurrent.futures import CancelledError
+from itertools import pairwise
 
 import numpy as np
 
@@ -115,7 +116,7 @@ class DaskBackend(Backend):
         options = {"dtype": self.dtype, "origin": self.origin, "room": room}
         if self.weights is None:
             return [options] * (len(self.edges) - 1)
-        slices = zip(self.edges[:-1], self.edges[1:], strict=True)
+        slices = pairwise(self.edges)
         return [options | {"weights": self.weights[start:stop]} for start, stop in slices]
 
     def _find_origin(self):
@@ -151,7 +152,7 @@ class DaskBackend(Backend):
         ends = np.searchsorted(indices, self.edges)
         asked = [
             ask(i, indices[first:last] - self.edges[i])
-            for i, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+            for i, (first, last) in enumerate(pairwise(ends))
             if last > first
         ]
         return np.concatenate(self.gather(asked))
@@ -220,9 +221,40 @@ class DaskBackend(Backend):
                 f"a worker lacks a package: {error}; install the same gmm-fast on every worker"
             ) from None
 
-    def close(self):
-        """Let the workers drop the data."""
-        self._data.release()
+
+def score_lazily(array, params, what, dtype=None, stored_as=None):
+    """What `Backend.score` yields, as a Dask array of what a Dask array holds.
+
+    Parameters
+    ----------
+    array : dask.array.Array, (n, d)
+    params : Params
+    what : {'log_prob', 'labels', 'resp'}
+    dtype : dtype, optional
+        What the kernels compute in.
+    stored_as : dtype, optional
+        Of the result; by default `dtype`.
+
+    Returns
+    -------
+    dask.array.Array, (n,), or (n, K) for responsibilities
+    """
+    array = array.rechunk({1: -1})
+    dtype = np.dtype(dtype or default_dtype(array.dtype))
+    stored_as = np.dtype(stored_as or dtype)
+    whole = what == "resp"
+    shape = {"chunks": (array.chunks[0], (params.n_components,))} if whole else {"drop_axis": 1}
+    found = array.map_blocks(
+        tasks.score_block,
+        params,
+        dtype,
+        what,
+        dtype=stored_as,
+        meta=np.empty((0, 0) if whole else 0, stored_as),
+        token=f"gmm-{what}",
+        **shape,
+    )
+    return found.astype(stored_as)
 
 
 class _Parts:
@@ -249,9 +281,6 @@ class _Parts:
         """Futures of function(part, *args) of all parts."""
         keys = [_key(name) for _ in self.parts]
         return self.client.map(function, self.parts, *([a] * len(keys) for a in args), key=keys)
-
-    def release(self):
-        self.parts = []
 
 
 class _Rows(_Parts):

@@ -7,8 +7,9 @@ every source. A new data format is one file here, with one subclass of `Source` 
 
 `base` the interface, checks and conversion; `stream` what formats share that are decoded front
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
-a format; `files` many files as one. A format each: `array`, `npy`, `npz`, `parquet`, `text` (with
-`dialect`), `hdf5`, `arrow` (tables in memory; `tables` says which), `dask`.
+a format; `files` many files as one; `part` a range of rows as a source. A format each: `array`,
+`npy`, `npz`, `parquet`, `text` (with `dialect`), `hdf5`, `arrow` (tables in memory; `tables` says
+which), `dask`.
 
 pyarrow and h5py are imported with the format that needs them, never before.
 """
@@ -20,6 +21,7 @@ from .base import Source
 from .columns import pick
 from .dask import DaskSource, is_dask
 from .npy import NpySource
+from .part import ArrayPart, RowRange
 from .paths import open_path
 from .reading import (
     bad_value_error,
@@ -32,14 +34,17 @@ from .reading import (
 from .tables import open_table
 
 __all__ = [
+    "ArrayPart",
     "ArraySource",
     "DaskSource",
     "NpySource",
+    "RowRange",
     "Source",
     "bad_value_error",
     "check_columns",
     "chunks",
     "first_bad_row",
+    "is_dask",
     "load_resident",
     "open_source",
     "take",
