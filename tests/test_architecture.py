@@ -18,7 +18,7 @@ LAYERS = (
     ("families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),
-    ("forms", "modelfile", "sampling"),
+    ("forms", "modelfile", "rescue", "sampling"),
     ("backends",),
     ("em", "criteria"),
     ("init",),
