@@ -15,7 +15,7 @@ PACKAGE = Path(gmm_fast.__file__).parent
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
-    ("families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
+    ("archive", "families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),
     ("forms", "modelfile", "rescue", "sampling"),

@@ -19,7 +19,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import commands, modelfile, outputs, report
+from gmm_fast import archive, commands, outputs, report
 from gmm_fast.cli import FAMILIES, main
 from gmm_fast.modelfile import read_model
 
@@ -601,7 +601,7 @@ def test_interrupted_while_writing(x, monkeypatch):
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(modelfile.np, "savez", interrupted)
+    monkeypatch.setattr(archive.np, "savez", interrupted)
     result = run("fit -k 2 data.npy --threads 1", code=130)
     assert (result.stdout, result.stderr) == ("", "Interrupted.\n")
     assert os.listdir() == ["data.npy"]
