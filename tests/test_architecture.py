@@ -13,7 +13,7 @@ PACKAGE = Path(gmm_fast.__file__).parent
 
 # From the bottom up; a module imports from layers below its own only.
 LAYERS = (
-    ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
+    ("errors", "options", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
     ("archive", "families", "sources", "threads", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
@@ -42,7 +42,7 @@ THIRD_PARTY = {
     "threadpoolctl": {"threads"},
     "sklearn": {"estimator", "api"},
     "rich": {"report"},
-    "click": {"cli", "report"},
+    "click": {"cli", "options", "report"},
 }
 
 

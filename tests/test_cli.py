@@ -20,8 +20,9 @@ from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from gmm_fast import archive, commands, outputs, report
-from gmm_fast.cli import FAMILIES, main
+from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
+from gmm_fast.options import FAMILIES
 
 CANDIDATE_KEYS = {
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
@@ -555,12 +556,12 @@ def test_help_names_every_family_and_criterion():
 
 
 def test_choices_are_those_of_the_library():
-    """`cli` repeats names so as to import nothing; they must not drift apart."""
-    from gmm_fast import cli, criteria, families, init
+    """`options` repeats names so as to import nothing; they must not drift apart."""
+    from gmm_fast import criteria, families, init, options
 
-    assert tuple(families.FAMILIES) == cli.FAMILIES
-    assert criteria.CRITERIA == cli.CRITERIA
-    assert init.METHODS == cli.INITS
+    assert tuple(families.FAMILIES) == options.FAMILIES
+    assert criteria.CRITERIA == options.CRITERIA
+    assert init.METHODS == options.INITS
 
 
 @pytest.mark.parametrize(

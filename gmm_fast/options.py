@@ -1,0 +1,127 @@
+"""Options that commands of `cli` share, and the types of their values. Imports nothing heavy."""
+
+import math
+
+import click
+
+FAMILIES = ("full", "tied", "diag", "spherical")
+INITS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
+CRITERIA = ("bic", "aic", "icl", "silhouette")
+
+
+class AtLeast(click.IntRange):
+    """An integer that is not too small; in messages an integer, not an "integer range"."""
+
+    name = "integer"
+
+
+class NotNegative(click.ParamType):
+    """A finite number, 0 or more."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        number = click.FLOAT.convert(value, param, ctx)
+        if not (math.isfinite(number) and number >= 0):
+            self.fail(f"{value} is not a finite number of 0 or more.", param, ctx)
+        return number
+
+
+class Families(click.ParamType):
+    """Names of covariance families with commas between, or "all"; a list."""
+
+    name = "families"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        names = [name.strip().lower() for name in value.split(",") if name.strip()]
+        known = ", ".join(repr(name) for name in FAMILIES)
+        if not names:
+            self.fail(f"no family is named; choose from {known}, or 'all'.", param, ctx)
+        for name in names:
+            if name not in (*FAMILIES, "all"):
+                self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
+        return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
+
+
+def several(*decorators):
+    """Several option decorators as one."""
+
+    def apply(command):
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return apply
+
+
+positive = AtLeast(1)
+not_negative = AtLeast(0)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=not_negative, help="Seed of all randomness."
+)
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "float64"]),
+    default="auto",
+    show_default=True,
+    help="What to compute in; auto is float32 for float32 data, else float64.",
+)
+one_feature_option = click.option(
+    "--one-feature", is_flag=True, help="Take a 1-D array as samples of one feature."
+)
+data_options = several(
+    dtype_option,
+    one_feature_option,
+    click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),
+    threads_option,
+)
+em_options = several(
+    click.option(
+        "--max-iter", default=100, show_default=True, type=positive, help="Most EM iterations."
+    ),
+    click.option(
+        "--tol",
+        default=1e-3,
+        show_default=True,
+        type=NotNegative(),
+        help="Stop when the mean log-likelihood changes by less, twice in a row.",
+    ),
+    click.option(
+        "--reg-covar",
+        default=1e-6,
+        show_default=True,
+        type=NotNegative(),
+        help="Added to every variance.",
+    ),
+    click.option(
+        "--init",
+        type=click.Choice(INITS),
+        default="auto",
+        show_default=True,
+        help="How to start; auto tries several ways on a sample.",
+    ),
+    click.option("--n-init", default=1, show_default=True, type=positive, help="Rounds of starts."),
+    seed_option,
+    click.option(
+        "--silhouette-rows",
+        default=10_000,
+        show_default=True,
+        type=not_negative,
+        help="Rows of the sample for the silhouette; 0 for none.",
+    ),
+)
+output_options = several(
+    click.option(
+        "-o",
+        "--model",
+        "model_path",
+        type=click.Path(),
+        help="Where to write the model.  [default: DATA's name with .gmm.npz, in this folder]",
+    ),
+    click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too."),
+    click.option("--no-model", is_flag=True, help="Write no model."),
+)
