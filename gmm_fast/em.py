@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from .errors import DataError
 from .families import get_family
 from .params import Params
 from .rescue import Rescue, thin_events
@@ -28,6 +29,41 @@ class Settings:
     tol: float = 1e-3
     max_iter: int = 100
     reg_covar: float = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that the loop knows between two iterations: a fit goes on from here to the same bits.
+
+    The statistics of the data are not part of it; one pass finds them again.
+
+    Attributes
+    ----------
+    params : Params
+    trace : tuple of float
+        As in `FitResult`.
+    small_steps : int
+        Iterations up to here, in a row, that changed less than the tolerance.
+    events : tuple of str
+    collapsed : ndarray of bool
+        Covariances that `Rescue` holds up.
+    revivals : dict of int -> int
+        How often `Rescue` revived each component.
+    seconds : dict of float
+        As in `FitResult`.
+    """
+
+    params: Params
+    trace: tuple
+    small_steps: int
+    events: tuple
+    collapsed: np.ndarray
+    revivals: dict
+    seconds: dict
+
+    @property
+    def iteration(self):
+        return len(self.trace) - 1
 
 
 @dataclass(eq=False)
@@ -125,62 +161,159 @@ def step(backend, stats, params, settings, rescue, iteration):
 
 
 @serial_blas()
-def fit(backend, params, settings, *, events=None, callback=None):
+def fit(
+    backend,
+    params,
+    settings,
+    *,
+    events=(),
+    seconds=None,
+    callback=None,
+    state=None,
+    on_state=None,
+):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 
     Parameters
     ----------
     backend : LocalBackend
     params : Params
-        Start.
+        Start; not looked at when there is a `state`.
     settings : Settings
-    events : list of str, optional
+    events : sequence of str
         Events of earlier stages, kept in front.
+    seconds : dict of float, optional
+        What earlier stages took, kept in the result.
     callback : callable, optional
         Called as callback(iteration, mean_log_likelihood, change) after each iteration.
+    state : State, optional
+        Where a fit to the same data with the same settings was, to go on from there; it brings
+        its own events and seconds.
+    on_state : callable, optional
+        Called with a `State` at the start and after each iteration.
 
     Returns
     -------
     FitResult
+
+    Raises
+    ------
+    DataError
+        The data is not what `state` was made of.
     """
-    started = time.perf_counter()
-    events = [] if events is None else list(events)
-    rescue = Rescue(backend, params.covariance_type, events)
-    params = rescue.raise_singular(params, 0)
-    stats = backend.stats(params)
-    trace = [stats.log_likelihood]
-    converged = False
-    small_steps = 0
-    iteration = 0
-    while iteration < settings.max_iter and not converged:
-        iteration += 1
+    if state is None:
+        run = _Run.begin(backend, params, events, seconds)
+    else:
+        run = _Run.resume(backend, state)
+    if on_state is not None and state is None:
+        on_state(run.state())
+    while run.iteration < settings.max_iter and run.small_steps < 2:
+        change = run.advance(settings)
+        if on_state is not None:
+            on_state(run.state())
+        if callback is not None:
+            callback(run.iteration, run.stats.mean_log_likelihood, change)
+    return run.result(settings)
+
+
+class _Run:
+    """A fit that runs: its last parameters, their statistics, and how it came there."""
+
+    def __init__(self, backend, params, rescue, seconds):
+        self.backend = backend
+        self.params = params
+        self.rescue = rescue
+        self.seconds = {"em": 0.0, **seconds}
+        self._began = time.perf_counter()
+
+    @classmethod
+    def begin(cls, backend, params, events, seconds):
+        rescue = Rescue(backend, params.covariance_type, events)
+        run = cls(backend, params, rescue, seconds or {})
+        run.params = rescue.raise_singular(params, 0)
+        run.stats = backend.stats(run.params)
+        run.trace, run.small_steps = [run.stats.log_likelihood], 0
+        return run
+
+    @classmethod
+    def resume(cls, backend, state):
+        rescue = Rescue(
+            backend,
+            state.params.covariance_type,
+            state.events,
+            collapsed=state.collapsed,
+            revivals=state.revivals,
+        )
+        run = cls(backend, state.params, rescue, state.seconds)
+        run.stats = backend.stats(state.params)  # the bits that it was left with
+        run.trace, run.small_steps = list(state.trace), state.small_steps
+        _check_same_data(backend, run.stats, run.trace[-1])
+        return run
+
+    @property
+    def iteration(self):
+        return len(self.trace) - 1
+
+    def advance(self, settings):
+        """One iteration. Returns the change of the mean log-likelihood."""
+        events, rescue, iteration = self.rescue.events, self.rescue, len(self.trace)
         said = len(events)
-        params, stats = step(backend, stats, params, settings, rescue, iteration)
+        self.params, self.stats = step(
+            self.backend, self.stats, self.params, settings, rescue, iteration
+        )
         news = len(events) > said
-        trace.append(stats.log_likelihood)
-        change = (trace[-1] - trace[-2]) / stats.total_weight
-        if not rescue.acted and change < -_rounding(backend.dtype, stats):
+        self.trace.append(self.stats.log_likelihood)
+        change = (self.trace[-1] - self.trace[-2]) / self.stats.total_weight
+        if not rescue.acted and change < -_rounding(self.backend.dtype, self.stats):
             _say_fall(events, iteration, change, settings)
         # one small step says little: EM leaves a poor start slowly. Two in a row are also when
         # scikit-learn stops, which compares what two iterations started from.
-        small_steps = small_steps + 1 if abs(change) < settings.tol and not news else 0
-        converged = small_steps == 2
-        if callback is not None:
-            callback(iteration, stats.mean_log_likelihood, change)
-    events += thin_events(params, backend.survey(), settings.reg_covar)
-    return FitResult(
-        params=params,
-        log_likelihood=stats.log_likelihood,
-        log_max_resp=stats.log_max_resp,
-        total_weight=stats.total_weight,
-        n_samples=backend.n_samples,
-        trace=trace,
-        n_iter=iteration,
-        converged=converged,
-        stop_reason="tolerance" if converged else "max_iter",
-        events=events,
-        seconds={"em": time.perf_counter() - started},
-    )
+        small = abs(change) < settings.tol and not news
+        self.small_steps = self.small_steps + 1 if small else 0
+        return change
+
+    def state(self):
+        return State(
+            params=self.params,
+            trace=tuple(self.trace),
+            small_steps=self.small_steps,
+            events=tuple(self.rescue.events),
+            collapsed=self.rescue.collapsed.copy(),
+            revivals=dict(self.rescue.revivals),
+            seconds=self._seconds(),
+        )
+
+    def result(self, settings):
+        stats, converged = self.stats, self.small_steps == 2
+        thin = thin_events(self.params, self.backend.survey(), settings.reg_covar)
+        return FitResult(
+            params=self.params,
+            log_likelihood=stats.log_likelihood,
+            log_max_resp=stats.log_max_resp,
+            total_weight=stats.total_weight,
+            n_samples=self.backend.n_samples,
+            trace=self.trace,
+            n_iter=self.iteration,
+            converged=converged,
+            stop_reason="tolerance" if converged else "max_iter",
+            events=self.rescue.events + thin,
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self):
+        now = time.perf_counter() - self._began
+        return self.seconds | {"em": self.seconds["em"] + now}
+
+
+def _check_same_data(backend, stats, before):
+    """Raise DataError when the log-likelihood of a state is another than it was."""
+    apart = abs(stats.log_likelihood - before) / stats.total_weight
+    if not apart <= _rounding(backend.dtype, stats):
+        raise DataError(
+            f"{backend.name}: the log-likelihood where the fit stopped was {before:.10g}, now it "
+            f"is {stats.log_likelihood:.10g}: the data or the weights have changed since; give "
+            "those of then, or start a new fit"
+        )
 
 
 def _rounding(dtype, stats):

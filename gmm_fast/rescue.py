@@ -29,11 +29,15 @@ class Rescue:
     ----------
     backend : LocalBackend
     covariance_type : str
-    events : list of str
-        Added to.
+    events : sequence of str
+        What was said before.
+    collapsed : ndarray of bool, optional
+        For a fit that goes on: which covariances are held up.
+    revivals : dict of int -> int, optional
+        For a fit that goes on: how often each component was revived.
     """
 
-    def __init__(self, backend, covariance_type, events):
+    def __init__(self, backend, covariance_type, events=(), *, collapsed=None, revivals=None):
         survey = backend.survey(covariance_type)
         self.least = DEAD * survey.total_weight / backend.n_samples
         # what is left of a variance of zero when values are rounded to the kernel's dtype
@@ -43,9 +47,10 @@ class Rescue:
         # for a constant feature: its rounding, or where it is zero something not zero
         rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
         self.floor = np.maximum(FLOOR * survey.variance, rounding)
-        self.events = events
-        self.revivals = {}
-        self.collapsed = np.zeros(1, bool)  # (K,), for tied (1,)
+        self.events = list(events)
+        self.revivals = dict(revivals or {})
+        # (K,), for tied (1,)
+        self.collapsed = np.zeros(1, bool) if collapsed is None else np.array(collapsed, bool)
         self.acted = False
 
     def dead(self, stats):
@@ -87,7 +92,7 @@ class Rescue:
         family = get_family(params.covariance_type)
         weights, means = params.weights.copy(), params.means.copy()
         covariances = params.covariances
-        for k in np.flatnonzero(dead):
+        for k in np.flatnonzero(dead).tolist():
             used = self.revivals.get(k, 0)
             if used >= MAX_RESCUES:
                 continue

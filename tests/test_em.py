@@ -387,8 +387,8 @@ def test_a_component_that_recovers_is_exact(family):
 
 
 def rescue_of(x, family):
-    events = []
-    return Rescue(backend(x), family, events), events
+    rescue = Rescue(backend(x), family)
+    return rescue, rescue.events
 
 
 def with_variance(params, which, variance):
