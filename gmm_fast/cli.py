@@ -10,11 +10,13 @@ import click
 from click.core import ParameterSource
 
 from . import __version__
-from .errors import DataError, FitError
+from .errors import DataError, FitError, Interrupted
 from .options import (
     CRITERIA,
     FAMILIES,
     Families,
+    UnlessResumed,
+    checkpoint_options,
     data_options,
     dtype_option,
     em_options,
@@ -53,6 +55,9 @@ def refusing(command):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             raise click.exceptions.Exit(130) from None
+        except Interrupted as stop:
+            click.echo(str(stop), err=True)
+            raise click.exceptions.Exit(stop.status) from None
 
     return run
 
@@ -78,14 +83,23 @@ def _terminable():
 
 def refuse_together(**options):
     """Refuse a call that names more than one of `options`, parameter -> what users write."""
+    said = given()
+    both = [text for name, text in options.items() if name in said]
+    if len(both) > 1:
+        raise DataError(f"{' and '.join(both)} contradict each other; give one of them")
+
+
+def given():
+    """What users wrote on the command line: parameter -> its name for messages."""
     context = click.get_current_context()
-    given = [
-        text
-        for name, text in options.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]
-    if len(given) > 1:
-        raise DataError(f"{' and '.join(given)} contradict each other; give one of them")
+    return {
+        parameter.name: next(
+            (name for name in parameter.opts if name.startswith("--")),
+            parameter.human_readable_name,
+        )
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
 
 
 @click.group(
@@ -110,7 +124,7 @@ def main():
 
 
 @main.command()
-@click.argument("data", type=click.Path())
+@click.argument("data", type=click.Path(), cls=UnlessResumed)
 @click.option("-k", "--k", "--n-components", "k", type=positive, help="Number of components.")
 @click.option(
     "-c",
@@ -130,30 +144,34 @@ def main():
 @em_options
 @data_options
 @output_options
+@checkpoint_options
 @json_option
 @refusing
-def fit(data, k, covariance, from_model, from_labels, as_json, **settings):
+def fit(as_json, **settings):
     """Fit a mixture of K Gaussians to DATA and write the model.
 
     \b
     gmm-fast fit --k 4 data.npy
     gmm-fast fit --k 4 data.npy --covariance tied --labels labels.npy
     gmm-fast fit --from data.gmm.npz data.npy --max-iter 500
+    gmm-fast fit --k 4 data.npy --checkpoint fit.ckpt
+    gmm-fast fit --resume fit.ckpt
     """
     refuse_together(from_model="--from", from_labels="--from-labels", init="--init")
     refuse_together(from_model="--from", covariance="--covariance")
     refuse_together(model_path="--model", no_model="--no-model")
-    if k is None and from_model is None:
+    refuse_together(checkpoint="--checkpoint", resume="--resume")
+    if all(settings[name] is None for name in ("k", "from_model", "resume")):
         raise DataError("say how many components: --k 4 (or let `gmm-fast search` choose)")
     from . import commands
 
-    commands.fit(data, k, covariance or "full", from_model, from_labels, as_json, settings)
+    commands.fit(settings, given(), as_json)
 
 
 @main.command()
-@click.argument("lo", type=positive)
-@click.argument("hi", type=positive)
-@click.argument("data", type=click.Path())
+@click.argument("lo", type=positive, cls=UnlessResumed)
+@click.argument("hi", type=positive, cls=UnlessResumed)
+@click.argument("data", type=click.Path(), cls=UnlessResumed)
 @click.option(
     "-c",
     "--covariance",
@@ -173,23 +191,28 @@ def fit(data, k, covariance, from_model, from_labels, as_json, **settings):
 @em_options
 @data_options
 @output_options
+@checkpoint_options
 @json_option
 @refusing
-def search(lo, hi, data, families, criterion, as_json, **settings):
+def search(as_json, **settings):
     """Fit every number of components from LO to HI and keep the best model.
 
     \b
     gmm-fast search 2 10 data.npy
     gmm-fast search 2 10 data.npy --covariance full,tied,diag,spherical
+    gmm-fast search 2 10 data.npy --checkpoint search.ckpt
+    gmm-fast search --resume search.ckpt
     """
     refuse_together(model_path="--model", no_model="--no-model")
-    if lo > hi:
+    refuse_together(checkpoint="--checkpoint", resume="--resume")
+    lo, hi = settings["lo"], settings["hi"]
+    if None not in (lo, hi) and lo > hi:
         raise DataError(f"nothing to search: LO, {lo}, is above HI, {hi}; swap them")
-    if criterion == "silhouette" and settings["silhouette_rows"] == 0:
+    if settings["criterion"] == "silhouette" and settings["silhouette_rows"] == 0:
         raise DataError("--criterion silhouette needs --silhouette-rows above 0")
     from . import commands
 
-    commands.search(lo, hi, data, families, criterion, as_json, settings)
+    commands.search(settings, given(), as_json)
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """What the commands of `cli` do: open, work, write, and hand facts to `report`."""
 
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +10,44 @@ from .backends import LocalBackend, check_weights
 from .errors import DataError
 from .modelfile import read_model, write_model
 from .outputs import NpyWriter, check_outputs, default_output, save_npy
+from .params import Params
+from .resuming import Kept, moments_of, shape_of
 from .sampling import draw
 from .sources import NpySource, check_columns, load_resident, open_source
 
 
-def fit(data, k, covariance, from_model, from_labels, as_json, settings):
+def fit(settings, given, as_json):
     """`gmm-fast fit`."""
-    began = time.perf_counter()
-    given = None
-    if from_model is not None:
-        given = _resume(from_model, k)
-        k, covariance = given.n_components, given.covariance_type
+    kept = Kept("fit", settings, given, report.note)
+    settings, keeper = kept.options, kept.keeper
+    start = _start_of_fit(kept)
+    data, k, covariance = settings["data"], settings["k"], settings["covariance"]
     source = _open(data, settings)
-    if given is not None:
-        check_columns(source, given.n_features, from_model)
+    kept.check_data(data, shape_of(source))
+    if isinstance(start, Params):
+        check_columns(source, start.n_features, settings["from_model"])
     if source.n_samples < k:  # looked at again, with the weights, when kernels are compiled
         raise DataError(
             f"{data}: {source.n_samples:,} samples are fewer than {k:,} components; ask for at "
             f"most {source.n_samples:,}"
         )
-    labels = None if from_labels is None else _read_labels(from_labels, source.n_samples, k)
-    outputs = _Outputs(data, settings, from_labels)
+    if settings["from_labels"] is not None and not keeper.begun:
+        start = replace(start, labels=_read_labels(kept, source.n_samples, k))
+    outputs = _Outputs(kept)
     progress = report.Progress(source.n_samples, settings["max_iter"])
-    with progress.shown():
-        backend, seconds, events = _open_backend(source, [covariance], settings, progress)
+    with kept.working(), progress.shown():
+        backend, seconds, events = _open_backend(source, [covariance], kept, progress)
         progress.say(f"K={k} {covariance}")
         result = fitting.fit(
             backend,
             k,
             covariance,
-            given or _start(settings, labels),
+            start,
             _em(settings),
             callback=progress.iteration,
+            keeper=keeper,
         )
+        keeper.save()
         progress.say("silhouette")
         scores, rows = selection.silhouettes_of(
             backend, [result.params], settings["silhouette_rows"], settings["seed"]
@@ -50,7 +55,8 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, scores[0])
         outputs.write(backend, candidate, progress)
-    seconds = seconds | result.seconds | {"total": time.perf_counter() - began}
+        keeper.complete()
+    seconds = seconds | result.seconds | {"total": keeper.seconds}
     facts = _fit_facts(backend, candidate, rows, seconds, settings, outputs)
     if as_json:
         report.print_json(facts)
@@ -59,16 +65,20 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     report.print_notes(result)
 
 
-def search(lo, hi, data, families, criterion, as_json, settings):
+def search(settings, given, as_json):
     """`gmm-fast search`."""
-    began = time.perf_counter()
+    kept = Kept("search", settings, given, report.note)
+    settings, keeper = kept.options, kept.keeper
+    names = ("data", "lo", "hi", "families", "criterion")
+    data, lo, hi, families, criterion = (settings[name] for name in names)
     selection.check_search(lo, hi, families, criterion)
     source = _open(data, settings)
+    kept.check_data(data, shape_of(source))
     selection.check_search(lo, hi, families, criterion, source.n_samples)
-    outputs = _Outputs(data, settings)
+    outputs = _Outputs(kept)
     progress = report.Progress(source.n_samples, settings["max_iter"])
-    with progress.shown():
-        backend, seconds, events = _open_backend(source, families, settings, progress)
+    with kept.working(), progress.shown():
+        backend, seconds, events = _open_backend(source, families, kept, progress)
         table = selection.search(
             backend,
             lo,
@@ -80,11 +90,13 @@ def search(lo, hi, data, families, criterion, as_json, settings):
             silhouette_rows=settings["silhouette_rows"],
             callback=progress.iteration,
             progress=progress.candidate,
+            keeper=keeper,
         )
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
-    seconds = seconds | best.result.seconds | {"total": time.perf_counter() - began}
+        keeper.complete()
+    seconds = seconds | best.result.seconds | {"total": keeper.seconds}
     facts = _fit_facts(backend, best, table.silhouette_rows, seconds, settings, outputs)
     if as_json:
         rows = [selection.candidate_row(c) for c in table.candidates]
@@ -219,16 +231,20 @@ def info(model, as_json):
 class _Outputs:
     """Files that `fit` and `search` write, checked before the work begins."""
 
-    def __init__(self, data, settings, from_labels=None):
+    def __init__(self, kept):
+        settings = kept.options
+        self.data = settings["data"]
+        if settings["model_path"] is None and not settings["no_model"]:
+            # said, so that a fit that goes on in another folder writes it here
+            settings["model_path"] = str(default_output(self.data, ".gmm.npz"))
         self.model = settings["model_path"]
-        if self.model is None and not settings["no_model"]:
-            self.model = default_output(data, ".gmm.npz")
         self.labels = settings["labels_path"]
-        self.data = data
+        self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
         # not the model of --from: a fit that goes on may replace it
-        inputs = [data, settings["weights"], from_labels]
-        check_outputs({"--model": self.model, "--labels": self.labels}, inputs)
+        inputs = [self.data, settings["weights"], settings.get("from_labels")]
+        paths = {"--model": self.model, "--labels": self.labels}
+        check_outputs(paths | {kept.option: self.checkpoint}, inputs)
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
@@ -259,8 +275,11 @@ def _read_column(path):
         return load_resident(source, np.float64).array[:, 0]
 
 
-def _read_labels(path, n_samples, k):
-    return _checked(f"--from-labels {path}", init.check_labels, _read_column(path), n_samples, k)
+def _read_labels(kept, n_samples, k):
+    path = kept.options["from_labels"]
+    labels = _read_column(path)
+    kept.check_input("--from-labels", path)
+    return _checked(f"--from-labels {path}", init.check_labels, labels, n_samples, k)
 
 
 def _read_weights(settings, n_samples):
@@ -283,16 +302,20 @@ def _checked(what, check, values, n_samples, *rest):
         raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
 
 
-def _open_backend(source, families, settings, progress):
+def _open_backend(source, families, kept, progress):
+    settings = kept.options
     weights = _read_weights(settings, source.n_samples)
+    kept.check_input("--weights", settings["weights"])
     progress.say("reading the data")
-    return fitting.open_backend(
+    found = fitting.open_backend(
         source,
         families,
         dtype=_dtype(settings),
         weights=weights,
         threads=settings["threads"],
     )
+    kept.check_data(settings["data"], moments_of(found[0]))
+    return found
 
 
 def _scoring_backend(source, settings, progress):
@@ -311,19 +334,24 @@ def _em(settings):
     return em.Settings(settings["tol"], settings["max_iter"], settings["reg_covar"])
 
 
-def _start(settings, labels=None):
-    return init.Start(
-        method=settings["init"], n_init=settings["n_init"], seed=settings["seed"], labels=labels
-    )
+def _start(settings):
+    return init.Start(method=settings["init"], n_init=settings["n_init"], seed=settings["seed"])
 
 
-def _resume(from_model, k):
-    """The parameters of `--from`."""
-    params, _ = read_model(from_model)
-    if k not in (None, params.n_components):
+def _start_of_fit(kept):
+    """What `fit` starts from but for labels; says in the options which K and family that means."""
+    settings, path = kept.options, kept.options["from_model"]
+    if path is None or kept.keeper.begun:  # the model may have been replaced by the fit's own
+        settings["covariance"] = settings["covariance"] or "full"
+        return _start(settings)
+    params, _ = read_model(path)
+    kept.check_input("--from", path)
+    if settings["k"] not in (None, params.n_components):
         raise DataError(
-            f"{from_model} has {params.n_components} components, but --k says {k}; leave --k out"
+            f"{path} has {params.n_components} components, but --k says {settings['k']}; leave "
+            "--k out"
         )
+    settings |= {"k": params.n_components, "covariance": params.covariance_type}
     return params
 
 
@@ -374,4 +402,5 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
+        "checkpoint": outputs.checkpoint,
     }

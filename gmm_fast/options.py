@@ -1,6 +1,7 @@
 """Options that commands of `cli` share, and the types of their values. Imports nothing heavy."""
 
 import math
+from typing import ClassVar
 
 import click
 
@@ -43,6 +44,35 @@ class Families(click.ParamType):
             if name not in (*FAMILIES, "all"):
                 self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
         return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
+
+
+class Duration(click.ParamType):
+    """A time such as 30s, 5m or 1h, or a number of seconds; a float, in seconds."""
+
+    name = "duration"
+    units: ClassVar = {"s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        text = value.strip().lower()
+        unit = self.units.get(text[-1:])
+        try:
+            seconds = float(text if unit is None else text[:-1]) * (unit or 1)
+        except ValueError:
+            seconds = math.nan
+        if not (math.isfinite(seconds) and seconds >= 0):
+            self.fail(f"{value!r} is not a duration; write 30s, 5m or 1h.", param, ctx)
+        return seconds
+
+
+class UnlessResumed(click.Argument):
+    """An argument that may be left out with --resume: the checkpoint has it."""
+
+    def process_value(self, ctx, value):
+        if isinstance(ctx.params.get("resume"), str) and self.value_is_missing(value):
+            return None
+        return super().process_value(ctx, value)
 
 
 def several(*decorators):
@@ -124,4 +154,22 @@ output_options = several(
     ),
     click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too."),
     click.option("--no-model", is_flag=True, help="Write no model."),
+)
+checkpoint_options = several(
+    click.option(
+        "--checkpoint",
+        type=click.Path(),
+        help="Keep here how far the work is, to go on after an interruption.",
+    ),
+    click.option(
+        "--every",
+        type=Duration(),
+        help="Time between two writes of the checkpoint: 30s, 5m, 1h.  [default: 60s]",
+    ),
+    click.option(
+        "--resume",
+        type=click.Path(),
+        is_eager=True,  # it decides whether arguments may be missing
+        help="Go on from this checkpoint, and keep on keeping it; the rest may be left out.",
+    ),
 )

@@ -128,7 +128,7 @@ def print_fit(data, result, facts, n_fits=1):
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
     rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
-    rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]
+    rows += [(name, facts[name]) for name in ("model", "labels", "checkpoint") if facts[name]]
     print_facts(str(data), rows)
     show()
     print_components(result.params)
@@ -149,10 +149,15 @@ def print_info(model, result, facts):
     print_components(result.params)
 
 
+def note(text):
+    """Something that a user should know, on stderr."""
+    click.echo(f"note: {text}", err=True)
+
+
 def print_notes(result):
     """Events and warnings, on stderr."""
     for event in result.events:
-        click.echo(f"note: {event}", err=True)
+        note(event)
     if not result.converged:
         click.echo(
             f"warning: EM did not converge in {count(result.n_iter, 'iteration')}; raise "
