@@ -1,48 +1,54 @@
 """What the commands of `cli` do: open, work, write, and hand facts to `report`."""
 
-import time
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, report, selection
-from .backends import check_weights
+from . import criteria, em, fitting, init, inputs, report, selection
 from .errors import DataError
 from .modelfile import read_model, write_model
-from .outputs import NpyWriter, check_outputs, default_output, save_npy
+from .outputs import NpyWriter, check_outputs, save_npy
+from .params import Params
+from .progress import Progress
+from .resuming import Kept, shape_of
 from .sampling import draw
-from .sources import NpySource, check_columns, load_resident, open_source
+from .sources import check_columns, files_of, stem_of
 
 
-def fit(data, k, covariance, from_model, from_labels, as_json, settings):
+def fit(settings, given, as_json):
     """`gmm-fast fit`."""
-    began = time.perf_counter()
-    given = None
-    if from_model is not None:
-        given = _resume(from_model, k)
-        k, covariance = given.n_components, given.covariance_type
-    source = _open(data, settings)
-    if given is not None:
-        check_columns(source, given.n_features, from_model)
+    kept = Kept("fit", settings, given, report.note)
+    settings, keeper = kept.options, kept.keeper
+    start = _start_of_fit(kept)
+    data, k, covariance = settings["data"], settings["k"], settings["covariance"]
+    source = inputs.open_data(settings)
+    kept.check_data(data, shape_of(source))
+    if isinstance(start, Params):
+        check_columns(source, start.n_features, settings["from_model"])
     if source.n_samples < k:  # looked at again, with the weights, when kernels are compiled
         raise DataError(
             f"{data}: {source.n_samples:,} samples are fewer than {k:,} components; ask for at "
             f"most {source.n_samples:,}"
         )
-    labels = None if from_labels is None else _read_labels(from_labels, source.n_samples, k)
-    outputs = _Outputs(data, settings, from_labels)
-    progress = report.Progress(source.n_samples, settings["max_iter"])
-    with progress.shown():
-        backend, seconds, events = _open_backend(source, [covariance], [k], settings, progress)
+    if settings["from_labels"] is not None and not keeper.begun:
+        start = replace(start, labels=inputs.read_labels(kept, source.n_samples, k))
+    outputs = _Outputs(kept, source)
+    progress = Progress(source.n_samples, settings["max_iter"])
+    with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
+        backend, seconds, events = inputs.open_backend(
+            source, [covariance], [k], kept, progress, client
+        )
         progress.say(f"K={k} {covariance}")
         result = fitting.fit(
             backend,
             k,
             covariance,
-            given or _start(settings, labels),
+            start,
             _em(settings),
             callback=progress.iteration,
+            keeper=keeper,
         )
+        keeper.save()
         progress.say("silhouette")
         scores, rows = selection.silhouettes_of(
             backend, [result.params], settings["silhouette_rows"], settings["seed"]
@@ -50,7 +56,10 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, scores[0])
         outputs.write(backend, candidate, progress)
-    seconds = seconds | result.seconds | {"total": time.perf_counter() - began}
+        keeper.complete()
+        if settings["verbose"]:
+            report.print_reading(backend)
+    seconds = seconds | result.seconds | {"total": keeper.seconds}
     facts = _fit_facts(backend, candidate, rows, seconds, settings, outputs)
     if as_json:
         report.print_json(facts)
@@ -59,17 +68,21 @@ def fit(data, k, covariance, from_model, from_labels, as_json, settings):
     report.print_notes(result)
 
 
-def search(lo, hi, data, families, criterion, as_json, settings):
+def search(settings, given, as_json):
     """`gmm-fast search`."""
-    began = time.perf_counter()
+    kept = Kept("search", settings, given, report.note)
+    settings, keeper = kept.options, kept.keeper
+    names = ("data", "lo", "hi", "families", "criterion")
+    data, lo, hi, families, criterion = (settings[name] for name in names)
     selection.check_search(lo, hi, families, criterion)
-    source = _open(data, settings)
+    source = inputs.open_data(settings)
+    kept.check_data(data, shape_of(source))
     selection.check_search(lo, hi, families, criterion, source.n_samples)
-    outputs = _Outputs(data, settings)
-    progress = report.Progress(source.n_samples, settings["max_iter"])
-    with progress.shown():
-        backend, seconds, events = _open_backend(
-            source, families, range(lo, hi + 1), settings, progress
+    outputs = _Outputs(kept, source)
+    progress = Progress(source.n_samples, settings["max_iter"])
+    with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
+        backend, seconds, events = inputs.open_backend(
+            source, families, range(lo, hi + 1), kept, progress, client
         )
         table = selection.search(
             backend,
@@ -82,11 +95,15 @@ def search(lo, hi, data, families, criterion, as_json, settings):
             silhouette_rows=settings["silhouette_rows"],
             callback=progress.iteration,
             progress=progress.candidate,
+            keeper=keeper,
         )
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
-    seconds = seconds | best.result.seconds | {"total": time.perf_counter() - began}
+        keeper.complete()
+        if settings["verbose"]:
+            report.print_reading(backend)
+    seconds = seconds | best.result.seconds | {"total": keeper.seconds}
     facts = _fit_facts(backend, best, table.silhouette_rows, seconds, settings, outputs)
     if as_json:
         rows = [selection.candidate_row(c) for c in table.candidates]
@@ -98,17 +115,18 @@ def search(lo, hi, data, families, criterion, as_json, settings):
     report.print_notes(best.result)
 
 
-def predict(model, data, out, proba, as_json, settings):
+def predict(model, out, proba, as_json, settings):
     """`gmm-fast predict`."""
-    params, _ = read_model(model)
-    source = _open(data, settings)
+    params, facts = read_model(model)
+    data = settings["data"]
+    source = inputs.open_data(settings, facts.get("features"))
     check_columns(source, params.n_features, str(model))
     if out is None:
-        out = default_output(data, ".proba.npy" if proba else ".labels.npy")
-    check_outputs({"--out": out}, [data, model])
-    progress = report.Progress(source.n_samples)
-    with progress.shown():
-        backend = _scoring_backend(source, settings, progress)
+        out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
+    check_outputs({"--out": out}, [*files_of(source), model])
+    progress = Progress(source.n_samples)
+    with progress.shown(), inputs.workers(settings, progress) as client:
+        backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
             _write_scores(
                 backend, params, out, progress, "resp", backend.dtype, (params.n_components,)
@@ -135,15 +153,16 @@ def predict(model, data, out, proba, as_json, settings):
     report.print_facts(f"{data} under {model}", rows)
 
 
-def score(model, data, out, as_json, settings):
+def score(model, out, as_json, settings):
     """`gmm-fast score`."""
-    params, _ = read_model(model)
-    source = _open(data, settings)
+    params, facts = read_model(model)
+    data = settings["data"]
+    source = inputs.open_data(settings, facts.get("features"))
     check_columns(source, params.n_features, str(model))
-    check_outputs({"--samples": out}, [data, model, settings["weights"]])
-    progress = report.Progress(source.n_samples)
-    with progress.shown():
-        backend = _scoring_backend(source, settings, progress)
+    check_outputs({"--samples": out}, [*files_of(source), model, settings["weights"]])
+    progress = Progress(source.n_samples)
+    with progress.shown(), inputs.workers(settings, progress) as client:
+        backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
         if out is not None:
             _write_scores(backend, params, out, progress, "log_prob", backend.dtype)
@@ -221,16 +240,21 @@ def info(model, as_json):
 class _Outputs:
     """Files that `fit` and `search` write, checked before the work begins."""
 
-    def __init__(self, data, settings, from_labels=None):
+    def __init__(self, kept, source):
+        settings = kept.options
+        self.data = settings["data"]
+        if settings["model_path"] is None and not settings["no_model"]:
+            # said, so that a fit that goes on in another folder writes it here
+            settings["model_path"] = stem_of(self.data) + ".gmm.npz"
         self.model = settings["model_path"]
-        if self.model is None and not settings["no_model"]:
-            self.model = default_output(data, ".gmm.npz")
         self.labels = settings["labels_path"]
-        self.data = data
+        self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
+        self.features = source.feature_names
         # not the model of --from: a fit that goes on may replace it
-        inputs = [data, settings["weights"], from_labels]
-        check_outputs({"--model": self.model, "--labels": self.labels}, inputs)
+        read = [*files_of(source), settings["weights"], settings.get("from_labels")]
+        paths = {"--model": self.model, "--labels": self.labels}
+        check_outputs(paths | {kept.option: self.checkpoint}, read)
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
@@ -239,100 +263,35 @@ class _Outputs:
         if self.model is not None:
             facts = candidate.result.facts() | {
                 "data": str(self.data),
+                "features": self.features,
                 "seed": self.seed,
                 "dtype": str(backend.dtype),
             }
             write_model(self.model, candidate.result.params, facts)
 
 
-def _open(data, settings):
-    if str(data) == "":
-        raise DataError("DATA is empty; name a .npy file")
-    return open_source(Path(data), one_feature=settings["one_feature"])
-
-
-def _read_column(path):
-    """A 1-D .npy in memory: int64 for integers, else float64."""
-    with NpySource(Path(path), one_feature=True) as source:
-        if source.n_features != 1:
-            raise DataError(f"{path}: has {source.n_features} columns; one value per row is needed")
-        if source.dtype.kind in "iub":
-            return np.load(path, allow_pickle=False).reshape(-1).astype(np.int64)
-        return load_resident(source, np.float64).array[:, 0]
-
-
-def _read_labels(path, n_samples, k):
-    return _checked(f"--from-labels {path}", init.check_labels, _read_column(path), n_samples, k)
-
-
-def _read_weights(settings, n_samples):
-    path = settings.get("weights")
-    if path is None:
-        return None
-    return _checked(f"--weights {path}", check_weights, _read_column(path), n_samples)
-
-
-def _checked(what, check, values, n_samples, *rest):
-    """`check(values, n_samples, *rest)`, its messages naming the option and the file."""
-    if len(values) != n_samples:
-        raise DataError(
-            f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "
-            "row is needed"
-        )
-    try:
-        return check(values, n_samples, *rest)
-    except DataError as error:
-        raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
-
-
-def _open_backend(source, families, numbers, settings, progress):
-    weights = _read_weights(settings, source.n_samples)
-    progress.say("reading the data")
-    return fitting.open_backend(
-        source,
-        families,
-        numbers,
-        dtype=_dtype(settings),
-        weights=weights,
-        threads=settings["threads"],
-        memory=settings["memory"],
-        silhouette_rows=settings["silhouette_rows"],
-    )
-
-
-def _scoring_backend(source, settings, progress):
-    weights = _read_weights(settings, source.n_samples)
-    progress.say("scoring")
-    return fitting.scoring_backend(
-        source,
-        dtype=_dtype(settings),
-        weights=weights,
-        threads=settings["threads"],
-        memory=settings["memory"],
-    )
-
-
-def _dtype(settings):
-    return None if settings["dtype"] == "auto" else settings["dtype"]
-
-
 def _em(settings):
     return em.Settings(settings["tol"], settings["max_iter"], settings["reg_covar"])
 
 
-def _start(settings, labels=None):
-    return init.Start(
-        method=settings["init"], n_init=settings["n_init"], seed=settings["seed"], labels=labels
-    )
+def _start(settings):
+    return init.Start(method=settings["init"], n_init=settings["n_init"], seed=settings["seed"])
 
 
-def _resume(from_model, k):
-    """The parameters of `--from`."""
-    params, _ = read_model(from_model)
-    if k not in (None, params.n_components):
+def _start_of_fit(kept):
+    """What `fit` starts from but for labels; says in the options which K and family that means."""
+    settings, path = kept.options, kept.options["from_model"]
+    if path is None or kept.keeper.begun:  # the model may have been replaced by the fit's own
+        settings["covariance"] = settings["covariance"] or "full"
+        return _start(settings)
+    params, _ = read_model(path)
+    kept.check_input("--from", path)
+    if settings["k"] not in (None, params.n_components):
         raise DataError(
-            f"{from_model} has {params.n_components} components, but --k says {k}; leave --k out"
+            f"{path} has {params.n_components} components, but --k says {settings['k']}; leave "
+            "--k out"
         )
+    settings |= {"k": params.n_components, "covariance": params.covariance_type}
     return params
 
 
@@ -383,4 +342,5 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
+        "checkpoint": outputs.checkpoint,
     }

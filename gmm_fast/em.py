@@ -1,24 +1,15 @@
-"""The EM loop: step, stop rules, trace, rescue of components, result."""
+"""The EM loop: step, stop rules, trace, result."""
 
-import math
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from .errors import FitError
+from .errors import DataError
 from .families import get_family
 from .params import Params
+from .rescue import Rescue, thin_events
 from .threads import serial_blas
-
-# A component responsible for less than this many average samples has died.
-DEAD = 1e-6
-# A singular covariance is given this share of the data's variance in each feature.
-FLOOR = 1e-6
-# It has recovered when its variances are this many times the floor.
-RECOVERED = 100
-# Rescues of dead components in one fit, for each component; then they are left as they are.
-MAX_RESCUES = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +29,41 @@ class Settings:
     tol: float = 1e-3
     max_iter: int = 100
     reg_covar: float = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that the loop knows between two iterations: a fit goes on from here to the same bits.
+
+    The statistics of the data are not part of it; one pass finds them again.
+
+    Attributes
+    ----------
+    params : Params
+    trace : tuple of float
+        As in `FitResult`.
+    small_steps : int
+        Iterations up to here, in a row, that changed less than the tolerance.
+    events : tuple of str
+    collapsed : ndarray of bool
+        Covariances that `Rescue` holds up.
+    revivals : dict of int -> int
+        How often `Rescue` revived each component.
+    seconds : dict of float
+        As in `FitResult`.
+    """
+
+    params: Params
+    trace: tuple
+    small_steps: int
+    events: tuple
+    collapsed: np.ndarray
+    revivals: dict
+    seconds: dict
+
+    @property
+    def iteration(self):
+        return len(self.trace) - 1
 
 
 @dataclass(eq=False)
@@ -106,104 +132,6 @@ class FitResult:
         return cls(params=params, **{k: v for k, v in facts.items() if k in names})
 
 
-class Rescue:
-    """Keeps parameters valid when components die or collapse, and says so in `events`.
-
-    A component that has collapsed keeps a floor under its variances until they are well above it
-    on their own, or it would collapse again and again while the likelihood jumps.
-
-    Parameters
-    ----------
-    backend : LocalBackend
-    covariance_type : str
-    events : list of str
-        Added to.
-    """
-
-    def __init__(self, backend, covariance_type, events):
-        survey = backend.survey(covariance_type)
-        self.least = DEAD * survey.total_weight / backend.n_samples
-        # what is left of a variance of zero when values are rounded to the kernel's dtype
-        seen = survey.mean if backend.origin is None else survey.mean - backend.origin
-        size = np.abs(seen) + np.sqrt(survey.variance)
-        self.noise = (np.finfo(backend.dtype).eps * size) ** 2
-        # for a constant feature: its rounding, or where it is zero something not zero
-        rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
-        self.floor = np.maximum(FLOOR * survey.variance, rounding)
-        self.events = events
-        self.revivals = {}
-        self.collapsed = np.zeros(1, bool)  # (K,), for tied (1,)
-        self.acted = False
-
-    def dead(self, stats):
-        """Which components are responsible for nothing, (K,) bool."""
-        return stats.n_k < self.least
-
-    def raise_singular(self, params, iteration):
-        """`params` with singular covariances made regular."""
-        family = get_family(params.covariance_type)
-        factor, singular = family.inverse_cholesky(params.covariances)
-        variances = family.conditional_variances(factor)
-        thin = (variances <= self.noise).any(axis=1)
-        before, self.collapsed = self.collapsed, singular | thin
-        if before.any():
-            self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
-        self.acted = bool(self.collapsed.any())
-        if not self.acted:
-            return replace(params, factor=factor)
-        if (self.collapsed & ~before).any():
-            self._say_singular(params, self.collapsed & ~before, iteration)
-        which, floor = self.collapsed, self.floor
-        covariances = params.covariances
-        for _ in range(100):
-            covariances = family.raised(covariances, which, floor)
-            factor, which = family.inverse_cholesky(covariances)
-            if not which.any():
-                break
-            floor = 10 * floor
-        else:
-            raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
-        return Params(params.weights, params.means, covariances, params.covariance_type, factor)
-
-    def revive(self, params, dead, iteration):
-        """`params` with each dead component given half of the heaviest one.
-
-        The two halves part by one standard deviation along the feature in which the heaviest
-        component is widest (relative to the data).
-        """
-        family = get_family(params.covariance_type)
-        weights, means = params.weights.copy(), params.means.copy()
-        covariances = params.covariances
-        for k in np.flatnonzero(dead):
-            used = self.revivals.get(k, 0)
-            if used >= MAX_RESCUES:
-                continue
-            self.revivals[k] = used + 1
-            heavy = int(np.argmax(weights))
-            variances = family.component_variances(
-                Params(weights, means, covariances, params.covariance_type)
-            )[heavy]
-            widest = int(np.argmax(variances / self.floor))
-            offset = np.zeros_like(self.floor)
-            self.acted = True
-            offset[widest] = 0.5 * math.sqrt(variances[widest])
-            means[k] = means[heavy] + offset
-            means[heavy] = means[heavy] - offset
-            weights[k] = weights[heavy] = 0.5 * weights[heavy]
-            covariances = family.replaced(covariances, k, heavy)
-            self.events.append(
-                f"iteration {iteration}: component {k} died (no sample belonged to it); "
-                f"it was given half of component {heavy}"
-                + (", for the last time" if used + 1 == MAX_RESCUES else "")
-            )
-        return Params(weights, means, covariances, params.covariance_type)
-
-    def _say_singular(self, params, singular, iteration):
-        text = f"{_who(params, singular)} collapsed to a singular covariance; variances were raised"
-        if not any(event.endswith(text) for event in self.events):
-            self.events.append(f"iteration {iteration}: {text}")
-
-
 def m_step(stats, previous, reg_covar, dead):
     """The next parameters: mu' = mu + S1 / N, Sigma' = S2 / N - delta delta' (+ `reg_covar`).
 
@@ -233,62 +161,159 @@ def step(backend, stats, params, settings, rescue, iteration):
 
 
 @serial_blas()
-def fit(backend, params, settings, *, events=None, callback=None):
+def fit(
+    backend,
+    params,
+    settings,
+    *,
+    events=(),
+    seconds=None,
+    callback=None,
+    state=None,
+    on_state=None,
+):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 
     Parameters
     ----------
     backend : LocalBackend
     params : Params
-        Start.
+        Start; not looked at when there is a `state`.
     settings : Settings
-    events : list of str, optional
+    events : sequence of str
         Events of earlier stages, kept in front.
+    seconds : dict of float, optional
+        What earlier stages took, kept in the result.
     callback : callable, optional
         Called as callback(iteration, mean_log_likelihood, change) after each iteration.
+    state : State, optional
+        Where a fit to the same data with the same settings was, to go on from there; it brings
+        its own events and seconds.
+    on_state : callable, optional
+        Called with a `State` at the start and after each iteration.
 
     Returns
     -------
     FitResult
+
+    Raises
+    ------
+    DataError
+        The data is not what `state` was made of.
     """
-    started = time.perf_counter()
-    events = [] if events is None else list(events)
-    rescue = Rescue(backend, params.covariance_type, events)
-    params = rescue.raise_singular(params, 0)
-    stats = backend.stats(params)
-    trace = [stats.log_likelihood]
-    converged = False
-    small_steps = 0
-    iteration = 0
-    while iteration < settings.max_iter and not converged:
-        iteration += 1
+    if state is None:
+        run = _Run.begin(backend, params, events, seconds)
+    else:
+        run = _Run.resume(backend, state)
+    if on_state is not None and state is None:
+        on_state(run.state())
+    while run.iteration < settings.max_iter and run.small_steps < 2:
+        change = run.advance(settings)
+        if on_state is not None:
+            on_state(run.state())
+        if callback is not None:
+            callback(run.iteration, run.stats.mean_log_likelihood, change)
+    return run.result(settings)
+
+
+class _Run:
+    """A fit that runs: its last parameters, their statistics, and how it came there."""
+
+    def __init__(self, backend, params, rescue, seconds):
+        self.backend = backend
+        self.params = params
+        self.rescue = rescue
+        self.seconds = {"em": 0.0, **seconds}
+        self._began = time.perf_counter()
+
+    @classmethod
+    def begin(cls, backend, params, events, seconds):
+        rescue = Rescue(backend, params.covariance_type, events)
+        run = cls(backend, params, rescue, seconds or {})
+        run.params = rescue.raise_singular(params, 0)
+        run.stats = backend.stats(run.params)
+        run.trace, run.small_steps = [run.stats.log_likelihood], 0
+        return run
+
+    @classmethod
+    def resume(cls, backend, state):
+        rescue = Rescue(
+            backend,
+            state.params.covariance_type,
+            state.events,
+            collapsed=state.collapsed,
+            revivals=state.revivals,
+        )
+        run = cls(backend, state.params, rescue, state.seconds)
+        run.stats = backend.stats(state.params)  # the bits that it was left with
+        run.trace, run.small_steps = list(state.trace), state.small_steps
+        _check_same_data(backend, run.stats, run.trace[-1])
+        return run
+
+    @property
+    def iteration(self):
+        return len(self.trace) - 1
+
+    def advance(self, settings):
+        """One iteration. Returns the change of the mean log-likelihood."""
+        events, rescue, iteration = self.rescue.events, self.rescue, len(self.trace)
         said = len(events)
-        params, stats = step(backend, stats, params, settings, rescue, iteration)
+        self.params, self.stats = step(
+            self.backend, self.stats, self.params, settings, rescue, iteration
+        )
         news = len(events) > said
-        trace.append(stats.log_likelihood)
-        change = (trace[-1] - trace[-2]) / stats.total_weight
-        if not rescue.acted and change < -_rounding(backend.dtype, stats):
+        self.trace.append(self.stats.log_likelihood)
+        change = (self.trace[-1] - self.trace[-2]) / self.stats.total_weight
+        if not rescue.acted and change < -_rounding(self.backend.dtype, self.stats):
             _say_fall(events, iteration, change, settings)
         # one small step says little: EM leaves a poor start slowly. Two in a row are also when
         # scikit-learn stops, which compares what two iterations started from.
-        small_steps = small_steps + 1 if abs(change) < settings.tol and not news else 0
-        converged = small_steps == 2
-        if callback is not None:
-            callback(iteration, stats.mean_log_likelihood, change)
-    events += _thin(params, backend.survey(), settings)
-    return FitResult(
-        params=params,
-        log_likelihood=stats.log_likelihood,
-        log_max_resp=stats.log_max_resp,
-        total_weight=stats.total_weight,
-        n_samples=backend.n_samples,
-        trace=trace,
-        n_iter=iteration,
-        converged=converged,
-        stop_reason="tolerance" if converged else "max_iter",
-        events=events,
-        seconds={"em": time.perf_counter() - started},
-    )
+        small = abs(change) < settings.tol and not news
+        self.small_steps = self.small_steps + 1 if small else 0
+        return change
+
+    def state(self):
+        return State(
+            params=self.params,
+            trace=tuple(self.trace),
+            small_steps=self.small_steps,
+            events=tuple(self.rescue.events),
+            collapsed=self.rescue.collapsed.copy(),
+            revivals=dict(self.rescue.revivals),
+            seconds=self._seconds(),
+        )
+
+    def result(self, settings):
+        stats, converged = self.stats, self.small_steps == 2
+        thin = thin_events(self.params, self.backend.survey(), settings.reg_covar)
+        return FitResult(
+            params=self.params,
+            log_likelihood=stats.log_likelihood,
+            log_max_resp=stats.log_max_resp,
+            total_weight=stats.total_weight,
+            n_samples=self.backend.n_samples,
+            trace=self.trace,
+            n_iter=self.iteration,
+            converged=converged,
+            stop_reason="tolerance" if converged else "max_iter",
+            events=self.rescue.events + thin,
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self):
+        now = time.perf_counter() - self._began
+        return self.seconds | {"em": self.seconds["em"] + now}
+
+
+def _check_same_data(backend, stats, before):
+    """Raise DataError when the log-likelihood of a state is another than it was."""
+    apart = abs(stats.log_likelihood - before) / stats.total_weight
+    if not apart <= _rounding(backend.dtype, stats):
+        raise DataError(
+            f"{backend.name}: the log-likelihood where the fit stopped was {before:.10g}, now it "
+            f"is {stats.log_likelihood:.10g}: the data or the weights have changed since; give "
+            "those of then, or start a new fit"
+        )
 
 
 def _rounding(dtype, stats):
@@ -310,42 +335,3 @@ def _say_fall(events, iteration, change, settings):
     else:
         why = "rounding; subtract the features' means, or compute in float64"
     events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")
-
-
-def _thin(params, survey, settings):
-    """Events for covariances that are reg_covar and little else, and for features it swamps."""
-    varied = survey.variance > 1e3 * settings.reg_covar
-    varied[survey.constant_features] = False
-    family = get_family(params.covariance_type)
-    # given the other features: a component may be flat in a direction along no axis
-    variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
-    thin = ((variances < 2 * settings.reg_covar) & varied).any(axis=1)
-    events = []
-    if thin.any():
-        events.append(
-            f"{_who(params, thin)} collapsed: in some direction the variance is hardly more than "
-            "reg_covar (repeated rows, linearly dependent features, too many components, or "
-            "fewer samples than features)"
-        )
-    small = (survey.variance > 0) & (survey.variance < 100 * settings.reg_covar)
-    small[survey.constant_features] = False
-    if small.any():
-        some = _some(np.flatnonzero(small), "feature")
-        events.append(
-            f"reg_covar ({settings.reg_covar:g}) is not small beside the variance of {some} "
-            "(counting from 0): rescale the data, or lower reg_covar"
-        )
-    return events
-
-
-def _who(params, which):
-    """What to call the covariances that `which` marks."""
-    if params.covariance_type == "tied":
-        return "the tied covariance"
-    return _some(np.flatnonzero(which), "component")
-
-
-def _some(numbers, noun):
-    """At most ten numbers with their noun."""
-    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
-    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

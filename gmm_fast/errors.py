@@ -11,3 +11,19 @@ class ModelFileError(DataError):
 
 class FitError(RuntimeError):
     """The work itself failed: no result could be computed or stored (exit status 1)."""
+
+
+class Interrupted(BaseException):
+    """The work was stopped from outside and what was done is kept.
+
+    Parameters
+    ----------
+    status : int
+        Exit status.
+    message : str
+        Says how to go on.
+    """
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status

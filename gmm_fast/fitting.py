@@ -1,13 +1,13 @@
 """From a source to a `FitResult`: read, compile, start, EM, each timed."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from . import criteria, em, init
 from .backends import DaskBackend, LocalBackend, current_client, default_dtype, warm_up
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
+from .checkpoint import Job, Keeper
 from .errors import DataError
 from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
@@ -132,8 +132,18 @@ def _warnings(backend):
     return [f"feature(s) {some} (counting from 0) are constant: they tell nothing apart"]
 
 
-def fit(backend, n_components, covariance_type, start, settings, *, sample=None, callback=None):
-    """Start and run EM.
+def fit(
+    backend,
+    n_components,
+    covariance_type,
+    start,
+    settings,
+    *,
+    sample=None,
+    callback=None,
+    keeper=None,
+):
+    """Start and run EM, or go on with it.
 
     Parameters
     ----------
@@ -146,20 +156,45 @@ def fit(backend, n_components, covariance_type, start, settings, *, sample=None,
     sample : init.Sample, optional
     callback : callable, optional
         As for `em.fit`.
+    keeper : checkpoint.Keeper, optional
+        What it has of this fit is not done again; it is given every state and the result.
 
     Returns
     -------
     em.FitResult
     """
     check_settings(settings)
+    if keeper is None:
+        keeper = Keeper()
+    job = Job(covariance_type, n_components)
+    result = keeper.result(job)
+    if result is not None:
+        return result
+    state, how = keeper.state(job), {}
+    params = None
+    if state is None:
+        params, how = _start(backend, job, start, settings, sample)
+    result = em.fit(
+        backend,
+        params,
+        settings,
+        callback=callback,
+        state=state,
+        on_state=keeper.listener(job),
+        **how,
+    )
+    keeper.finish(job, result)
+    return result
+
+
+def _start(backend, job, start, settings, sample):
+    """The parameters to start from, and what `em.fit` is to add to its result."""
     started = time.perf_counter()
     if isinstance(start, init.Start):
         params, events = init.initial_params(
-            backend, n_components, covariance_type, start, settings, sample
+            backend, job.n_components, job.covariance_type, start, settings, sample
         )
     else:
-        init.check_counts(backend, n_components)
+        init.check_counts(backend, job.n_components)
         params, events = start, []
-    seeded = time.perf_counter()
-    result = em.fit(backend, params, settings, events=events, callback=callback)
-    return replace(result, seconds={"init": seeded - started} | result.seconds)
+    return params, {"events": events, "seconds": {"init": time.perf_counter() - started}}

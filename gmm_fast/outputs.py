@@ -4,15 +4,18 @@ Everything goes to a temporary name in the folder of the target and is renamed a
 """
 
 import os
+import re
 import secrets
 import stat
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from .errors import DataError, FitError
+
+# Characters of a file's name that its temporary name repeats.
+MOST_BASE = 32
 
 
 def check_writable(path):
@@ -79,11 +82,6 @@ def check_outputs(outputs, inputs):
         check_writable(path)
 
 
-def default_output(data, ending):
-    """Where output goes when nothing is said: this folder, the name of `data` with `ending`."""
-    return Path(Path(data).name).with_suffix(ending)
-
-
 @contextmanager
 def atomic_write(path):
     """Open `path` for binary writing; it appears (or changes) only when the block succeeds.
@@ -109,7 +107,7 @@ def atomic_write(path):
     check_writable(path)
     name, target = _target(path)
     folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base[:32]}.{secrets.token_hex(6)}.tmp")
+    temporary = os.path.join(folder, f".{base[:MOST_BASE]}.{secrets.token_hex(6)}.tmp")
     try:
         # Not tempfile: it makes files that others cannot read, whatever the umask says.
         with open(temporary, "xb") as file:
@@ -124,6 +122,20 @@ def atomic_write(path):
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def remove_leftovers(path):
+    """Remove temporary files that writers of `path` left when they were killed.
+
+    Nobody else may be writing it.
+    """
+    folder, base = os.path.split(_target(path)[1])
+    if len(base) > MOST_BASE:  # cut short, it may be another file's
+        return
+    name = re.compile(re.escape(f".{base}.") + r"[0-9a-f]{12}\.tmp")
+    with suppress(OSError):
+        for found in filter(name.fullmatch, os.listdir(folder)):
+            os.unlink(os.path.join(folder, found))
 
 
 class NpyWriter:

@@ -6,19 +6,17 @@ import json
 import math
 import os
 import sys
-import time
-from contextlib import contextmanager
 
 import click
 import numpy as np
 from rich.console import Console
-from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from .errors import FitError
 from .families import get_family
+from .memory import describe, show_size
 
 # Columns of a table in a file or a pipe, which has no width of its own to respect.
 PIPE_WIDTH = 200
@@ -26,6 +24,8 @@ PIPE_WIDTH = 200
 MOST_COMPONENTS = 20
 MOST_FEATURES = 12
 # What the table of a search leaves out first where it does not fit; never the criterion.
+# Passes that wait for data for a larger share of their time are bound by the disk, or by decoding.
+DISK_BOUND = 0.3
 DISPENSABLE = ("AIC", "parameters", "ICL", "iterations", "silhouette", "log-likelihood", "BIC")
 
 
@@ -128,7 +128,7 @@ def print_fit(data, result, facts, n_fits=1):
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
     rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
-    rows += [(name, facts[name]) for name in ("model", "labels") if facts[name]]
+    rows += [(name, facts[name]) for name in ("model", "labels", "checkpoint") if facts[name]]
     print_facts(str(data), rows)
     show()
     print_components(result.params)
@@ -149,16 +149,56 @@ def print_info(model, result, facts):
     print_components(result.params)
 
 
+def note(text):
+    """Something that a user should know, on stderr."""
+    click.echo(f"note: {text}", err=True)
+
+
 def print_notes(result):
     """Events and warnings, on stderr."""
     for event in result.events:
-        click.echo(f"note: {event}", err=True)
+        note(event)
     if not result.converged:
         click.echo(
             f"warning: EM did not converge in {count(result.n_iter, 'iteration')}; raise "
             "--max-iter or --tol",
             err=True,
         )
+
+
+def print_holding(backend, promise, client):
+    """Where the data of a command is, and who works on it; on stderr."""
+    n, d, stored = backend.n_samples, backend.n_features, backend.source_dtype
+    size = show_size(n * d * stored.itemsize)
+    data = f"{backend.name}: {n:,} x {d} {stored}, {size}"
+    if client is not None:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        kept = "kept by them" if backend.in_memory else "read anew in every pass"
+        threads = sum(worker["nthreads"] for worker in workers.values())
+        note(
+            f"{data}; {count(len(backend.edges) - 1, 'part')} on {count(len(workers), 'worker')} "
+            f"with {count(threads, 'thread')}, {kept}"
+        )
+        note(f"dashboard: {client.dashboard_link}")
+        return
+    if backend.in_memory:
+        note(f"{data}; kept in memory, on {count(backend.threads, 'thread')}")
+    else:
+        note(
+            f"{data}; does not fit into memory ({describe(promise)}): streamed in every pass, on "
+            f"{count(backend.threads, 'thread')}"
+        )
+
+
+def print_reading(backend):
+    """How fast streamed passes were, on stderr."""
+    reading = getattr(backend, "reading", None)
+    if reading is None or not reading.n_bytes:
+        return
+    share = reading.waited / reading.seconds
+    bound = "passes are disk-bound: " if share >= DISK_BOUND else ""
+    rate = show_size(reading.n_bytes / reading.seconds)
+    note(f"{bound}passes read {rate}/s, and waited for data {share:.0%} of their time")
 
 
 def score_rows(facts):
@@ -304,113 +344,3 @@ def _candidate_cells(candidate):
         "silhouette": number(candidate.silhouette),
         "iterations": f"{result.n_iter}" + (" " if result.converged else "+"),
     }
-
-
-class Progress:
-    """A live line on stderr, on a terminal only: what runs, iteration, log-likelihood, rate.
-
-    Parameters
-    ----------
-    n_samples : int
-    max_iter : int, optional
-    """
-
-    def __init__(self, n_samples, max_iter=None):
-        self.n_samples = n_samples
-        self.max_iter = max_iter
-        self._live = False
-        self._compiling = None
-        self.say("starting")
-
-    @contextmanager
-    def shown(self):
-        """Show the line while the block runs."""
-        if not sys.stderr.isatty():
-            yield self
-            return
-        screen = Console(stderr=True, highlight=False)
-        line = Live(self, console=screen, transient=True, refresh_per_second=10)
-        with _compilations(self), line:
-            yield self
-
-    def say(self, what):
-        """Begin a stage."""
-        self._what = what
-        self._parts = []
-        self._first = None
-        self._began = time.monotonic()
-
-    def iteration(self, iteration, mean_log_likelihood, change):
-        """An EM iteration ended."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = iteration, now
-        done, seconds = iteration - self._first[0], max(now - self._first[1], 1e-9)
-        rate = done / seconds  # without the start, which is no iteration
-        of = "" if self.max_iter is None else f"/{self.max_iter}"
-        self._parts = [
-            f"iteration {iteration}{of}",
-            f"log-likelihood {mean_log_likelihood:.5f}",
-            *([f"{rate:.1f} iterations/s"] if done else []),
-            f"change {change:+.1e}",
-            *([f"{rate * self.n_samples / 1e6:.1f} M samples/s"] if done else []),
-        ]
-
-    def rows(self, done):
-        """Of one pass over the data, `done` rows are behind."""
-        rate = done / max(time.monotonic() - self._began, 1e-9)
-        self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
-
-    def candidate(self, done, total, n_components, covariance_type):
-        """A fit of a search begins."""
-        self.say(f"{done + 1}/{total} K={n_components} {covariance_type}")
-
-    def compiling(self, begins):
-        """Numba begins or ends compiling a kernel."""
-        self._compiling = time.monotonic() if begins else None
-
-    def __rich_console__(self, screen, options):
-        now = time.monotonic()
-        if self._compiling is not None:
-            yield _line(
-                ["compiling kernels, once on this machine", f"{now - self._began:.0f} s"],
-                options.max_width,
-            )
-            return
-        parts = [self._what, *self._parts]
-        if not self._parts:
-            parts.append(f"{now - self._began:.0f} s")
-        yield _line(parts, options.max_width)
-
-
-def _line(parts, width):
-    """As many parts as fit in a line."""
-    text = parts[0]
-    for part in parts[1:]:
-        if len(text) + 3 + len(part) > width - 1:
-            break
-        text += f" · {part}"
-    return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-@contextmanager
-def _compilations(progress):
-    """Tell `progress` when Numba compiles; loading from its cache is no compilation."""
-    from numba.core import event
-
-    class Listener(event.Listener):
-        def __init__(self):
-            self.depth = 0
-
-        def on_start(self, _):
-            self.depth += 1
-            if self.depth == 1:
-                progress.compiling(True)
-
-        def on_end(self, _):
-            self.depth -= 1
-            if self.depth == 0:
-                progress.compiling(False)
-
-    with event.install_listener("numba:compile", Listener()):
-        yield

@@ -132,6 +132,7 @@ def search(
     silhouette_rows=criteria.SILHOUETTE_ROWS,
     callback=None,
     progress=None,
+    keeper=None,
 ):
     """Fit every K in lo..hi with every family.
 
@@ -151,6 +152,8 @@ def search(
         As for `em.fit`.
     progress : callable, optional
         Called as progress(done, total, n_components, covariance_type) before each fit.
+    keeper : checkpoint.Keeper, optional
+        As for `fitting.fit`.
 
     Returns
     -------
@@ -173,8 +176,19 @@ def search(
         if progress is not None:
             progress(done, len(jobs), k, name)
         results.append(
-            fitting.fit(backend, k, name, start, settings, sample=sample, callback=callback)
+            fitting.fit(
+                backend,
+                k,
+                name,
+                start,
+                settings,
+                sample=sample,
+                callback=callback,
+                keeper=keeper,
+            )
         )
+    if keeper is not None:
+        keeper.save()
     scores, rows = silhouettes_of(backend, [r.params for r in results], silhouette_rows, start.seed)
     candidates = [Candidate.of(r, s) for r, s in zip(results, scores, strict=True)]
     table = SearchTable(candidates, criterion, rows)

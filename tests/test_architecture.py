@@ -14,18 +14,19 @@ PACKAGE = Path(gmm_fast.__file__).parent
 # From the bottom up; a module imports from layers below its own only.
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
-    ("checks", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
-    ("families", "sources", "threads", "memory", "kernels.tiles", "kernels.kmeans"),
+    ("checks", "options", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
+    ("archive", "families", "sources", "threads", "memory", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),
-    ("forms", "modelfile", "sampling"),
+    ("forms", "modelfile", "rescue", "sampling"),
     ("backends",),
     ("em", "criteria"),
-    ("init",),
-    ("fitting",),
+    ("init", "checkpoint"),
+    ("fitting", "resuming"),
     ("selection",),
     ("estimator",),
-    ("api", "report"),
+    ("api", "progress", "report"),
+    ("inputs",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -36,7 +37,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 
 # Who may import what is not ours, besides the standard library and NumPy.
 THIRD_PARTY = {
-    "numba": {"threads", "report"} | {n for n in LEVEL if n.startswith("kernels.")},
+    "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
     "scipy": {"families"},
     "threadpoolctl": {"threads"},
@@ -46,8 +47,8 @@ THIRD_PARTY = {
     "h5py": {"sources.hdf5"},
     "dask": {"backends.workers"},
     "distributed": {"backends.connect", "backends.tasks", "backends.workers"},
-    "rich": {"report"},
-    "click": {"cli", "report"},
+    "rich": {"progress", "report"},
+    "click": {"cli", "options", "report"},
 }
 
 

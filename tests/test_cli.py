@@ -19,9 +19,10 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import commands, modelfile, outputs, report
-from gmm_fast.cli import FAMILIES, main
+from gmm_fast import archive, commands, outputs, report
+from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
+from gmm_fast.options import FAMILIES
 
 CANDIDATE_KEYS = {
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
@@ -29,7 +30,7 @@ CANDIDATE_KEYS = {
 }  # fmt: skip
 FIT_KEYS = CANDIDATE_KEYS | {
     "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
-    "weights", "means", "model", "labels",
+    "weights", "means", "model", "labels", "checkpoint",
 }  # fmt: skip
 
 
@@ -555,12 +556,12 @@ def test_help_names_every_family_and_criterion():
 
 
 def test_choices_are_those_of_the_library():
-    """`cli` repeats names so as to import nothing; they must not drift apart."""
-    from gmm_fast import cli, criteria, families, init
+    """`options` repeats names so as to import nothing; they must not drift apart."""
+    from gmm_fast import criteria, families, init, options
 
-    assert tuple(families.FAMILIES) == cli.FAMILIES
-    assert criteria.CRITERIA == cli.CRITERIA
-    assert init.METHODS == cli.INITS
+    assert tuple(families.FAMILIES) == options.FAMILIES
+    assert criteria.CRITERIA == options.CRITERIA
+    assert init.METHODS == options.INITS
 
 
 @pytest.mark.parametrize(
@@ -601,7 +602,7 @@ def test_interrupted_while_writing(x, monkeypatch):
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(modelfile.np, "savez", interrupted)
+    monkeypatch.setattr(archive.np, "savez", interrupted)
     result = run("fit -k 2 data.npy --threads 1", code=130)
     assert (result.stdout, result.stderr) == ("", "Interrupted.\n")
     assert os.listdir() == ["data.npy"]

@@ -10,6 +10,7 @@ from gmm_fast.backends import LocalBackend, check_weights, local
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.forms import make_form
 from gmm_fast.params import Params, check_params
+from gmm_fast.rescue import FLOOR, MAX_RESCUES, Rescue
 from gmm_fast.sources import open_source
 
 
@@ -311,7 +312,7 @@ def test_a_component_that_keeps_dying_is_left(family):
     start = case(family, n=50)[2]
     result = fit(x, start, max_iter=60, reg_covar=1e-6, weights=weights)
     assert_valid(result, x, weights)
-    assert len(said(result, "died")) <= 3 * em.MAX_RESCUES
+    assert len(said(result, "died")) <= 3 * MAX_RESCUES
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
@@ -387,8 +388,8 @@ def test_a_component_that_recovers_is_exact(family):
 
 
 def rescue_of(x, family):
-    events = []
-    return em.Rescue(backend(x), family, events), events
+    rescue = Rescue(backend(x), family)
+    return rescue, rescue.events
 
 
 def with_variance(params, which, variance):
@@ -412,7 +413,7 @@ def test_what_rounding_leaves_of_a_variance_is_a_collapse(family, left_over):
     assert events[0].endswith("collapsed to a singular covariance; variances were raised")
     assert ("the tied covariance" if family == "tied" else "component 1 ") in events[0]
     variances = np.linalg.eigvalsh(full_covariances(raised)).min(axis=1)
-    smallest = em.FLOOR * x.var(axis=0).min()
+    smallest = FLOOR * x.var(axis=0).min()
     assert variances[1] >= 0.99 * smallest
     if family != "tied":
         np.testing.assert_array_equal(raised.covariances[[0, 2]], start.covariances[[0, 2]])
@@ -421,7 +422,7 @@ def test_what_rounding_leaves_of_a_variance_is_a_collapse(family, left_over):
 def test_a_floor_stays_until_the_component_recovers(family):
     _, x, start = case(family)
     rescue, events = rescue_of(x, family)
-    floor = em.FLOOR * x.var(axis=0).max()
+    floor = FLOOR * x.var(axis=0).max()
     narrow = with_variance(start, 1, 3 * floor)
     exact = rescue.raise_singular(narrow, 0)  # narrow, but never collapsed
     np.testing.assert_array_equal(exact.covariances, narrow.covariances)
@@ -465,7 +466,7 @@ def test_no_convergence_in_the_first_iteration_or_one_that_rescued(family, monke
         calls.append(stats)
         return np.arange(len(stats.n_k)) == (1 if len(calls) == 2 else -1)
 
-    monkeypatch.setattr(em.Rescue, "dead", dead_in_the_second)
+    monkeypatch.setattr(Rescue, "dead", dead_in_the_second)
     result = fit(x, start, tol=1e9)
     assert said(result, "iteration 2: component 1 died")
     assert (result.n_iter, result.converged) == (4, True)

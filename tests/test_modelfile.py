@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmm_fast import modelfile
+from gmm_fast import archive
 from gmm_fast.errors import ModelFileError
 from gmm_fast.modelfile import read_model, write_model
 from gmm_fast.params import Params
@@ -102,7 +102,7 @@ def test_a_failed_write_leaves_the_old_model(model, monkeypatch, error):
         file.write(b"PK half of a model")
         raise error
 
-    monkeypatch.setattr(modelfile.np, "savez", fail)
+    monkeypatch.setattr(archive.np, "savez", fail)
     with pytest.raises(error):
         write_model(model, some_params("diag"), {})
     assert model.read_bytes() == before

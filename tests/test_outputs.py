@@ -14,7 +14,6 @@ from gmm_fast.outputs import (
     atomic_write,
     check_outputs,
     check_writable,
-    default_output,
     save_npy,
 )
 
@@ -231,8 +230,3 @@ def test_outputs_must_not_destroy_each_other_or_an_input(tmp_path, monkeypatch):
         with pytest.raises(DataError, match=message):
             check_outputs(wanted, ["data.npy", None])
     assert sorted(os.listdir()) == ["data.npy", "link.npy"]
-
-
-def test_default_names():
-    assert str(default_output("a/b/my.data.npy", ".gmm.npz")) == "my.data.gmm.npz"
-    assert str(default_output("data", ".labels.npy")) == "data.labels.npy"

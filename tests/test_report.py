@@ -304,7 +304,7 @@ def clock(monkeypatch):
 
 
 def test_progress_of_em(clock):
-    progress = report.Progress(2_000_000, 100)
+    progress = progress.Progress(2_000_000, 100)
     progress.candidate(2, 36, 10, "spherical")
     clock.time += 7
     assert line_of(progress, 80) == "3/36 K=10 spherical · 7 s"
@@ -327,7 +327,7 @@ def test_progress_of_em(clock):
 
 
 def test_progress_of_a_pass(clock):
-    progress = report.Progress(4_000_000)
+    progress = progress.Progress(4_000_000)
     progress.say("labels")
     clock.time += 2
     progress.rows(1_000_000)
@@ -335,7 +335,7 @@ def test_progress_of_a_pass(clock):
 
 
 def test_progress_says_that_kernels_are_compiled(clock):
-    progress = report.Progress(10)
+    progress = progress.Progress(10)
     progress.say("reading the data")
     clock.time += 1
     progress.compiling(True)
@@ -360,7 +360,7 @@ def test_compilations_are_noticed():
 
 def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    progress = report.Progress(10)
+    progress = progress.Progress(10)
     with progress.shown():
         progress.say("working")
         progress.iteration(1, -1.0, 0.5)

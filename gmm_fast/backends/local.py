@@ -97,6 +97,10 @@ class LocalBackend(Backend):
         self.reading = Reading()
         self._spare = {}
 
+    @property
+    def source_dtype(self):
+        return self.opened.dtype
+
     def __sizeof__(self):  # schedulers of clusters ask what moving it would cost
         return self.nbytes if self.in_memory else 1000
 

@@ -105,6 +105,10 @@ class DaskBackend(Backend):
         self.origin = self._find_origin()
         self._data.open(self._options())
 
+    @property
+    def source_dtype(self):
+        return self.source.dtype
+
     def _kind(self):
         if not isinstance(self.source, DaskSource):
             return _Rows

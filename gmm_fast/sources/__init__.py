@@ -22,11 +22,12 @@ from .columns import pick
 from .dask import DaskSource, is_dask
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import open_path
+from .paths import open_path, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
     chunks,
+    files_of,
     first_bad_row,
     load_resident,
     take,
@@ -43,10 +44,12 @@ __all__ = [
     "bad_value_error",
     "check_columns",
     "chunks",
+    "files_of",
     "first_bad_row",
     "is_dask",
     "load_resident",
     "open_source",
+    "stem_of",
     "take",
 ]
 

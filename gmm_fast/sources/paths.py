@@ -67,6 +67,19 @@ def split_inner(name):
     return (found[1], found[2]) if found else (name, None)
 
 
+def stem_of(data):
+    """What to call outputs that belong to a path: its last name without what tells the format."""
+    base, _ = split_inner(os.fsdecode(data))
+    if not _exists(base):
+        while glob.has_magic(os.path.basename(base)):
+            base = os.path.dirname(base)
+    name = os.path.basename(os.path.abspath(base)) if base else ""
+    for end in sorted(sum(_FAMILIES.values(), ()), key=len, reverse=True):
+        if name.lower().endswith(end) and len(name) > len(end):
+            return name[: -len(end)]
+    return os.path.splitext(name)[0] or "data"
+
+
 def _exists(path):
     try:
         return os.path.exists(path)

@@ -168,6 +168,15 @@ def bad_value_error(source, bad):
     )
 
 
+def files_of(source):
+    """Paths of the files that a source reads."""
+    if hasattr(source, "parts"):
+        return [path for part in source.parts for path in files_of(part)]
+    if hasattr(source, "path"):
+        return [source.path]
+    return files_of(source.source) if hasattr(source, "source") else []
+
+
 def check_columns(source, n_features, what):
     """Raise `DataError` unless `source` has the `n_features` columns that `what` has."""
     if source.n_features != n_features:

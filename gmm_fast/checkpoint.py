@@ -1,0 +1,332 @@
+"""Checkpoints: how far a fit or a search is, in a file from which it goes on to the same bits."""
+
+import copy
+import os
+import shlex
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from . import __version__
+from .archive import Kind, read_archive, write_archive
+from .em import FitResult, State
+from .errors import DataError, FitError, Interrupted
+from .params import Params
+
+# Seconds between two writes, if nothing is said.
+EVERY = 60.0
+
+CHECKPOINT = Kind(
+    format="gmm-fast checkpoint",
+    version=1,
+    noun="checkpoint",
+    file="checkpoint",
+    error=DataError,
+    needed="give the file that --checkpoint named",
+    order="give the file that --checkpoint named",
+    again="start the fit anew",
+    complete=lambda header: header.get("command") in ("fit", "search"),
+)
+_PARAMS = ("weights", "means", "covariances")
+
+
+class Job(NamedTuple):
+    """Which fit: the only one of `fit`, or a candidate of `search`."""
+
+    covariance_type: str
+    n_components: int
+
+
+@dataclass
+class Checkpoint:
+    """What is in the file.
+
+    Attributes
+    ----------
+    command : str
+        "fit" or "search".
+    options : dict
+        JSON values; paths as they were written, from `folder`.
+    folder : str
+        Where the command was given.
+    data : dict
+        What tells the data from other data, as far as it was looked at.
+    inputs : dict of str -> str
+        SHA-256 of other files that were read, by option.
+    done : dict of Job -> (Params, dict)
+        Fits that have ended: parameters and facts.
+    running : (Job, State), optional
+        Where the fit is that has not.
+    complete : bool
+        Whether all is done and written.
+    seconds : float
+        Spent up to here.
+    version : str
+        Of the gmm-fast that wrote it.
+    """
+
+    command: str
+    options: dict
+    folder: str
+    data: dict = field(default_factory=dict)
+    inputs: dict = field(default_factory=dict)
+    done: dict = field(default_factory=dict)
+    running: tuple | None = None
+    complete: bool = False
+    seconds: float = 0.0
+    version: str = __version__
+
+    @property
+    def begun(self):
+        """Whether a fit has left its start behind."""
+        return bool(self.done) or self.running is not None
+
+
+_PLAIN = ("command", "options", "folder", "data", "inputs", "complete", "seconds", "version")
+
+
+def write_checkpoint(path, checkpoint):
+    """Write a checkpoint, whole or not at all; raises as `outputs.atomic_write`."""
+    header = {name: getattr(checkpoint, name) for name in _PLAIN}
+    header["gmm_fast"] = header.pop("version")  # beside the version of the format
+    arrays = {}
+    header["done"] = []
+    for i, (job, (params, facts)) in enumerate(checkpoint.done.items()):
+        header["done"].append([*job, facts])
+        arrays |= _arrays_of(params, f"done{i}")
+    header["running"] = None
+    if checkpoint.running is not None:
+        job, state = checkpoint.running
+        header["running"] = [
+            *job,
+            {
+                "small_steps": state.small_steps,
+                "events": state.events,
+                "revivals": list(state.revivals.items()),
+                "seconds": state.seconds,
+            },
+        ]
+        arrays |= _arrays_of(state.params, "running")
+        arrays["running_trace"] = np.array(state.trace, np.float64)
+        arrays["running_collapsed"] = state.collapsed
+    write_archive(path, CHECKPOINT, header, arrays)
+
+
+def read_checkpoint(path):
+    """Read a checkpoint.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    DataError
+        No checkpoint, one of another version, damaged or changed by hand.
+    """
+    header, arrays = read_archive(path, CHECKPOINT)
+    try:
+        header["version"] = header["gmm_fast"]
+        checkpoint = Checkpoint(**{name: header[name] for name in _PLAIN})
+        for i, (family, k, facts) in enumerate(header["done"]):
+            params = _params_of(arrays, f"done{i}", family)
+            checkpoint.done[Job(family, k)] = params, facts
+        if header["running"] is not None:
+            family, k, facts = header["running"]
+            state = State(
+                params=_params_of(arrays, "running", family),
+                trace=tuple(arrays["running_trace"].tolist()),
+                small_steps=facts["small_steps"],
+                events=tuple(facts["events"]),
+                collapsed=arrays["running_collapsed"],
+                revivals=dict(facts["revivals"]),
+                seconds=facts["seconds"],
+            )
+            checkpoint.running = Job(family, k), state
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: the checkpoint's header is not complete") from None
+    return checkpoint
+
+
+def _arrays_of(params, prefix):
+    return {f"{prefix}_{name}": getattr(params, name) for name in _PARAMS}
+
+
+def _params_of(arrays, prefix, family):
+    return Params(*(arrays[f"{prefix}_{name}"] for name in _PARAMS), family)
+
+
+class Keeper:
+    """Keeps a checkpoint of what runs: a write now and then, at the end, and when it is stopped.
+
+    Parameters
+    ----------
+    path : str, optional
+        Nothing is kept without.
+    checkpoint : Checkpoint, optional
+        What the file holds, or is going to.
+    every : float
+        At least that many seconds between two writes.
+    say : callable, optional
+        Told, once, that the file cannot be written: no reason to stop.
+    """
+
+    def __init__(self, path=None, checkpoint=None, *, every=EVERY, say=None):
+        self.path = path
+        self.checkpoint = checkpoint
+        self.every = every
+        self._say = say
+        self._trouble = None
+        self._written = None
+        self._changed = False
+        self._before = 0.0 if checkpoint is None else checkpoint.seconds
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self):
+        """What all of it took, with what ran before this one went on."""
+        return self._before + time.perf_counter() - self._began
+
+    @property
+    def begun(self):
+        return self.path is not None and self.checkpoint.begun
+
+    @property
+    def go_on(self):
+        """The command that goes on from the checkpoint."""
+        return f"gmm-fast {self.checkpoint.command} --resume {shlex.quote(str(self.path))}"
+
+    # What `fitting.fit` asks and tells
+
+    def result(self, job):
+        """The `FitResult` of a fit that has ended, or None."""
+        if self.path is None or job not in self.checkpoint.done:
+            return None
+        params, facts = self.checkpoint.done[job]
+        return FitResult.from_facts(params, copy.deepcopy(facts))
+
+    def state(self, job):
+        """The `em.State` of the fit that had not ended, or None."""
+        if self.path is None or self.checkpoint.running is None:
+            return None
+        found, state = self.checkpoint.running
+        return state if found == job else None
+
+    def listener(self, job):
+        """What to call with each state of a fit; None where none is wanted."""
+        if self.path is None:
+            return None
+
+        def keep(state):
+            self.checkpoint.running = job, state
+            self._changed = True
+            if self._written is None or time.monotonic() - self._written >= self.every:
+                self.save()
+
+        return keep
+
+    def finish(self, job, result):
+        """A fit has ended."""
+        if self.path is None:
+            return
+        # a copy, for events are added to results later
+        self.checkpoint.done[job] = result.params, copy.deepcopy(result.facts())
+        self.checkpoint.running = None
+        self._changed = True
+
+    # Writing
+
+    def save(self):
+        """Write what is new. Says once that it failed, and returns whether it did not."""
+        if self.path is None or not self._changed:
+            return True
+        try:
+            self._write()
+        except (FitError, DataError) as error:
+            if self._trouble is None and self._say is not None:
+                self._say(f"{error}; the work goes on, and the checkpoint stays as it was")
+            self._trouble = error
+            self._written = time.monotonic()
+            return False
+        return True
+
+    def complete(self):
+        """All is done and written."""
+        if self.path is not None and not self.checkpoint.complete:
+            self.checkpoint.complete = self._changed = True
+            self.save()
+
+    def _write(self):
+        self.checkpoint.seconds = self.seconds
+        write_checkpoint(self.path, self.checkpoint)
+        self._changed = False
+        self._written = time.monotonic()
+
+    @contextmanager
+    def kept(self, *, new):
+        """Keep what the block does, also when it fails or is stopped.
+
+        Parameters
+        ----------
+        new : bool
+            Whether the file has to be written first; it goes away again if the block fails
+            before there is anything to keep.
+
+        Raises
+        ------
+        Interrupted
+            Instead of KeyboardInterrupt and SystemExit; it says how to go on.
+        DataError, FitError
+            As `write_checkpoint`, for the first write.
+        """
+        if self.path is None:
+            yield
+            return
+        made = False
+        try:
+            if new:
+                self._write()
+                self._written = None  # the first state is written at once
+                made = True
+            yield
+        except (KeyboardInterrupt, SystemExit) as stop:
+            status = stop.code if isinstance(stop, SystemExit) else 130
+            raise Interrupted(status, self._stopped()) from None
+        except (FitError, MemoryError):
+            if self.begun and self.save():
+                self._say(f"what was done is in the checkpoint; go on with: {self.go_on}")
+            self._forget(made)
+            raise
+        except Exception:
+            self._forget(made)
+            raise
+
+    def _forget(self, made):
+        if made and not self.begun:
+            with suppress(OSError):
+                os.unlink(self.path)
+
+    def _stopped(self):
+        """Write for the last time. Returns what to tell."""
+        where = self._where()
+        try:
+            saved = self.save()
+        except (KeyboardInterrupt, SystemExit):  # impatience; the file is the one before
+            saved = False
+        if not saved:
+            where += ", but the checkpoint was not written again and is of an earlier one"
+        return f"Interrupted {where}; go on with: {self.go_on}"
+
+    def _where(self):
+        fits = len(self.checkpoint.done)
+        if self.checkpoint.running is not None:
+            job, state = self.checkpoint.running
+            at = f"at iteration {state.iteration}"
+            search = self.checkpoint.command == "search"
+            return f"{at} of K={job.n_components} {job.covariance_type}" if search else at
+        if fits > 1:
+            return f"after {fits} fits"
+        return "after the first fit" if fits else "before the first iteration"

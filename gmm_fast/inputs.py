@@ -1,0 +1,155 @@
+"""What commands work on: data, weights and labels from files, and backends over them."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from . import fitting, init, report
+from .backends import check_weights, cluster
+from .errors import DataError
+from .progress import Progress
+from .resuming import moments_of
+from .sources import NpySource, load_resident
+
+
+def open_data(settings, names=None):
+    """The source of the data that a command names.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by parameter.
+    names : list of str, optional
+        Columns that a model was fitted to: they are chosen when nothing else is said and the data
+        has names.
+    """
+    data = settings["data"]
+    if str(data) == "":
+        raise DataError("DATA is empty; name a file")
+    options = {"one_feature": settings["one_feature"], "header": settings["header"]}
+    progress = Progress()
+    with progress.shown():
+        progress.say(f"opening {data}")
+        if settings["columns"] is not None or names is None:
+            options["columns"] = settings["columns"]
+            return fitting.open_data(data, settings["memory"], **options)
+        try:
+            return fitting.open_data(data, settings["memory"], columns=names, **options)
+        except DataError as error:
+            source = _open_nameless(data, settings, options)
+            if source is None:
+                raise error from None
+            return source
+
+
+def _open_nameless(data, settings, options):
+    """The source of data whose columns have no names, or None."""
+    try:
+        source = fitting.open_data(data, settings["memory"], **options)
+    except DataError:
+        return None
+    return source if source.feature_names is None else None
+
+
+@contextmanager
+def workers(settings, progress):
+    """The client of the cluster that a command is to work on, or None."""
+    address, number = settings["scheduler"], settings["workers"]
+    if address is not None and number is not None:
+        raise DataError("--scheduler and --workers contradict each other; give one of them")
+    if address is None and number is None:
+        yield None
+        return
+    progress.say(f"starting {number} workers" if address is None else f"connecting to {address}")
+    options = {"threads": settings["threads"], "memory": settings["memory"]}
+    with cluster(address, number, **options) as client:
+        yield client
+
+
+def open_backend(source, families, numbers, kept, progress, client):
+    """As `fitting.open_backend`, by the options of a command; the data has to be that of then."""
+    settings = kept.options
+    weights = read_weights(settings, source.n_samples)
+    kept.check_input("--weights", settings["weights"])
+    progress.say("reading the data")
+    backend, seconds, events = fitting.open_backend(
+        source,
+        families,
+        numbers,
+        dtype=_dtype(settings),
+        weights=weights,
+        threads=settings["threads"],
+        memory=settings["memory"],
+        client=client,
+        silhouette_rows=settings["silhouette_rows"],
+    )
+    kept.check_data(settings["data"], moments_of(backend))
+    if settings["verbose"]:
+        report.print_holding(backend, settings["memory"], client)
+    return backend, seconds, events
+
+
+def scoring_backend(source, settings, progress, client):
+    """As `fitting.scoring_backend`, by the options of a command."""
+    weights = read_weights(settings, source.n_samples)
+    progress.say("scoring")
+    backend = fitting.scoring_backend(
+        source,
+        dtype=_dtype(settings),
+        weights=weights,
+        threads=settings["threads"],
+        memory=settings["memory"],
+        client=client,
+    )
+    if settings["verbose"]:
+        report.print_holding(backend, settings["memory"], client)
+    return backend
+
+
+def read_labels(kept, n_samples, k):
+    """The labels of --from-labels."""
+    path = kept.options["from_labels"]
+    labels = _read_column(path)
+    kept.check_input("--from-labels", path)
+    return _checked(f"--from-labels {path}", init.check_labels, labels, n_samples, k)
+
+
+def read_weights(settings, n_samples):
+    """The weights of --weights, or None."""
+    path = settings.get("weights")
+    if path is None:
+        return None
+    # a promise on memory holds for any number of rows; else a map is not worth its dangers: a
+    # file that shrinks kills the process
+    values = _read_column(path, mapped=settings["memory"] is not None)
+    return _checked(f"--weights {path}", check_weights, values, n_samples)
+
+
+def _read_column(path, mapped=False):
+    """A 1-D .npy: int64 for integers, else float64, which may stay in the file if `mapped`."""
+    with NpySource(Path(path), one_feature=True) as source:
+        if source.n_features != 1:
+            raise DataError(f"{path}: has {source.n_features} columns; one value per row is needed")
+        if source.dtype.kind in "iub":
+            return np.load(path, allow_pickle=False).reshape(-1).astype(np.int64)
+        if mapped and source.dtype == np.float64:
+            return np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
+        return load_resident(source, np.float64).array[:, 0]
+
+
+def _checked(what, check, values, n_samples, *rest):
+    """`check(values, n_samples, *rest)`, its messages naming the option and the file."""
+    if len(values) != n_samples:
+        raise DataError(
+            f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "
+            "row is needed"
+        )
+    try:
+        return check(values, n_samples, *rest)
+    except DataError as error:
+        raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
+
+
+def _dtype(settings):
+    return None if settings["dtype"] == "auto" else settings["dtype"]

@@ -1,0 +1,235 @@
+"""Options that commands of `cli` share, and the types of their values. Imports nothing heavy."""
+
+import math
+from typing import ClassVar
+
+import click
+
+from .errors import DataError
+
+FAMILIES = ("full", "tied", "diag", "spherical")
+INITS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
+CRITERIA = ("bic", "aic", "icl", "silhouette")
+
+
+class AtLeast(click.IntRange):
+    """An integer that is not too small; in messages an integer, not an "integer range"."""
+
+    name = "integer"
+
+
+class NotNegative(click.ParamType):
+    """A finite number, 0 or more."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        number = click.FLOAT.convert(value, param, ctx)
+        if not (math.isfinite(number) and number >= 0):
+            self.fail(f"{value} is not a finite number of 0 or more.", param, ctx)
+        return number
+
+
+class Size(click.ParamType):
+    """A size in memory, such as 500MB; bytes."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        from .memory import parse_size
+
+        try:
+            return parse_size(value)
+        except DataError as error:
+            self.fail(str(error).removeprefix("memory: ") + ".", param, ctx)
+
+
+class Names(click.ParamType):
+    """Names with commas between; a list."""
+
+    name = "names"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        names = [name.strip() for name in value.split(",")]
+        if not all(names):
+            self.fail(f"{value!r} has an empty name.", param, ctx)
+        return names
+
+
+class Families(click.ParamType):
+    """Names of covariance families with commas between, or "all"; a list."""
+
+    name = "families"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        names = [name.strip().lower() for name in value.split(",") if name.strip()]
+        known = ", ".join(repr(name) for name in FAMILIES)
+        if not names:
+            self.fail(f"no family is named; choose from {known}, or 'all'.", param, ctx)
+        for name in names:
+            if name not in (*FAMILIES, "all"):
+                self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
+        return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
+
+
+class Duration(click.ParamType):
+    """A time such as 30s, 5m or 1h, or a number of seconds; a float, in seconds."""
+
+    name = "duration"
+    units: ClassVar = {"s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        text = value.strip().lower()
+        unit = self.units.get(text[-1:])
+        try:
+            seconds = float(text if unit is None else text[:-1]) * (unit or 1)
+        except ValueError:
+            seconds = math.nan
+        if not (math.isfinite(seconds) and seconds >= 0):
+            self.fail(f"{value!r} is not a duration; write 30s, 5m or 1h.", param, ctx)
+        return seconds
+
+
+class UnlessResumed(click.Argument):
+    """An argument that may be left out with --resume: the checkpoint has it."""
+
+    def process_value(self, ctx, value):
+        if isinstance(ctx.params.get("resume"), str) and self.value_is_missing(value):
+            return None
+        return super().process_value(ctx, value)
+
+
+def several(*decorators):
+    """Several option decorators as one."""
+
+    def apply(command):
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return apply
+
+
+positive = AtLeast(1)
+not_negative = AtLeast(0)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=not_negative, help="Seed of all randomness."
+)
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "float64"]),
+    default="auto",
+    show_default=True,
+    help="What to compute in; auto is float32 for float32 data, else float64.",
+)
+columns_option = click.option(
+    "--columns", type=Names(), help="Only these columns, in this order: names, or numbers from 0."
+)
+header_option = click.option(
+    "--header/--no-header",
+    default=None,
+    help="Whether the first line of CSV and TSV holds names.  [default: look]",
+)
+one_feature_option = click.option(
+    "--one-feature", is_flag=True, help="Take a 1-D array as samples of one feature."
+)
+memory_option = click.option(
+    "--memory",
+    type=Size(),
+    help="Memory of its own to stay within, such as 500MB; data that does not fit is streamed.  "
+    "[default: data may take half of what is free]",
+)
+cluster_options = several(
+    click.option("--workers", type=positive, help="Work in that many processes on this machine."),
+    click.option("--scheduler", help="Work on the Dask cluster there, such as tcp://host:8786."),
+)
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Say more: how data is held, and read how fast."
+)
+# how to open data, and what to work with
+reading_options = several(
+    columns_option,
+    header_option,
+    one_feature_option,
+    dtype_option,
+    memory_option,
+    threads_option,
+    cluster_options,
+    verbose_option,
+)
+data_options = several(
+    click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),
+    reading_options,
+)
+em_options = several(
+    click.option(
+        "--max-iter", default=100, show_default=True, type=positive, help="Most EM iterations."
+    ),
+    click.option(
+        "--tol",
+        default=1e-3,
+        show_default=True,
+        type=NotNegative(),
+        help="Stop when the mean log-likelihood changes by less, twice in a row.",
+    ),
+    click.option(
+        "--reg-covar",
+        default=1e-6,
+        show_default=True,
+        type=NotNegative(),
+        help="Added to every variance.",
+    ),
+    click.option(
+        "--init",
+        type=click.Choice(INITS),
+        default="auto",
+        show_default=True,
+        help="How to start; auto tries several ways on a sample.",
+    ),
+    click.option("--n-init", default=1, show_default=True, type=positive, help="Rounds of starts."),
+    seed_option,
+    click.option(
+        "--silhouette-rows",
+        default=10_000,
+        show_default=True,
+        type=not_negative,
+        help="Rows of the sample for the silhouette; 0 for none.",
+    ),
+)
+output_options = several(
+    click.option(
+        "-o",
+        "--model",
+        "model_path",
+        type=click.Path(),
+        help="Where to write the model.  [default: DATA's name with .gmm.npz, in this folder]",
+    ),
+    click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too."),
+    click.option("--no-model", is_flag=True, help="Write no model."),
+)
+checkpoint_options = several(
+    click.option(
+        "--checkpoint",
+        type=click.Path(),
+        help="Keep here how far the work is, to go on after an interruption.",
+    ),
+    click.option(
+        "--every",
+        type=Duration(),
+        help="Time between two writes of the checkpoint: 30s, 5m, 1h.  [default: 60s]",
+    ),
+    click.option(
+        "--resume",
+        type=click.Path(),
+        is_eager=True,  # it decides whether arguments may be missing
+        help="Go on from this checkpoint, and keep on keeping it; the rest may be left out.",
+    ),
+)

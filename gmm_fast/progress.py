@@ -1,0 +1,119 @@
+"""A live line on a terminal: what runs, and how far it is."""
+
+import sys
+import time
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+
+class Progress:
+    """A live line on stderr, on a terminal only: what runs, iteration, log-likelihood, rate.
+
+    Parameters
+    ----------
+    n_samples : int, optional
+    max_iter : int, optional
+    """
+
+    def __init__(self, n_samples=None, max_iter=None):
+        self.n_samples = n_samples
+        self.max_iter = max_iter
+        self._live = False
+        self._compiling = None
+        self.say("starting")
+
+    @contextmanager
+    def shown(self):
+        """Show the line while the block runs."""
+        if not sys.stderr.isatty():
+            yield self
+            return
+        screen = Console(stderr=True, highlight=False)
+        line = Live(self, console=screen, transient=True, refresh_per_second=10)
+        with _compilations(self), line:
+            yield self
+
+    def say(self, what):
+        """Begin a stage."""
+        self._what = what
+        self._parts = []
+        self._first = None
+        self._began = time.monotonic()
+
+    def iteration(self, iteration, mean_log_likelihood, change):
+        """An EM iteration ended."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = iteration, now
+        done, seconds = iteration - self._first[0], max(now - self._first[1], 1e-9)
+        rate = done / seconds  # without the start, which is no iteration
+        of = "" if self.max_iter is None else f"/{self.max_iter}"
+        self._parts = [
+            f"iteration {iteration}{of}",
+            f"log-likelihood {mean_log_likelihood:.5f}",
+            *([f"{rate:.1f} iterations/s"] if done else []),
+            f"change {change:+.1e}",
+            *([f"{rate * self.n_samples / 1e6:.1f} M samples/s"] if done else []),
+        ]
+
+    def rows(self, done):
+        """Of one pass over the data, `done` rows are behind."""
+        rate = done / max(time.monotonic() - self._began, 1e-9)
+        self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
+
+    def candidate(self, done, total, n_components, covariance_type):
+        """A fit of a search begins."""
+        self.say(f"{done + 1}/{total} K={n_components} {covariance_type}")
+
+    def compiling(self, begins):
+        """Numba begins or ends compiling a kernel."""
+        self._compiling = time.monotonic() if begins else None
+
+    def __rich_console__(self, screen, options):
+        now = time.monotonic()
+        if self._compiling is not None:
+            yield _line(
+                ["compiling kernels, once on this machine", f"{now - self._began:.0f} s"],
+                options.max_width,
+            )
+            return
+        parts = [self._what, *self._parts]
+        if not self._parts:
+            parts.append(f"{now - self._began:.0f} s")
+        yield _line(parts, options.max_width)
+
+
+def _line(parts, width):
+    """As many parts as fit in a line."""
+    text = parts[0]
+    for part in parts[1:]:
+        if len(text) + 3 + len(part) > width - 1:
+            break
+        text += f" · {part}"
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+@contextmanager
+def _compilations(progress):
+    """Tell `progress` when Numba compiles; loading from its cache is no compilation."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def __init__(self):
+            self.depth = 0
+
+        def on_start(self, _):
+            self.depth += 1
+            if self.depth == 1:
+                progress.compiling(True)
+
+        def on_end(self, _):
+            self.depth -= 1
+            if self.depth == 0:
+                progress.compiling(False)
+
+    with event.install_listener("numba:compile", Listener()):
+        yield

@@ -1,0 +1,161 @@
+"""Components that die or collapse: made usable again while EM runs, and told of."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .errors import FitError
+from .families import get_family
+from .params import Params
+
+# A component responsible for less than this many average samples has died.
+DEAD = 1e-6
+# A singular covariance is given this share of the data's variance in each feature.
+FLOOR = 1e-6
+# It has recovered when its variances are this many times the floor.
+RECOVERED = 100
+# Rescues of dead components in one fit, for each component; then they are left as they are.
+MAX_RESCUES = 3
+
+
+class Rescue:
+    """Keeps parameters valid when components die or collapse, and says so in `events`.
+
+    A component that has collapsed keeps a floor under its variances until they are well above it
+    on their own, or it would collapse again and again while the likelihood jumps.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+    covariance_type : str
+    events : sequence of str
+        What was said before.
+    collapsed : ndarray of bool, optional
+        For a fit that goes on: which covariances are held up.
+    revivals : dict of int -> int, optional
+        For a fit that goes on: how often each component was revived.
+    """
+
+    def __init__(self, backend, covariance_type, events=(), *, collapsed=None, revivals=None):
+        survey = backend.survey(covariance_type)
+        self.least = DEAD * survey.total_weight / backend.n_samples
+        # what is left of a variance of zero when values are rounded to the kernel's dtype
+        seen = survey.mean if backend.origin is None else survey.mean - backend.origin
+        size = np.abs(seen) + np.sqrt(survey.variance)
+        self.noise = (np.finfo(backend.dtype).eps * size) ** 2
+        # for a constant feature: its rounding, or where it is zero something not zero
+        rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
+        self.floor = np.maximum(FLOOR * survey.variance, rounding)
+        self.events = list(events)
+        self.revivals = dict(revivals or {})
+        # (K,), for tied (1,)
+        self.collapsed = np.zeros(1, bool) if collapsed is None else np.array(collapsed, bool)
+        self.acted = False
+
+    def dead(self, stats):
+        """Which components are responsible for nothing, (K,) bool."""
+        return stats.n_k < self.least
+
+    def raise_singular(self, params, iteration):
+        """`params` with singular covariances made regular."""
+        family = get_family(params.covariance_type)
+        factor, singular = family.inverse_cholesky(params.covariances)
+        variances = family.conditional_variances(factor)
+        thin = (variances <= self.noise).any(axis=1)
+        before, self.collapsed = self.collapsed, singular | thin
+        if before.any():
+            self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
+        self.acted = bool(self.collapsed.any())
+        if not self.acted:
+            return replace(params, factor=factor)
+        if (self.collapsed & ~before).any():
+            self._say_singular(params, self.collapsed & ~before, iteration)
+        which, floor = self.collapsed, self.floor
+        covariances = params.covariances
+        for _ in range(100):
+            covariances = family.raised(covariances, which, floor)
+            factor, which = family.inverse_cholesky(covariances)
+            if not which.any():
+                break
+            floor = 10 * floor
+        else:
+            raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
+        return Params(params.weights, params.means, covariances, params.covariance_type, factor)
+
+    def revive(self, params, dead, iteration):
+        """`params` with each dead component given half of the heaviest one.
+
+        The two halves part by one standard deviation along the feature in which the heaviest
+        component is widest (relative to the data).
+        """
+        family = get_family(params.covariance_type)
+        weights, means = params.weights.copy(), params.means.copy()
+        covariances = params.covariances
+        for k in np.flatnonzero(dead).tolist():
+            used = self.revivals.get(k, 0)
+            if used >= MAX_RESCUES:
+                continue
+            self.revivals[k] = used + 1
+            heavy = int(np.argmax(weights))
+            variances = family.component_variances(
+                Params(weights, means, covariances, params.covariance_type)
+            )[heavy]
+            widest = int(np.argmax(variances / self.floor))
+            offset = np.zeros_like(self.floor)
+            self.acted = True
+            offset[widest] = 0.5 * math.sqrt(variances[widest])
+            means[k] = means[heavy] + offset
+            means[heavy] = means[heavy] - offset
+            weights[k] = weights[heavy] = 0.5 * weights[heavy]
+            covariances = family.replaced(covariances, k, heavy)
+            self.events.append(
+                f"iteration {iteration}: component {k} died (no sample belonged to it); "
+                f"it was given half of component {heavy}"
+                + (", for the last time" if used + 1 == MAX_RESCUES else "")
+            )
+        return Params(weights, means, covariances, params.covariance_type)
+
+    def _say_singular(self, params, singular, iteration):
+        text = f"{_who(params, singular)} collapsed to a singular covariance; variances were raised"
+        if not any(event.endswith(text) for event in self.events):
+            self.events.append(f"iteration {iteration}: {text}")
+
+
+def thin_events(params, survey, reg_covar):
+    """Events for covariances that are reg_covar and little else, and for features it swamps."""
+    varied = survey.variance > 1e3 * reg_covar
+    varied[survey.constant_features] = False
+    family = get_family(params.covariance_type)
+    # given the other features: a component may be flat in a direction along no axis
+    variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
+    thin = ((variances < 2 * reg_covar) & varied).any(axis=1)
+    events = []
+    if thin.any():
+        events.append(
+            f"{_who(params, thin)} collapsed: in some direction the variance is hardly more than "
+            "reg_covar (repeated rows, linearly dependent features, too many components, or "
+            "fewer samples than features)"
+        )
+    small = (survey.variance > 0) & (survey.variance < 100 * reg_covar)
+    small[survey.constant_features] = False
+    if small.any():
+        some = _some(np.flatnonzero(small), "feature")
+        events.append(
+            f"reg_covar ({reg_covar:g}) is not small beside the variance of {some} "
+            "(counting from 0): rescale the data, or lower reg_covar"
+        )
+    return events
+
+
+def _who(params, which):
+    """What to call the covariances that `which` marks."""
+    if params.covariance_type == "tied":
+        return "the tied covariance"
+    return _some(np.flatnonzero(which), "component")
+
+
+def _some(numbers, noun):
+    """At most ten numbers with their noun."""
+    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"
