@@ -160,7 +160,7 @@ def _params_of(arrays, prefix, family):
 
 
 class Keeper:
-    """Keeps a checkpoint of what runs: a write now and then, at the end, and when it is stopped.
+    """Keeps a checkpoint of what runs: a write now and then, after a fit, and when it is stopped.
 
     Parameters
     ----------
@@ -229,13 +229,14 @@ class Keeper:
         return keep
 
     def finish(self, job, result):
-        """A fit has ended."""
+        """A fit has ended: written at once, for what follows it may be long and without states."""
         if self.path is None:
             return
         # a copy, for events are added to results later
         self.checkpoint.done[job] = result.params, copy.deepcopy(result.facts())
         self.checkpoint.running = None
         self._changed = True
+        self.save()
 
     # Writing
 

@@ -48,7 +48,6 @@ def fit(settings, given, as_json):
             callback=progress.iteration,
             keeper=keeper,
         )
-        keeper.save()
         progress.say("silhouette")
         scores, rows = selection.silhouettes_of(
             backend, [result.params], settings["silhouette_rows"], settings["seed"]

