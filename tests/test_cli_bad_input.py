@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,12 @@ def write_data(folder):
     (folder / "cut_header.npy").write_bytes(whole[:40])
     (folder / "longer.npy").write_bytes(whole + whole)
     (folder / "csv.npy").write_text("a,b\n1,2\n3,4\n")
-    (folder / "x.csv").write_text("1,2\n3,4\n")
+    (folder / "bad.csv").write_text("a,b\n1,2\n3,x\n")
+    (folder / "unknown.dat").write_text("1 2\n3 4\n")
     (folder / "empty.npy").touch()
     (folder / "pickle.npy").write_bytes(pickle.dumps(x))
-    np.savez(folder / "archive.npz", x=x)
+    np.savez(folder / "two.npz", x=x, y=x)
+    shutil.copy(folder / "two.npz", folder / "archive.npy")
     (folder / "dir.npy").mkdir()
     os.mkfifo(folder / "pipe.npy")
 
@@ -122,16 +125,19 @@ def refused(folder, monkeypatch, line):
 DATA = [
     ("none.npy", "none.npy: no such file; check the path"),
     ("csv.npy", "csv.npy: is not a .npy file; save the data with np.save"),
-    ("x.csv", "x.csv: is not a .npy file; save the data with np.save"),
+    ("bad.csv", "bad.csv: row 1 (counting from 0), column 1 ('b') is 'x', not a number"),
+    ("unknown.dat", "unknown.dat: the format is not known by its name; known are .npy, .npz"),
     ("pickle.npy", "pickle.npy: is not a .npy file"),
-    ("archive.npz", "archive.npz: is a .npz or zip archive, not a .npy file"),
+    ("archive.npy", "archive.npy: is a .npz or zip archive, not a .npy file"),
+    ("two.npz", "two.npz: holds 2 tables; name an array as two.npz:NAME, it holds 'x', 'y'"),
+    ("m.npz", "m.npz: holds a model, not data; MODEL comes before DATA"),
     ("empty.npy", "empty.npy: the file is empty"),
     ("cut.npy", "cut.npy: the file is cut short: 960 bytes of data expected, 860 found (53 of 60"),
     ("cut_header.npy", "cut_header.npy: the .npy header is damaged"),
     ("longer.npy", "longer.npy: 1088 bytes follow the 960 that the header announces"),
     ("dir.npy", "dir.npy: is a directory; give the path of a .npy file"),
     ("pipe.npy", "pipe.npy: is not a regular file"),
-    (".", ".: is a directory"),
+    (".", ".: holds files of several formats"),
     ("/", "/: is a directory"),
     ("objects.npy", "objects.npy: holds Python objects; convert to numbers first"),
     ("complex.npy", "complex.npy: dtype complex128 holds complex numbers; give real and imaginary"),
@@ -252,7 +258,7 @@ def test_fit_options(folder, monkeypatch, options, message):
         ("predict x.npy m.npz", "x.npy: holds data (.npy), not a model; MODEL comes before DATA"),
         ("predict none.npz x.npy", "none.npz: no such file; check the path"),
         ("predict csv.npy x.npy", "csv.npy: not a gmm-fast model file"),
-        ("predict archive.npz x.npy", "archive.npz: not a gmm-fast model file, or a damaged one"),
+        ("predict two.npz x.npy", "two.npz: not a gmm-fast model file, or a damaged one"),
         ("predict dir.npy x.npy", "dir.npy: is not a file; give the model file that a fit wrote"),
         ("predict half.npz x.npy", "half.npz: not a gmm-fast model file, or a damaged one"),
         ("predict flipped.npz x.npy", "flipped.npz: not a gmm-fast model file, or a damaged one"),

@@ -3,6 +3,8 @@
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 
 import h5py
@@ -15,8 +17,10 @@ import pytest
 from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, text, text_of
 from test_sources import assert_same_bits, joined
 
+import gmm_fast
 from gmm_fast.errors import DataError
 from gmm_fast.sources import (
+    NpySource,
     bad_value_error,
     first_bad_row,
     load_resident,
@@ -508,3 +512,95 @@ def test_texts_refused(tmp_path, monkeypatch, content, message):
         open_source("x.csv")
     assert str(caught.value).startswith("x.csv: ")
     assert message in str(caught.value)
+
+
+def test_genes_have_names(tmp_path):
+    X = table()
+    path = hdf5(tmp_path, X, "data.h5ad")
+    with h5py.File(path, "a") as file:
+        file["var/gene"] = ["a", "b", "c"]
+        file["var"].attrs["_index"] = "gene"
+    with open_source(path, columns=["c", "b"]) as source:
+        check_reads(source, np.ascontiguousarray(X[:, [2, 1]]))
+
+
+@pytest.mark.parametrize("userblock", [0, 1024])
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_data_sets_in_one_piece_are_read_directly(tmp_path, userblock, libver):
+    X = table()
+    with h5py.File(tmp_path / "x.h5", "w", userblock_size=userblock, libver=libver) as file:
+        file["before"] = np.zeros(7)
+        file["X"] = X
+    with open_source(tmp_path / "x.h5") as source:
+        assert isinstance(source, NpySource)
+        check_reads(source, X)
+
+
+def test_data_sets_never_written(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("X", (20, 3), "f8", fillvalue=2.5)
+        file.create_dataset("yes", data=np.eye(20, 3) > 0)
+    with open_source(f"{tmp_path}/x.h5:X") as source:
+        check_reads(source, np.full((20, 3), 2.5))
+    with open_source(f"{tmp_path}/x.h5:yes") as source:
+        check_reads(source, np.eye(20, 3) > 0)
+
+
+# Memory
+
+MEASURE = """
+import gc, sys, threading
+import numpy as np
+import pyarrow.csv, pyarrow.parquet
+from gmm_fast.sources import chunks, open_source, take
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return int(next(line for line in file if line.startswith("RssAnon")).split()[1]) / 1024
+
+def watch():
+    global peak
+    while not done.wait(0.002):
+        peak = max(peak, anonymous())
+
+start = peak = anonymous()
+done = threading.Event()
+watcher = threading.Thread(target=watch)
+watcher.start()
+source = open_source(sys.argv[1])
+assert sum(len(chunk) for chunk in chunks(source, 65536, "f8")) == source.n_samples
+take(source, np.arange(0, source.n_samples, 1000), "f8")
+done.set()
+watcher.join()
+print(peak - start)
+"""
+
+
+@pytest.fixture(scope="module", params=["parquet", "csv"])
+def big_file(request, tmp_path_factory):
+    """96 MB in one row group; 130 MB of text, that are 56 MB of rows."""
+    path = tmp_path_factory.mktemp("big") / f"big.{request.param}"
+    x = np.random.default_rng(0).normal(size=100_000)
+    if request.param == "parquet":
+        columns = {f"c{j}": np.tile(np.roll(x, j), 15) for j in range(8)}
+        plain = {"use_dictionary": False, "row_group_size": 2_000_000}
+        pq.write_table(pa.table(columns), path, **plain)
+    else:
+        lines = "\n".join(",".join(row) for row in x.astype(str).reshape(-1, 10)) + "\n"
+        path.write_text(lines * 70)
+    yield path
+    path.unlink()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc to measure")
+def test_memory_stays_bounded(big_file):
+    """In MiB, of which two buffers of chunks take 8 to 10."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(gmm_fast.__file__)))
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(big_file)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert 4 < float(result.stdout) < 60

@@ -39,9 +39,24 @@ def open_hdf5(path, inner=None, *, one_feature=False):
         shape = check_shape(data.shape, path, one_feature)
         inside = data.name
         offset = _plain_offset(data)
+        names = _gene_names(file, shape[1]) if inside == "/X" else None
     if offset is not None:
-        return PlainHdf5Source(path, inside, one_feature=one_feature)
-    return PackedHdf5Source(path, inside, shape, one_feature=one_feature)
+        source = PlainHdf5Source(path, inside, one_feature=one_feature)
+    else:
+        source = PackedHdf5Source(path, inside, shape)
+    source.feature_names = names
+    return source
+
+
+def _gene_names(file, n_features):
+    """What AnnData calls the columns of its `X`; None in other files."""
+    var = file.get("var")
+    if not isinstance(var, h5py.Group):
+        return None
+    index = var.get(str(var.attrs.get("_index", "_index")))
+    if not isinstance(index, h5py.Dataset) or index.shape != (n_features,):
+        return None
+    return [str(n) for n in index.asstr()[:]] if h5py.check_string_dtype(index.dtype) else None
 
 
 def _opened(path, name, **options):
@@ -131,7 +146,7 @@ class PlainHdf5Source(NpySource):
 class PackedHdf5Source(StreamSource):
     """A data set in chunks, compressed or not."""
 
-    def __init__(self, path, inside, shape, *, one_feature=False):
+    def __init__(self, path, inside, shape):
         super().__init__()
         self.name = path
         self.path = os.path.abspath(path)
@@ -141,15 +156,16 @@ class PackedHdf5Source(StreamSource):
             data = file[inside]
             self.dtype = data.dtype
             self._shape = data.shape
-            chunks = data.chunks or (self.n_samples,)
-        height = min(chunks[0], self.n_samples)
+            chunks = data.chunks
+        height = min(chunks[0], self.n_samples) if chunks else 1
         across = height * self.n_features * self.dtype.itemsize
         self._cache = max(_MIN_CACHE, min(_MAX_CACHE, 2 * across))
         # A block is several rows of chunks, or an even part of one.
         rows = block_rows(self.n_features, self.dtype.itemsize)
         self._step = rows - rows % height if rows >= height else rows
         self._height = height
-        self.boundaries = np.arange(0, self.n_samples, height, dtype=np.int64)
+        if chunks:
+            self.boundaries = np.arange(0, self.n_samples, height, dtype=np.int64)
 
     def _blocks(self, row):
         try:

@@ -122,18 +122,22 @@ def _check_is_npy(path):
 
 def _open_files(name, paths, inner, options, keep_bytes):
     """One source of all files among `paths` whose formats are known."""
-    paths = [p for p in paths if family_of(p) is not None]
-    if not paths:
-        raise DataError(f"{name}: holds no data files; known are {KNOWN}")
-    paths = sorted(set(paths), key=_natural)
-    families = [family_of(p) for p in paths]
-    for path, family in zip(paths, families, strict=True):
-        if family != families[0]:
+    first, known = None, set()
+    for path in paths:  # refused at the first that differs: there may be very many
+        family = family_of(path)
+        if family is None:
+            continue
+        first = first or path
+        if family != family_of(first):
+            ending = os.path.splitext(path)[1]
             raise DataError(
-                f"{name}: holds files of several formats, e.g. {paths[0]} and {path}; choose one "
-                f"with a pattern, e.g. '{os.path.join(os.path.dirname(path), '*')}"
-                f"{os.path.splitext(path)[1]}'"
+                f"{name}: holds files of several formats, e.g. {first} and {path}; choose one "
+                f"with a pattern, e.g. '{os.path.join(os.path.dirname(path), '*' + ending)}'"
             )
+        known.add(path)
+    if not known:
+        raise DataError(f"{name}: holds no data files; known are {KNOWN}")
+    paths = sorted(known, key=_natural)
     return FilesSource(name, _parts(paths, inner, options, keep_bytes))
 
 
@@ -166,6 +170,9 @@ def _matches(pattern):
 
 
 def _walk(folder):
+    if os.path.dirname(os.path.abspath(folder)) == os.path.abspath(folder):
+        raise DataError(f"{folder}: is a directory that holds all others; name that of the data")
+
     def fail(error):
         raise DataError(f"{error.filename}: cannot be listed: {error.strerror}") from error
 

@@ -88,7 +88,7 @@ class StreamSource(Source):
         """The decoded block that holds `row`, and the number of its first row."""
         if self._closed:
             raise ValueError(f"{self.name}: read from a closed source")
-        if self._stream is None or row < self._first or self._may_skip_to(row):
+        if self._block is None or row < self._first or self._may_skip_to(row):
             self._close_stream()
             self._stream = self._blocks(row)
         try:
@@ -104,13 +104,18 @@ class StreamSource(Source):
         except BaseException:
             self._close_stream()
             raise
+        if self._stream and self._first + _length(self._block) >= self.n_samples:
+            self._stream.close()  # the file is not kept open between passes
+            self._stream = None
         return self._first, self._block
 
     def _may_skip_to(self, row):
         """Whether a boundary lies between what is decoded and `row`."""
-        if self._block is None or self.boundaries is None:
+        if self._block is None:
             return False
         end = self._first + _length(self._block)
+        if self.boundaries is None:
+            return row > end
         near = self.boundaries[np.searchsorted(self.boundaries, row, side="right") - 1]
         return near > end
 

@@ -20,7 +20,7 @@ from .dialect import COMMA_NUMBER, MISSING, find_dialect, gzip_error
 from .npy import open_regular
 from .stream import StreamSource
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 256 << 10
 # Messages of Arrow's parser.
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", re.DOTALL)
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
@@ -52,7 +52,7 @@ class TextSource(StreamSource):
     """
 
     dtype = np.dtype("f8")
-    boundaries = np.zeros(1, np.int64)
+    _held = None
 
     def __init__(self, path, *, columns=None, header=None, keep_bytes=0):
         super().__init__()
@@ -72,6 +72,10 @@ class TextSource(StreamSource):
             self._dialect.decimal = ","
             self._held = self._look(keep_bytes)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
+
+    @property
+    def boundaries(self):
+        return np.zeros(1, np.int64) if self._held is None else None
 
     def __getstate__(self):
         return super().__getstate__() | {"_held": None, "held_bytes": 0}

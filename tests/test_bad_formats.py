@@ -1,0 +1,270 @@
+"""What cannot be read is refused: the file is named, what is wrong, and what to do."""
+
+import datetime
+import decimal
+import gzip
+import os
+import pickle
+import sys
+
+import h5py
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from formats import arrow, hdf5, npz, parquet, text, text_of
+from test_sources import joined
+
+from gmm_fast.errors import DataError
+from gmm_fast.sources import open_source, stream, take
+from gmm_fast.sources import text as text_module
+
+X = np.arange(4000.0).reshape(1000, 4) / 7
+
+
+def write(path, content):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def damaged(path, at=slice(100, 200)):
+    """Overwrite some bytes of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] = bytes(len(content[at]))
+    path.write_bytes(content)
+
+
+def column(values, kind=None):
+    return lambda path: pq.write_table(
+        pa.table({"x": [1.0] * len(values), "odd": pa.array(values, kind)}), path
+    )
+
+
+def cut(make, keep=0.5):
+    """Only the head of what `make` writes."""
+
+    def write_head(path):
+        make(path)
+        os.truncate(path, int(keep * os.path.getsize(path)))
+
+    return write_head
+
+
+def packed(change=lambda b: b):
+    return lambda path: write(path, change(gzip.compress(text_of(X).encode())))
+
+
+def h5(path, **items):
+    with h5py.File(path, "w") as file:
+        for name, item in items.items():
+            file[name] = item
+
+
+def sparse(path):
+    h5(path, **{f"X/{name}": np.ones(3) for name in ("data", "indices", "indptr")})
+
+
+def model(path):
+    np.savez(path, weights=np.ones(1), means=X[:1], covariances=X[:1], header=np.zeros(3, "u1"))
+
+
+def folder(**files):
+    def make(path):
+        path.mkdir()
+        for name, array in files.items():
+            np.save(path / f"{name}.npy", array)
+
+    return make
+
+
+def tables(*columns):
+    def make(path):
+        path.mkdir()
+        for i, names in enumerate(columns):
+            pq.write_table(arrow(X[:, : len(names)], list(names)), path / f"{i}.parquet")
+
+    return make
+
+
+def two_formats(path):
+    folder(a=X)(path)
+    write(path / "b.csv", b"1,2\n")
+
+
+CASES = [
+    # Parquet
+    ("x.parquet", lambda path: None, ["no such file; check the path"]),
+    ("x.parquet", lambda path: path.touch(), ["the file is empty"]),
+    ("x.parquet", lambda path: write(path, b"hello" * 99), ["is not a Parquet file", "again"]),
+    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["is not a Parquet file, or cut"]),
+    ("x.parquet", lambda path: pq.write_table(arrow(X[:0]), path), ["has no rows"]),
+    ("x.parquet", column(["a", "b"]), ["'odd' (string) holds no real", "columns=", "are 'x'"]),
+    ("x.parquet", column([[1], [2]]), ["'odd' (list<", "holds no real numbers"]),
+    ("x.parquet", column([{"a": 1}]), ["'odd' (struct<a: int64>)"]),
+    ("x.parquet", column([datetime.datetime(2020, 1, 1)]), ["'odd' (timestamp["]),
+    ("x.parquet", column([decimal.Decimal("1.5")]), ["'odd' (decimal128(", "to double"]),
+    ("x.parquet", column([None, None]), ["'odd' (null)"]),
+    # Text
+    ("x.csv", lambda path: None, ["no such file"]),
+    ("x.csv.gz", lambda path: path.touch(), ["the file is empty"]),
+    ("x.csv.gz", lambda path: write(path, b"a,b\n1,2\n"), ["is not a complete gzip", ".gz off"]),
+    ("x.csv.gz", packed(lambda b: b[:-500]), ["is not a complete gzip file"]),
+    ("x.csv.gz", packed(lambda b: b[:-8] + b"abcd" + b[-4:]), ["is not a complete gzip file"]),
+    ("x.csv.gz", packed(lambda b: b[:200] + bytes(50) + b[250:]), ["gzip"]),
+    # .npz
+    ("x.npz", lambda path: None, ["no such file"]),
+    ("x.npz", lambda path: path.touch(), ["the file is empty; save the data with np.savez"]),
+    ("x.npz", lambda path: write(path, b"hello"), ["is not a .npz file"]),
+    ("x.npz", cut(lambda path: np.savez(path, X)), ["is not a .npz file, or a damaged one"]),
+    ("x.npz", lambda path: np.savez(path, A=X, B=X), ["2 tables", "x.npz:NAME", "'A', 'B'"]),
+    ("x.npz", lambda path: np.savez(path, a=X[0], b=X[1]), ["no 2-D array", "'a', 'b'"]),
+    ("x.npz", lambda path: np.savez(path, a=X[0]), ["has one dimension", "--one-feature"]),
+    ("x.npz:Y", lambda path: np.savez(path, X=X), ["holds no array 'Y'; it holds 'X'"]),
+    ("x.npz", model, ["holds a model, not data; MODEL comes before DATA"]),
+    ("x.npz", lambda path: np.savez_compressed(path, X=X.T), ["column order", "ascontiguous"]),
+    # HDF5
+    ("x.h5", lambda path: None, ["no such file"]),
+    ("x.h5", lambda path: path.mkdir(), ["is a directory; give the path of a HDF5 file"]),
+    ("x.h5", lambda path: path.touch(), ["the file is empty"]),
+    ("x.h5", lambda path: write(path, b"hello"), ["is not an HDF5 file, or a damaged one"]),
+    ("x.h5", lambda path: h5(path, a=X, b=X), ["2 tables", "x.h5:/PATH", "'/a', '/b'"]),
+    ("x.h5", lambda path: h5(path), ["no 2-D data set of numbers"]),
+    ("x.h5:/b", lambda path: h5(path, a=X), ["holds no data set '/b'", "'/a'"]),
+    ("x.h5:/g", lambda path: h5(path, **{"g/a": X}), ["/g is a group", "'/g/a'"]),
+    ("x.h5:/s", lambda path: h5(path, s=["a", "b"]), ["holds"]),
+    ("x.h5ad", sparse, ["/X is a sparse matrix", "toarray"]),
+    ("x.h5ad", lambda path: h5(path, Y=X), ["holds no data set '/X'", "'/Y'"]),
+    # Folders, patterns, names
+    ("x", lambda path: path.mkdir(), ["holds no data files; known are .npy, .npz, .parquet"]),
+    ("*.npy", lambda path: None, ["no file matches; check the pattern"]),
+    ("x", folder(a=X, b=X[:, :2]), ["b.npy: has 2 columns, but", "a.npy has 4"]),
+    ("x", tables("ab", "ac"), ["1.parquet: column 1 is 'c', but in", "0.parquet it is 'b'"]),
+    ("x", two_formats, ["a.npy and", "b.csv", "a pattern, e.g."]),
+    ("x.dat", lambda path: write(path, b"hello"), ["not known by its name; known are .npy"]),
+    ("x.dat", lambda path: None, ["no such file"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "make", "words"), CASES)
+def test_refused(tmp_path, monkeypatch, name, make, words):
+    monkeypatch.chdir(tmp_path)
+    base = name.split(":")[0]
+    if "*" not in name:
+        make(tmp_path / base)
+    with pytest.raises(DataError) as caught:
+        open_source(name)
+    message = str(caught.value)
+    assert message.startswith(base), message
+    for word in words:
+        assert word in message, message
+
+
+def test_an_empty_part_is_named(tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    (tmp_path / "b.npy").touch()
+    with pytest.raises(DataError, match=r"b\.npy: the file is empty"):
+        open_source(tmp_path)
+
+
+def test_near_names_are_suggested():
+    wide = arrow(np.ones((2, 30)), [f"feature_{j}" for j in range(30)])
+    message = r"X: has no column 'featur_7'; did you mean 'feature_7'\? it has 'feature_0', .*'fe"
+    with pytest.raises(DataError, match=message + r"ature_9' and 20 more"):
+        open_source(wide, columns=["featur_7"])
+    with pytest.raises(DataError, match="X: columns is empty"):
+        open_source(wide, columns=[])
+
+
+def test_what_holds_no_data_yet(tmp_path):
+    import pyarrow.dataset as ds
+
+    with pytest.raises(DataError, match=r"LazyFrame.*collect\(\) it first"):
+        open_source(pl.LazyFrame({"a": [1.0]}))
+    parquet(tmp_path, X)
+    with pytest.raises(DataError, match=r"Dataset.*give the path.*X\.to_table\(\)"):
+        open_source(ds.dataset(tmp_path))
+
+
+# In the middle of the work
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (parquet, "changed while it was used"),
+        (text, "has fewer rows than when it was opened"),
+        (lambda p, X: hdf5(p, X, chunks=(9, 4)), "changed while it was used"),
+        (lambda p, X: npz(p, X, np.savez_compressed), "(fewer rows|cannot be read)"),
+    ],
+)
+def test_files_that_change_between_passes(tmp_path, monkeypatch, make, words):
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 3200)
+    monkeypatch.setattr(text_module, "_BLOCK_BYTES", 3200)
+    with open_source(make(tmp_path, X)) as source:
+        joined(source, 99, "f8")
+        make(tmp_path, X[:500])
+        with pytest.raises(DataError, match=rf"data\.\w+: .*{words}"):
+            joined(source, 99, "f8")
+        make(tmp_path, X)
+        np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+
+
+def test_files_that_vanish(tmp_path):
+    path = parquet(tmp_path, X)
+    with open_source(path) as source:
+        path.unlink()
+        with pytest.raises(DataError, match=r"data\.parquet: no such file"):
+            take(source, [0], "f8")
+        with (
+            pickle.loads(pickle.dumps(source)) as copy,
+            pytest.raises(DataError, match=r"data\.parquet: no such file"),
+        ):
+            take(copy, [0], "f8")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: parquet(p, X, compression="snappy", use_dictionary=False),
+        lambda p: parquet(p, X, compression="zstd", use_dictionary=False),
+        lambda p: hdf5(p, X, chunks=(999, 4), compression="gzip"),
+        lambda p: npz(p, X, np.savez_compressed),
+    ],
+)
+def test_damage_inside_is_an_error(tmp_path, make):
+    path = make(tmp_path)
+    at = 9000 if path.suffix == ".h5" else 500
+    damaged(path, slice(at, at + 300))
+    with pytest.raises(DataError, match=r"data\.\w+: .*(cannot be read|damaged).*again"):
+        joined(open_source(path), 99, "f8")
+
+
+# Without the packages
+
+
+PACKAGES = {
+    "x.parquet": ("pyarrow", "parquet"),
+    "x.csv": ("pyarrow", "parquet"),
+    "x.h5": ("h5py", "hdf5"),
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_missing_packages(monkeypatch, name):
+    package, extra = PACKAGES[name]
+    for module in ("parquet", "text", "arrow", "hdf5"):
+        monkeypatch.delitem(sys.modules, f"gmm_fast.sources.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"{name}: .* needs {package}: pip install 'gmm-fast\[{extra}\]'"
+    with pytest.raises(DataError, match=message):
+        open_source(name)
+
+
+def test_polars_without_pyarrow(monkeypatch):
+    monkeypatch.delitem(sys.modules, "gmm_fast.sources.arrow", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    frame = pl.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"], "c": [3, 4]})
+    source = open_source(frame, columns=["c", "a"])
+    np.testing.assert_array_equal(joined(source, 9, "f8"), [[3, 1], [4, 2]])
+    assert source.feature_names == ["c", "a"]
