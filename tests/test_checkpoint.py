@@ -15,7 +15,7 @@ import pytest
 from cases import backend, draw, random_params
 from click.testing import CliRunner
 
-from gmm_fast import checkpoint, em, fitting, outputs, report, resuming
+from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming
 from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
 from gmm_fast.cli import main
 from gmm_fast.errors import DataError, Interrupted

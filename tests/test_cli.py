@@ -19,7 +19,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import archive, commands, outputs, report
+from gmm_fast import archive, inputs, outputs, progress
 from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
 from gmm_fast.options import FAMILIES
@@ -709,7 +709,7 @@ def test_a_fit_can_be_stopped(x, kind, code):
 def test_no_progress_without_a_terminal(x, monkeypatch):
     """A log file gets no progress, even where colours are forced."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(report, "Live", None)  # using it would fail
+    monkeypatch.setattr(progress, "Live", None)  # using it would fail
     assert run("fit -k 3 data.npy --threads 1").stderr == ""
 
 
@@ -717,5 +717,5 @@ def test_commands_hold_no_data_open(x, model):
     """Files of options are closed before the work begins."""
     np.save("w.npy", np.ones(240))
     before = len(os.listdir("/proc/self/fd"))
-    commands._read_column("w.npy")
+    inputs._read_column("w.npy")
     assert len(os.listdir("/proc/self/fd")) == before

@@ -304,8 +304,8 @@ def test_other_calls(folder, monkeypatch, line, message):
 def test_an_empty_path(folder, monkeypatch):
     monkeypatch.chdir(folder)
     for arguments, message in [
-        (["fit", "-k", "2", ""], "DATA is empty; name a .npy file"),
-        (["predict", "m.npz", ""], "DATA is empty; name a .npy file"),
+        (["fit", "-k", "2", ""], "DATA is empty; name a file"),
+        (["predict", "m.npz", ""], "DATA is empty; name a file"),
         (["predict", "", "x.npy"], ": no such file"),
         (["fit", "-k", "2", "x.npy", "-o", ""], "--model is empty; give the path of a file"),
         (["predict", "m.npz", "x.npy", "-o", ""], "--out is empty; give the path of a file"),

@@ -12,8 +12,10 @@ from numba import njit
 from rich.cells import cell_len
 from rich.console import Console
 
+from gmm_fast import progress as progress_module
 from gmm_fast import report
 from gmm_fast.params import Params
+from gmm_fast.progress import Progress
 
 
 @pytest.fixture
@@ -299,12 +301,12 @@ def line_of(progress, width):
 @pytest.fixture
 def clock(monkeypatch):
     now = SimpleNamespace(time=100.0)
-    monkeypatch.setattr(report.time, "monotonic", lambda: now.time)
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now.time)
     return now
 
 
 def test_progress_of_em(clock):
-    progress = progress.Progress(2_000_000, 100)
+    progress = Progress(2_000_000, 100)
     progress.candidate(2, 36, 10, "spherical")
     clock.time += 7
     assert line_of(progress, 80) == "3/36 K=10 spherical · 7 s"
@@ -327,7 +329,7 @@ def test_progress_of_em(clock):
 
 
 def test_progress_of_a_pass(clock):
-    progress = progress.Progress(4_000_000)
+    progress = Progress(4_000_000)
     progress.say("labels")
     clock.time += 2
     progress.rows(1_000_000)
@@ -335,7 +337,7 @@ def test_progress_of_a_pass(clock):
 
 
 def test_progress_says_that_kernels_are_compiled(clock):
-    progress = progress.Progress(10)
+    progress = Progress(10)
     progress.say("reading the data")
     clock.time += 1
     progress.compiling(True)
@@ -347,7 +349,7 @@ def test_progress_says_that_kernels_are_compiled(clock):
 
 def test_compilations_are_noticed():
     said = []
-    with report._compilations(SimpleNamespace(compiling=said.append)):
+    with progress_module._compilations(SimpleNamespace(compiling=said.append)):
         square = njit(lambda value: value * value)
         assert said == []
         assert square(3) == 9
@@ -360,7 +362,7 @@ def test_compilations_are_noticed():
 
 def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    progress = progress.Progress(10)
+    progress = Progress(10)
     with progress.shown():
         progress.say("working")
         progress.iteration(1, -1.0, 0.5)

@@ -1,0 +1,155 @@
+"""Memory: sizes as people write them, limits of containers, and a promise that is kept."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gmm_fast import GaussianMixture, fitting, memory
+from gmm_fast.cli import main
+from gmm_fast.errors import DataError
+from gmm_fast.sources import open_source
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("500MB", 500 * 10**6),
+        ("500 mb", 500 * 10**6),
+        ("2G", 2 * 10**9),
+        ("1.5GiB", 3 * 2**29),
+        ("64kib", 2**16),
+        ("1e9", 10**9),
+        ("123456", 123456),
+        (10**9, 10**9),
+    ],
+)
+def test_sizes(text, want):
+    assert memory.parse_size(text) == want
+
+
+@pytest.mark.parametrize("text", ["", "MB", "500XB", "-1GB", "0", "five", "1e99GB", True, "nan"])
+def test_what_is_no_size(text):
+    with pytest.raises(DataError, match="is not a size; write 500MB"):
+        memory.parse_size(text)
+
+
+def test_sizes_for_people():
+    shown = [memory.show_size(n) for n in (999, 64_000, 300 * 10**6, 1.6e9, 2e12)]
+    assert shown == ["999 bytes", "64 kB", "300 MB", "1.6 GB", "2 TB"]
+
+
+def group(folder, limit, used, cache, names):
+    folder.mkdir(parents=True)
+    for name, value in zip(names, (limit, used), strict=True):
+        (folder / name).write_text(f"{value}\n")
+    (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cache}\n")
+
+
+def test_limits_of_control_groups(tmp_path):
+    """Version 2: the group's limit and those above hold; what the page cache holds is free."""
+    names = ("memory.max", "memory.current")
+    root = tmp_path / "cgroup"
+    group(root / "a", 1000, 700, 100, names)
+    group(root / "a" / "b", "max", 600, 0, names)
+    group(root / "a" / "b" / "c", 500, 450, 0, names)
+    membership = tmp_path / "self"
+    membership.write_text("0::/a/b/c\n")
+    assert sorted(memory._left_in_groups(root, membership)) == [50, 400]
+    assert memory._left_in_groups(root, tmp_path / "missing") == []
+
+
+def test_limits_of_control_groups_of_version_1(tmp_path):
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    group(tmp_path / "memory" / "a", 1000, 700, 100, names)
+    membership = tmp_path / "self"
+    membership.write_text("3:cpu,cpuacct:/a\n4:memory:/a\n")
+    assert memory._left_in_groups(tmp_path, membership) == [400]
+
+
+def test_data_takes_a_share_of_what_is_free(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 1000)
+    assert memory.free_share() == 500
+    assert memory.room_for_data(None, 200) == 300
+    assert memory.room_for_data(None, 900) == 0
+    monkeypatch.setattr(memory, "anonymous_bytes", lambda: 300)
+    assert memory.room_for_data(1000, 200) == 500
+    with pytest.raises(DataError, match="memory: 400 bytes is too little"):
+        memory.room_for_data(400, 200)
+
+
+def test_same_bits_kept_or_streamed(monkeypatch, tmp_path):
+    """The promise decides how data is held, and nothing else."""
+    x = np.random.default_rng(0).normal(5, 2, size=(20_000, 3))
+    np.save(tmp_path / "x.npy", x)
+    source = open_source(tmp_path / "x.npy")
+    found = []
+    for room in (0, 2**40):
+        monkeypatch.setattr(fitting, "room_for_data", lambda promise, working, room=room: room)
+        backend, _, _ = fitting.open_backend(source, ["full"], [3])
+        assert backend.in_memory == (room > 0)
+        model = GaussianMixture(3, random_state=0).fit(tmp_path / "x.npy")
+        found.append((model.means_.tobytes(), model.lower_bounds_))
+    assert found[0] == found[1]
+
+
+def test_too_small_a_promise_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.default_rng(0).normal(size=(100, 2)))
+    result = CliRunner().invoke(main, ["fit", "-k", "2", "x.npy", "--memory", "1MB"])
+    assert result.exit_code == 2
+    assert "1 MB is too little; the program and its buffers take about" in result.stderr
+    result = CliRunner().invoke(main, ["fit", "-k", "2", "x.npy", "--memory", "many"])
+    assert result.exit_code == 2
+    assert "'many' is not a size; write 500MB" in result.stderr
+    with pytest.raises(DataError, match="is not a size"):
+        GaussianMixture(2, memory="many").fit(np.zeros((3, 1)))
+
+
+def peak_of(command, folder):
+    """Standard output, standard error and the peak of RssAnon of a command."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, **pipes) as process:
+        peak = 0
+        while process.poll() is None:
+            try:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                break
+            lines = [line for line in status.splitlines() if line.startswith("RssAnon:")]
+            peak = max([peak, *(int(line.split()[1]) * 1024 for line in lines)])
+            time.sleep(0.005)
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output, errors, peak
+
+
+@linux
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--dtype", "float32"], ["--weights", "w.npy"]],
+    ids=["plain", "cast", "weights"],
+)
+def test_the_promise_is_kept(tmp_path, options):
+    """By a process of its own, on a file larger than what it may hold."""
+    n, d, promise = 4_000_000, 8, 240 * 10**6
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float64, (n, d))
+    rows = np.random.default_rng(0).normal(size=(200_000, d))
+    for start in range(0, n, len(rows)):
+        x[start : start + len(rows)] = rows
+    del x
+    np.save(tmp_path / "w.npy", np.ones(n))
+    command = [sys.executable, "-m", "gmm_fast", "fit", "-k", "8", "x.npy", "--json", "-v"]
+    command += ["--memory", "240MB", "--max-iter", "2", "--labels", "labels.npy", *options]
+    output, errors, peak = peak_of(command, tmp_path)
+    assert n * d * 8 > promise > peak > 0
+    assert json.loads(output)["n_samples"] == n
+    assert "does not fit into memory (240 MB): streamed in every pass" in errors
+    assert "and waited for data" in errors
