@@ -196,9 +196,14 @@ def print_reading(backend):
     if reading is None or not reading.n_bytes:
         return
     share = reading.waited / reading.seconds
-    bound = "passes are disk-bound: " if share >= DISK_BOUND else ""
     rate = show_size(reading.n_bytes / reading.seconds)
-    note(f"{bound}passes read {rate}/s, and waited for data {share:.0%} of their time")
+    text = f"passes read {rate}/s, and waited for data {share:.0%} of their time"
+    if share >= DISK_BOUND:
+        decoded = backend.opened.boundaries is not None
+        text += ": they are bound by " + (
+            "decoding; a .npy is read faster" if decoded else "the disk (disk-bound)"
+        )
+    note(text)
 
 
 def score_rows(facts):
