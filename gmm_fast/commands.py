@@ -337,6 +337,7 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "threads": backend.threads,
         "dtype": str(backend.dtype),
         "seconds": seconds,
+        "features": outputs.features,
         "weights": result.params.weights,
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),

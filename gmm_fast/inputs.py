@@ -57,7 +57,7 @@ def workers(settings, progress):
     """The client of the cluster that a command is to work on, or None."""
     address, number = settings["scheduler"], settings["workers"]
     if address is not None and number is not None:
-        raise DataError("--scheduler and --workers contradict each other; give one of them")
+        raise DataError("--workers and --scheduler contradict each other; give one of them")
     if address is None and number is None:
         yield None
         return

@@ -23,6 +23,8 @@ PIPE_WIDTH = 200
 # Components of which tables show no more, and features (fewer where they do not fit).
 MOST_COMPONENTS = 20
 MOST_FEATURES = 12
+# Characters of a feature's name that a table shows.
+LONGEST_NAME = 20
 # What the table of a search leaves out first where it does not fit; never the criterion.
 # Passes that wait for data for a larger share of their time are bound by the disk, or by decoding.
 DISK_BOUND = 0.3
@@ -131,7 +133,7 @@ def print_fit(data, result, facts, n_fits=1):
     rows += [(name, facts[name]) for name in ("model", "labels", "checkpoint") if facts[name]]
     print_facts(str(data), rows)
     show()
-    print_components(result.params)
+    print_components(result.params, facts["features"])
 
 
 def print_info(model, result, facts):
@@ -146,7 +148,7 @@ def print_info(model, result, facts):
     ]
     print_facts(str(model), rows)
     show()
-    print_components(result.params)
+    print_components(result.params, facts.get("features"))
 
 
 def note(text):
@@ -176,7 +178,7 @@ def print_holding(backend, promise, client):
         kept = "kept by them" if backend.in_memory else "read anew in every pass"
         threads = sum(worker["nthreads"] for worker in workers.values())
         note(
-            f"{data}; {count(len(backend.edges) - 1, 'part')} on {count(len(workers), 'worker')} "
+            f"{data}; {count(backend.n_parts, 'part')} on {count(len(workers), 'worker')} "
             f"with {count(threads, 'thread')}, {kept}"
         )
         note(f"dashboard: {client.dashboard_link}")
@@ -235,8 +237,11 @@ def _seconds(seconds, n_fits):
     return f"{seconds['total']:.2f} ({parts})"
 
 
-def print_components(params):
-    """Weights, means and standard deviations, the heaviest component first."""
+def print_components(params, names=None):
+    """Weights, means and standard deviations, the heaviest component first.
+
+    `names` are those of the features, if they have any.
+    """
     k, d = params.n_components, params.n_features
     variances = get_family(params.covariance_type).component_variances(params)
     order = np.argsort(-params.weights, kind="stable")[:MOST_COMPONENTS]
@@ -245,10 +250,11 @@ def print_components(params):
         for j in range(min(d, MOST_FEATURES))
     ]
     shown = len(cells)
-    table = _component_table(params.weights, order, cells, shown < d)
+    heads = [f"feature {j}" if names is None else _short(names[j]) for j in range(shown)]
+    table = _component_table(params.weights, order, heads, cells, shown < d)
     while shown > 1 and not _fits(table):
         shown -= 1
-        table = _component_table(params.weights, order, cells[:shown], True)
+        table = _component_table(params.weights, order, heads, cells[:shown], True)
     show(table)
     more = []
     if shown < d:
@@ -261,12 +267,16 @@ def print_components(params):
         show(Text("  (mean ± standard deviation)"))
 
 
-def _component_table(weights, order, cells, cut):
+def _short(name):
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _component_table(weights, order, heads, cells, cut):
     table = Table(box=None, padding=(0, 1))
     table.add_column("component", justify="right", no_wrap=True)
     table.add_column("weight", justify="right", no_wrap=True)
-    for j in range(len(cells)):
-        table.add_column(f"feature {j}", justify="right", no_wrap=True)
+    for head in heads[: len(cells)]:
+        table.add_column(Text(head), justify="right", no_wrap=True)
     for row, k in enumerate(order):
         texts = [column[row] for column in cells]
         table.add_row(str(k), _weight(weights[k]), *texts, "..." if cut else None)

@@ -13,6 +13,8 @@ from .outputs import remove_leftovers
 
 # Options that do not touch the result: a fit may go on with others.
 FREE = ("threads", "memory", "workers", "scheduler", "verbose", "every")
+# Where to work: the one that is given replaces the other.
+WHERE = ("workers", "scheduler")
 # Options that are paths of files.
 PATHS = ("data", "from_model", "from_labels", "weights", "model_path", "labels_path")
 # What is no option of the work: where it is kept, and how its result is shown.
@@ -104,7 +106,7 @@ class Kept:
         if found.keys() <= kept.keys() and _check_same(name, kept, found):
             self._say(
                 f"{name}: sums over the data differ from the checkpoint's in the last digits, as "
-                "on another machine; so may the result"
+                "on another machine or cluster; so may the result"
             )
         self.keeper.checkpoint.data = found | kept
 
@@ -137,7 +139,7 @@ def moments_of(backend):
         "total_weight": float(survey.total_weight),
         "mean": survey.mean.tolist(),
         "variance": survey.variance.tolist(),
-        "computed": [str(backend.dtype), *_computer()],
+        "computed": [str(backend.dtype), backend.n_parts, *_computer()],
     }
 
 
@@ -195,6 +197,8 @@ def _options_of(checkpoint, settings, given):
                 f"{option}{_text(new)} differs from the checkpoint{old}; leave it out, or start "
                 "a new fit"
             )
+    if any(name in given for name in WHERE):
+        stored |= dict.fromkeys(WHERE)
     return stored | {name: settings[name] for name in FREE if name in given}
 
 

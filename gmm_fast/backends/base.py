@@ -54,6 +54,8 @@ class Backend(ABC):
     weights : (n,) float64 or None
     threads : int
         For work on this machine.
+    n_parts : int
+        Parts of the data whose statistics are made apart; another number, other last digits.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Backend(ABC):
     origin: np.ndarray | None
     weights: np.ndarray | None
     threads: int
+    n_parts: int = 1
     _survey: Survey | None = None
 
     @abstractmethod

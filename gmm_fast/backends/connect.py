@@ -1,5 +1,6 @@
 """A Dask cluster to work on: one that runs, or one of our own on this machine."""
 
+import asyncio
 import logging
 import sys
 from contextlib import ExitStack, contextmanager
@@ -9,8 +10,8 @@ from ..threads import check_threads
 
 # Seconds within which a scheduler has to answer and to have a worker.
 PATIENCE = 10
-# Seconds that workers of our own get to start.
-START = 60
+# Ctrl-C in a terminal reaches all processes; workers leave it to the one that started them.
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextmanager
@@ -71,19 +72,44 @@ def current_client():
 
 
 @contextmanager
-def _client(distributed, address, scheduler):
+def _client(distributed, address, named):
+    """A client of a scheduler; `named` is the address that a user gave, if one was."""
     try:
+        if named is not None:
+            # asked first: a client that has no answer keeps on trying when it is closed, too
+            asyncio.run(_ask(distributed, named))
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-        why = f" ({error})" if isinstance(error, ValueError) else ""
+    except ValueError as error:
         raise DataError(
-            f"scheduler {scheduler}: no answer within {PATIENCE} s{why}; check the address, such "
-            "as tcp://host:8786, and that `dask scheduler` runs there"
+            f"scheduler {named}: is no address ({error}); write tcp://host:8786"
+        ) from None
+    except (OSError, TimeoutError):
+        raise DataError(
+            f"scheduler {named}: no answer within {PATIENCE} s; check the address, and that "
+            "`dask scheduler` runs there"
+        ) from None
+    except Exception as error:  # whatever the bytes of another service are taken for
+        raise DataError(
+            f"scheduler {named}: what answers there is no Dask scheduler ({type(error).__name__}); "
+            "check host and port"
         ) from None
     try:
         yield client
     finally:
         client.close(timeout=2)
+
+
+async def _ask(distributed, address):
+    """Wait for a scheduler to say who it is."""
+    from distributed.core import rpc
+
+    security = distributed.Security().get_connection_args("client")
+    scheduler = rpc(address, timeout=PATIENCE, connection_args=security)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await scheduler.identity()
+    finally:
+        await scheduler.close_rpc()
 
 
 @contextmanager
@@ -98,6 +124,7 @@ def _own(distributed, workers, threads, memory):
             memory_limit="auto" if memory is None else memory // workers,
             dashboard_address=":0",
             silence_logs=logging.CRITICAL,
+            preload=[_DEAF],
         )
     except (OSError, TimeoutError, RuntimeError) as error:
         raise FitError(f"{workers} workers could not be started: {error}") from None
@@ -107,11 +134,14 @@ def _own(distributed, workers, threads, memory):
 
 @contextmanager
 def _quiet():
-    """Keep distributed's own log off the terminal; what fails is raised."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep logs of distributed and its event loop off the terminal; what fails is raised."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    names.append("asyncio")
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -69,11 +69,13 @@ def open_rows(opener, start, stop):
     try:
         with _lock:
             source = _reopened(token, pickled)
+        rows = RowRange(source, start, stop)
+        rows.read(0, 1, np.empty((1, rows.n_features)))  # it may be opened when it is first read
     except (DataError, FitError, OSError, ImportError) as error:
         raise DataError(
             f"{_who()} cannot read {path}: {error} (every worker has to see the file at that path)"
         ) from None
-    return RowRange(source, start, stop)
+    return rows
 
 
 def part_of_rows(opener, start, stop, options):

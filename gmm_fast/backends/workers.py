@@ -102,6 +102,7 @@ class DaskBackend(Backend):
         self.in_memory = nbytes <= SHARE * _workers_memory(client)
         self._data = self._kind()(client, source)
         self.edges = self._data.edges
+        self.n_parts = len(self.edges) - 1
         self.origin = self._find_origin()
         self._data.open(self._options())
 
@@ -119,7 +120,7 @@ class DaskBackend(Backend):
         room = 2**62 if self.in_memory else 0
         options = {"dtype": self.dtype, "origin": self.origin, "room": room}
         if self.weights is None:
-            return [options] * (len(self.edges) - 1)
+            return [options] * self.n_parts
         slices = pairwise(self.edges)
         return [options | {"weights": self.weights[start:stop]} for start, stop in slices]
 
@@ -176,7 +177,7 @@ class DaskBackend(Backend):
 
     def _shared(self, params):
         """`params` for the tasks of one pass: themselves, or a future of them."""
-        if 2 * _stats_bytes(params) * (len(self.edges) - 1) <= SENT_BYTES:
+        if 2 * _stats_bytes(params) * self.n_parts <= SENT_BYTES:
             return params
         # a task, not scattered data: it can be computed again when the worker that holds it dies
         return self.client.submit(tasks.hold, params, key=_key("gmm-params"))
@@ -184,7 +185,7 @@ class DaskBackend(Backend):
     def score(self, params, *, log_prob=False, labels=False, resp=False):
         wanted = {"log_prob": log_prob, "labels": labels, "resp": resp}
         shared = self._shared(params)
-        n_parts = len(self.edges) - 1
+        n_parts = self.n_parts
         # a few parts ahead of what is asked for: outputs are as long as the data
         ahead = 2 * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
         pending = {}
@@ -217,8 +218,8 @@ class DaskBackend(Backend):
             ) from None
         except (CancelledError, OSError, TimeoutError) as error:
             raise FitError(
-                f"the connection to the scheduler was lost ({type(error).__name__}: {error}); "
-                "start the cluster again"
+                f"the connection to the scheduler was lost ({type(error).__name__}); start the "
+                "cluster again"
             ) from None
         except ImportError as error:
             raise FitError(
