@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, text, text_of
+from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, shrink_blocks, text, text_of
 from test_sources import assert_same_bits, joined
 
 import gmm_fast
