@@ -9,6 +9,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gmm_fast.sources import stream
+
+
+def shrink_blocks(patch, n_bytes):
+    """Make decoded blocks so small that little data has many."""
+    patch.setattr(stream, "BLOCK_BYTES", n_bytes)
+    patch.setattr(stream, "WIDE_BLOCK_ROWS", 1)
+
 
 def arrow(X, names=None):
     names = names or [f"c{j}" for j in range(X.shape[1])]

@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import arrow, hdf5, npz, parquet, text, text_of
+from formats import arrow, hdf5, npz, parquet, shrink_blocks, text, text_of
 from test_sources import joined
 
 from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source, stream, take
+from gmm_fast.sources import open_source, take
 from gmm_fast.sources import text as text_module
 
 X = np.arange(4000.0).reshape(1000, 4) / 7
@@ -199,7 +199,7 @@ def test_what_holds_no_data_yet(tmp_path):
     ],
 )
 def test_files_that_change_between_passes(tmp_path, monkeypatch, make, words):
-    monkeypatch.setattr(stream, "BLOCK_BYTES", 3200)
+    shrink_blocks(monkeypatch, 3200)
     monkeypatch.setattr(text_module, "_BLOCK_BYTES", 3200)
     with open_source(make(tmp_path, X)) as source:
         joined(source, 99, "f8")

@@ -14,18 +14,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, text, text_of
+from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, shrink_blocks, text, text_of
 from test_sources import assert_same_bits, joined
 
 import gmm_fast
-from gmm_fast.errors import DataError
+from gmm_fast.errors import DataError, FitError
 from gmm_fast.sources import (
     NpySource,
     bad_value_error,
     first_bad_row,
     load_resident,
     open_source,
-    stream,
     take,
 )
 
@@ -54,7 +53,7 @@ def table(dtype="f8", n=23, d=3, seed=0):
 def small_blocks(request, monkeypatch):
     """Blocks of a few rows, so that little data has many."""
     if request.param:
-        monkeypatch.setattr(stream, "BLOCK_BYTES", 80)
+        shrink_blocks(monkeypatch, 80)
 
 
 def check_reads(source, X):
@@ -274,7 +273,7 @@ def test_row_groups_are_skipped(tmp_path, monkeypatch):
         return whole(self, *args, row_groups=row_groups, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", record)
-    monkeypatch.setattr(stream, "BLOCK_BYTES", 240)  # ten rows
+    shrink_blocks(monkeypatch, 240)  # ten rows
     with open_source(path) as source:
         assert source.boundaries.tolist() == list(range(0, 100, 10))
         wanted = [5, 45, 46, 51, 99]
@@ -323,6 +322,17 @@ def test_dask_with_empty_and_unknown_chunks():
         open_source(data[:, 0])
     with pytest.raises(DataError, match="has no rows"):
         open_source(data[:0])
+
+
+def test_what_dask_raises_is_named():
+    import dask.array as da
+
+    def fail(block):
+        raise KeyError("oops") if len(block) else block
+
+    data = da.from_array(table(), chunks=5).map_blocks(fail, dtype="f8", meta=np.empty((0, 3)))
+    with pytest.raises(FitError, match=r"X: computing rows 0:5 failed: KeyError: 'oops'"):
+        take(open_source(data), [0], "f8")
 
 
 # Folders, patterns and names

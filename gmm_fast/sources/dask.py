@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, FitError
 from .array import check_frame
 from .base import check_dtype, check_shape
 from .columns import choose
@@ -70,7 +70,7 @@ class DaskSource(StreamSource):
         which = int(np.searchsorted(self.boundaries, row, side="right")) - 1
         ends = [*self.boundaries[1:].tolist(), self.n_samples]
         for first, end in zip(self.boundaries[which:].tolist(), ends[which:], strict=True):
-            block = np.asarray(self._compute(self.data[first:end]))
+            block = self._compute(first, end)
             if block.shape != (end - first, self.n_features):
                 raise DataError(
                     f"{self.name}: rows {first}:{end} have the shape {block.shape} when computed; "
@@ -78,8 +78,16 @@ class DaskSource(StreamSource):
                 )
             yield first, block
 
-    def _compute(self, part):
-        return part.compute(scheduler=None if _has_client() else "threads")
+    def _compute(self, first, end):
+        scheduler = None if _has_client() else "threads"
+        try:
+            return np.asarray(self.data[first:end].compute(scheduler=scheduler))
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the functions of the graph raise
+            raise FitError(
+                f"{self.name}: computing rows {first}:{end} failed: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _has_client():

@@ -118,22 +118,20 @@ def gzip_error(name, error):
 
 
 def _find_delimiter(lines):
-    """The sign that splits all lines into equally many cells, at least two; else a comma."""
-    best, most = ",", (False, 0)
+    """The sign that splits all lines into equally many cells, most of them numbers."""
+    scores = {}
     for sign in _DELIMITERS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=sign)]
-        # A decimal comma splits lines, too, but seldom the header; two lines tell little.
-        score = (len(set(counts)) == 1 and counts[0] > 1, counts[0])
-        if sign != "," and score[0] and _beats_comma(lines, sign):
-            score = (True, counts[0] + 1_000_000)
-        if score > most and counts[0] > 1:
-            best, most = sign, score
-    return best
+        rows = list(csv.reader(lines, delimiter=sign))
+        width = len(rows[0])
+        # A decimal comma splits as evenly as a comma between cells: other signs come first.
+        clear = sign != "," and _mostly_numbers(rows)
+        even = all(len(row) == width for row in rows)
+        scores[sign] = (width > 1, even and clear, even, width)
+    return max(_DELIMITERS, key=scores.get)  # the first of equals: a comma
 
 
-def _beats_comma(lines, sign):
-    """Whether cells between `sign` are numbers, with a decimal comma or without."""
-    cells = [c for row in csv.reader(lines[1:] or lines, delimiter=sign) for c in row]
+def _mostly_numbers(rows):
+    cells = [cell for row in rows[1:] or rows for cell in row]
     return sum(_is_number(c, ",") or _is_number(c, ".") for c in cells) * 2 > len(cells)
 
 

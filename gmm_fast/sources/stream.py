@@ -10,15 +10,17 @@ from .base import Source, check_range, convert
 
 # A decoded block: large enough to hide the cost of a call, small beside any chunk.
 BLOCK_BYTES = 1 << 20
-MAX_BLOCK_ROWS = 1 << 16
+# A block of a wide table: every column of it costs a few microseconds, however short.
+WIDE_BLOCK_ROWS, WIDE_BLOCK_BYTES = 2048, 16 << 20
 # Columns are interleaved by tiles of this size, so that a tile stays in the cache while one
 # column after the other is written to it: 1.5 to 3 times as fast as whole columns.
 _TILE_BYTES = 256 << 10
 
 
 def block_rows(n_features, itemsize):
-    """Rows of a block of about `BLOCK_BYTES`."""
-    return max(1, min(MAX_BLOCK_ROWS, BLOCK_BYTES // (n_features * itemsize)))
+    """Rows of a block of about `BLOCK_BYTES`, or somewhat more if they are wide."""
+    width = n_features * itemsize
+    return max(1, BLOCK_BYTES // width, min(WIDE_BLOCK_ROWS, WIDE_BLOCK_BYTES // width))
 
 
 class StreamSource(Source):

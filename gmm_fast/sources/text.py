@@ -82,18 +82,18 @@ class TextSource(StreamSource):
 
     def _look(self, keep_bytes):
         """Count and check the rows; return them all if they are to be kept."""
-        width = 8 * self.n_features
+        most = keep_bytes // (8 * self.n_features)
         kept = np.empty((0, self.n_features))
         count = 0
-        self.n_samples = None
         for first, block in self._blocks(0):
             self._check_values(first, block)
             count = first + len(block[0])
-            if kept is None or count * width > keep_bytes:
+            if kept is None or count > most:
                 kept = None
                 continue
-            if count > len(kept):  # grows in place, and untouched memory costs nothing
-                kept.resize((max(count, 2 * len(kept)), self.n_features), refcheck=False)
+            if count > len(kept):  # in place, as large blocks of memory grow
+                rows = min(max(count, 2 * len(kept)), most)
+                kept.resize((rows, self.n_features), refcheck=False)
             for j, column in enumerate(block):
                 kept[first:count, j] = column
         if count < 1:
@@ -105,23 +105,18 @@ class TextSource(StreamSource):
         return ArraySource(kept, self.name)
 
     def _check_values(self, first, block):
-        bad = [(int(np.argmin(good)), j) for j, good in enumerate(map(np.isfinite, block))
-               if not good.all()]  # fmt: skip
+        finite = [np.isfinite(column) for column in block]
+        bad = [(int(np.argmin(good)), j) for j, good in enumerate(finite) if not good.all()]
         if not bad:
             return
         row, j = min(bad)
         value = block[j][row]
         what = "missing" if np.isnan(value) else str(value)
-        raise DataError(
-            f"{self.name}: row {first + row} (counting from 0), {self._label(j)} is {what}; "
-            "remove or fill such rows first"
-        )
-
-    def _label(self, j):
-        """What messages call the j-th of the chosen columns."""
-        return self._file_label(self._columns[j])
+        where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
+        raise DataError(f"{self.name}: {where} is {what}; remove or fill such rows first")
 
     def _file_label(self, number):
+        """What messages call a column of the file."""
         names = self._dialect.names
         return f"column {number}" + ("" if names is None else f" ({names[number]!r})")
 
