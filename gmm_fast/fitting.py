@@ -12,7 +12,7 @@ from .errors import DataError
 from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
 from .sources import DaskSource, open_source
-from .threads import check_threads
+from .threads import check_threads, wait_quietly
 
 # What Python, the allocator and the threads' stacks hold besides.
 SLACK = 24 * 2**20
@@ -83,6 +83,9 @@ def open_backend(
     families = [get_family(name) for name in covariance_types]
     dtype = np.dtype(dtype or default_dtype(source.dtype))
     started = time.perf_counter()
+    decoded = source.boundaries is not None
+    if decoded and source.n_samples * source.n_features * dtype.itemsize > (memory or free_share()):
+        wait_quietly()
     for form in {family.form: family for family in families}.values():
         warm_up(form, source.n_features, dtype, threads)
     init.warm_up(check_threads(threads))

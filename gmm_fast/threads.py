@@ -1,6 +1,7 @@
 """The thread budget: of the kernels, and of BLAS, which is to have none beside them."""
 
 import functools
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,6 +51,17 @@ def kernel_threads(threads):
             yield
         finally:
             numba.set_num_threads(before)
+
+
+def wait_quietly():
+    """Let kernel threads sleep, not spin, while they wait for the next chunk.
+
+    Threads of GNU OpenMP spin after each kernel, which costs decoders of Parquet or CSV the core
+    that they decode on: passes over Parquet were 15 to 40 % faster without. Kernels on data in
+    memory lose 0.03 ms a launch. It has an effect only before the first kernel of the process, and
+    never on a user's own choice.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def share_out(kernel, n_samples, grain, threads, nanoseconds):

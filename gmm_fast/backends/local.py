@@ -3,7 +3,7 @@
 import ctypes
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ MAX_LANES = 64
 MIN_LANES = 4
 # Nanoseconds of work for which it pays to wake another thread.
 THREAD_WORK = 100_000
+# Kernels that wait for data for a larger share of a pass may do with a thread less.
+WAITING = 0.15
 
 
 def n_lanes(n_samples, lane_bytes):
@@ -56,6 +58,27 @@ class Reading:
     n_bytes: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+
+
+class Pace:
+    """How many threads to give to the kernels while another one decodes what they work on.
+
+    Where they wait for it, one thread fewer may be faster: it leaves the decoder a core. The second
+    pass tries that, and what was faster stays; results do not depend on it.
+    """
+
+    def __init__(self, threads):
+        self.threads = self._all = threads
+        self._seconds = None
+
+    def passed(self, seconds, waited):
+        """A pass with `threads` took so long, and the kernels waited for so much of it."""
+        if self._seconds is None:
+            self._seconds = seconds
+            if self._all > 1 and waited > WAITING * seconds:
+                self.threads -= 1
+        elif seconds > self._seconds:
+            self.threads = self._all
 
 
 class LocalBackend(Backend):
@@ -96,6 +119,7 @@ class LocalBackend(Backend):
         self.weights = weights
         self.reading = Reading()
         self._spare = {}
+        self._paces = {}
 
     @property
     def source_dtype(self):
@@ -130,7 +154,9 @@ class LocalBackend(Backend):
         if self.in_memory:
             pieces = chunks(self.source, rows, self.dtype)
         else:
-            pieces = self._timed(chunks(self.source, rows, self.dtype, origin=self.origin))
+            readers = self.threads
+            pieces = chunks(self.source, rows, self.dtype, origin=self.origin, readers=readers)
+            pieces = self._timed(pieces)
         start = 0
         for chunk in pieces:
             yield start, chunk
@@ -162,8 +188,11 @@ class LocalBackend(Backend):
         form = make_form(params, self.dtype, self.origin)
         lanes = self._lanes(form, params.n_components)
         nothing = _no_outputs(params.n_components, self.dtype)
+        pace = self._pace(form, params.n_components)
+        before = replace(self.reading)
         for start, chunk in self.chunks():
-            self._launch(form, start, chunk, lanes, nothing)
+            self._launch(form, start, chunk, lanes, nothing, pace.threads)
+        pace.passed(self.reading.seconds - before.seconds, self.reading.waited - before.waited)
         merged = _merge_lanes(lanes)
         self._spare = {(form.shapes, params.n_components): lanes}
         first = merged.s1[:, :, : self.n_features]  # behind it there may be squares
@@ -185,7 +214,7 @@ class LocalBackend(Backend):
             for first in range(0, len(chunk), rows):
                 part = chunk[first : first + rows]
                 out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
-                self._launch(form, start + first, part, lanes, out, weighted=False)
+                self._launch(form, start + first, part, lanes, out, self.threads, weighted=False)
                 if not np.isfinite(lanes.totals[:, 3]).all():
                     self.refuse_bad_values()
                 yield start + first, out
@@ -203,7 +232,13 @@ class LocalBackend(Backend):
             "rescale the data"
         )
 
-    def _launch(self, form, start, chunk, lanes, out, weighted=True):
+    def _pace(self, form, k):
+        """The `Pace` of passes with that form; only what is decoded needs one."""
+        if self.in_memory or self.opened.boundaries is None:
+            return Pace(self.threads)
+        return self._paces.setdefault((form.shapes, k), Pace(self.threads))
+
+    def _launch(self, form, start, chunk, lanes, out, threads, weighted=True):
         chunk = _mutable(chunk)
         weights = _NONE[self.dtype]
         if weighted and self.weights is not None:
@@ -211,7 +246,7 @@ class LocalBackend(Backend):
             weights = _mutable(weights)
         # threads without work would only have to be woken: milliseconds on a busy machine
         worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
-        with kernel_threads(min(self.threads, len(lanes.totals), worth)):
+        with kernel_threads(min(threads, len(lanes.totals), worth)):
             form.kernel(chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):

@@ -58,6 +58,8 @@ class Source(ABC):
     feature_names: list[str] | None = None
     held_bytes: int = 0
     boundaries: np.ndarray | None = None
+    # Whether several threads may read at the same time without waiting for one another.
+    concurrent: bool = False
     # Wanted rows this near to each other are read with one call (1: neighbours only).
     _max_gap: int = 1
 

@@ -46,11 +46,14 @@ class NpySource(Source):
         If there is no such file, or it is not a complete ``.npy`` table of real numbers.
     """
 
+    concurrent = True
+
     def __init__(self, path, *, one_feature=False):
         self.name = os.fsdecode(path)
         self.path = os.path.abspath(self.name)
         self.one_feature = one_feature
         self._closed = False
+        self._lock = threading.Lock()
         self._open()
 
     def _open(self):
@@ -58,7 +61,6 @@ class NpySource(Source):
         # The finalizer holds the file, so that it is closed (and not merely dropped, which
         # would warn) when the source goes away.
         self._close = weakref.finalize(self, self._file.close)
-        self._lock = threading.Lock()
         try:
             shape, fortran, self.dtype, self._offset, end = self._layout()
             check_dtype(self.dtype, self.name)
@@ -106,6 +108,7 @@ class NpySource(Source):
     def __setstate__(self, state):
         # The file is opened by the first read: there may be more files than descriptors.
         self.__dict__.update(state)
+        self._lock = threading.Lock()
         self._file = None
         self._close = _nothing
 
@@ -152,8 +155,9 @@ class NpySource(Source):
 
     def _read_items(self, first, out):
         """Fill the C-contiguous `out` with the items of the file from number `first` on."""
-        if self._file is None or self._file.closed:
-            self._reopen()
+        with self._lock:
+            if self._file is None or self._file.closed:
+                self._reopen()
         raw = out.reshape(-1).view(np.uint8)
         position = self._offset + first * self.dtype.itemsize
         done = 0

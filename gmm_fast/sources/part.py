@@ -21,6 +21,8 @@ class RowRange(Source):
         self.n_features = source.n_features
         self.dtype = source.dtype
         self.feature_names = source.feature_names
+        self.boundaries = source.boundaries  # only whether there are any is of use
+        self.concurrent = source.concurrent
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)

@@ -11,14 +11,17 @@ from ..errors import DataError
 from .array import ArraySource
 from .base import column_label, piece_rows
 
+# Bytes that one thread reads at a time, at least.
+_SHARE_BYTES = 1 << 20
 
-def chunks(source, rows, dtype, *, origin=None):
+
+def chunks(source, rows, dtype, *, origin=None, readers=1):
     """Yield all rows in order, as C-contiguous arrays of `rows` rows (the last may be shorter).
 
     Where nothing has to be read, moved or converted, the chunks are views of the data, and
-    read-only if the data is. Otherwise a thread fills one buffer while the caller works on the
+    read-only if the data is. Otherwise threads fill one buffer while the caller works on the
     other: **a chunk is valid only until the next one is asked for**. Closing the generator (or
-    leaving its loop, once it is no longer referenced) ends the thread.
+    leaving its loop, once it is no longer referenced) ends the threads.
 
     Parameters
     ----------
@@ -30,6 +33,9 @@ def chunks(source, rows, dtype, *, origin=None):
     origin : ndarray, shape (n_features,), float64, optional
         Subtracted from every row in float64, before the conversion to `dtype`, so that data
         far from zero keeps its digits in float32.
+    readers : int
+        Threads that read at most, where the source allows several: as many as the caller's threads
+        take no more of one of them than of another.
 
     Yields
     ------
@@ -46,10 +52,10 @@ def chunks(source, rows, dtype, *, origin=None):
     whole = source.view(0, source.n_samples, dtype) if origin is None else None
     if whole is not None:
         return (whole[start : start + rows] for start in range(0, len(whole), rows))
-    return _copied_chunks(source, rows, dtype, origin)
+    return _copied_chunks(source, rows, dtype, origin, readers if source.concurrent else 1)
 
 
-def _copied_chunks(source, rows, dtype, origin):
+def _copied_chunks(source, rows, dtype, origin, readers):
     n = source.n_samples
     shape = (min(rows, n), source.n_features)
     if rows >= n:
@@ -57,20 +63,31 @@ def _copied_chunks(source, rows, dtype, origin):
         return
 
     buffers = [np.empty(shape, dtype), np.empty(shape, dtype)]
+    most = max(1, buffers[0].nbytes // _SHARE_BYTES)
+    share = -(-rows // min(readers, most))
 
     def fill(start):
+        """Have the chunk at `start` read, by shares; returns it and what to wait for."""
         out = buffers[start // rows % 2][: n - start]
-        source.read(start, start + len(out), out, origin=origin)
-        return out
+        parts = [
+            pool.submit(source.read, start + first, start + first + len(part), part, origin=origin)
+            for first, part in ((i, out[i : i + share]) for i in range(0, len(out), share))
+        ]
+        return out, parts
 
-    # One worker, and one read under way at most: leaving the block waits for that read only.
-    with ThreadPoolExecutor(1, thread_name_prefix="gmm-fast-read") as reader:
-        pending = reader.submit(fill, 0)
+    def wait(chunk, parts):
+        for part in parts:
+            part.result()
+        return chunk
+
+    # One chunk under way at most: leaving the block waits for that only.
+    with ThreadPoolExecutor(readers, thread_name_prefix="gmm-fast-read") as pool:
+        pending = fill(0)
         for following in range(rows, n, rows):
-            chunk = pending.result()
-            pending = reader.submit(fill, following)
+            chunk = wait(*pending)
+            pending = fill(following)
             yield chunk
-        yield pending.result()
+        yield wait(*pending)
 
 
 def load_resident(source, dtype, *, origin=None):
