@@ -63,3 +63,32 @@ def _run(folder):
         check=True,
     )
     return done.stdout.split()
+
+
+def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
+    """Sums are in the order they are written in, whatever else the process has compiled."""
+    code = (
+        "import numpy as np\n"
+        "from gmm_fast.backends import LocalBackend\n"
+        "from gmm_fast.params import Params\n"
+        "from gmm_fast.sources import open_source\n"
+        "rng = np.random.default_rng(0)\n"
+        "x = rng.normal(size=(20_000, 4))\n"
+        "params = Params(np.full(3, 1 / 3), x[:3], np.stack([np.eye(4)] * 3), 'full')\n"
+        "for weights in (None, rng.uniform(size=len(x))):\n"
+        "    s = LocalBackend(open_source(x), weights=weights).stats(params)\n"
+        "    print(s.log_likelihood, s.log_max_resp, s.total_weight)\n"
+        "    print(s.n_k.sum(), s.s1.sum(), s.s2.sum())\n"
+        "from gmm_fast.kernels import gaussian\n"
+        "import sys\n"
+        "print(len(gaussian.triangular_pass.stats.cache_hits), file=sys.stderr)\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    ]
+    assert [d.stderr.split()[-1] for d in done] == ["0", "1"]
+    assert done[0].stdout == done[1].stdout

@@ -39,7 +39,7 @@ TILES = {
     products: ("squared_norm", "linear_joint", "turn", "add_linear"),
 }
 run = {
-    name: numba.njit(getattr(module, name).py_func, fastmath={"contract", "reassoc", "nsz"})
+    name: numba.njit(getattr(module, name).py_func, fastmath={"contract", "nsz"})
     for module, names in TILES.items()
     for name in names
 }

@@ -28,8 +28,9 @@ MAX_PARTS = 4096 // EVEN[-1] * EVEN[-1]
 # Stats that one task merges: so many bytes of them, within limits.
 MERGED_BYTES = 64 * 2**20
 MOST_MERGED = 32
-# Parameters are sent with every task as long as that makes no more than so many bytes a pass;
-# otherwise a task holds them, and workers fetch them from one another, which takes longer.
+# Parameters are sent with every task of so few parts, as long as that makes no more than so many
+# bytes a pass; otherwise a task holds them, and workers fetch them from one another.
+SENT_PARTS = 64
 SENT_BYTES = 4 * 2**20
 # Of the workers' memory, data may take this share; more is read again in every pass.
 SHARE = 0.4
@@ -177,7 +178,8 @@ class DaskBackend(Backend):
 
     def _shared(self, params):
         """`params` for the tasks of one pass: themselves, or a future of them."""
-        if 2 * _stats_bytes(params) * self.n_parts <= SENT_BYTES:
+        sent = 2 * _stats_bytes(params) * self.n_parts
+        if self.n_parts <= SENT_PARTS and sent <= SENT_BYTES:
             return params
         # a task, not scattered data: it can be computed again when the worker that holds it dies
         return self.client.submit(tasks.hold, params, key=_key("gmm-params"))
@@ -305,8 +307,18 @@ class _Rows(_Parts):
         return self.client.submit(tasks.raw_file_rows, *self._range(i), indices, key=key)
 
     def open(self, options):
+        # dealt out by us: left to the scheduler, which does not know how large they are, one of two
+        # workers got four of six
+        turns = _turns(self.client)
         self.parts = [
-            self.client.submit(tasks.part_of_rows, *self._range(i), each, key=_key("gmm-open"))
+            self.client.submit(
+                tasks.part_of_rows,
+                *self._range(i),
+                each,
+                key=_key("gmm-open"),
+                workers=[turns[i % len(turns)]],
+                allow_other_workers=True,
+            )
             for i, each in enumerate(options)
         ]
 
@@ -376,6 +388,17 @@ class _StreamedBlocks(_Blocks):
 def _key(name):
     """A key that no other task has; dashboards show `name`."""
     return f"{name}-{uuid.uuid4().hex}"
+
+
+def _turns(client):
+    """Addresses of workers, each as often as it has threads, and all of them from early on."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    turns = [
+        (turn / worker["nthreads"], address)
+        for address, worker in workers.items()
+        for turn in range(worker["nthreads"])
+    ]
+    return [address for _, address in sorted(turns)]
 
 
 def _stats_bytes(params):

@@ -5,9 +5,11 @@ from pathlib import Path
 from numba import njit
 
 # Never `fastmath=True`: its `nnan` and `ninf` let the compiler assume that -inf and NaN do not
-# occur, which breaks log-sum-exp. Without `contract` no fused multiply-adds are made at all, and
-# without `reassoc` no reduction is vectorised.
-FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+# occur, which breaks log-sum-exp. Without `contract` no fused multiply-adds are made at all. No
+# `reassoc`: what order it leaves sums in depends on what else was compiled before, so that the
+# process that compiled a kernel got other last digits than those that found it in the cache. Sums
+# are written in the order that is to be.
+FASTMATH = {"contract", "nsz"}
 
 # For range reduction and the like, whose rounding errors `reassoc` would "simplify" away.
 ORDERED = {"contract"}

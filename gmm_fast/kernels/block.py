@@ -19,11 +19,53 @@ else:
 LOGS = BLOCK // 8  # logarithms for a block whose samples need none of their own
 
 
+@inlined
+def folded(values, half):
+    """The sum of the first 2 half numbers, a power of 2: halves are added until one is left."""
+    while half > 0:
+        for b in range(half):
+            values[b] += values[half + b]
+        half //= 2
+    return values[0]
+
+
+@inlined
+def ordered_sum(values):
+    """The sum of BLOCK numbers in float64: eight sums side by side, which become one at the end."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for b in range(0, BLOCK, 8):
+        s0 += values[b]
+        s1 += values[b + 1]
+        s2 += values[b + 2]
+        s3 += values[b + 3]
+        s4 += values[b + 4]
+        s5 += values[b + 5]
+        s6 += values[b + 6]
+        s7 += values[b + 7]
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+
+
+@inlined
+def ordered_dot(weights, values):
+    """As `ordered_sum`, of weights times values."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for b in range(0, BLOCK, 8):
+        s0 += np.float64(weights[b]) * np.float64(values[b])
+        s1 += np.float64(weights[b + 1]) * np.float64(values[b + 1])
+        s2 += np.float64(weights[b + 2]) * np.float64(values[b + 2])
+        s3 += np.float64(weights[b + 3]) * np.float64(values[b + 3])
+        s4 += np.float64(weights[b + 4]) * np.float64(values[b + 4])
+        s5 += np.float64(weights[b + 5]) * np.float64(values[b + 5])
+        s6 += np.float64(weights[b + 6]) * np.float64(values[b + 6])
+        s7 += np.float64(weights[b + 7]) * np.float64(values[b + 7])
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+
+
 @helper
-def load_block(x, weights, center, start, xt, w):
+def load_block(x, weights, center, start, xt, w, zeros):
     """Transpose rows start.. less `center` into xt (d_pad, BLOCK).
 
-    Rows past the end repeat with weight 0.
+    Rows past the end repeat with weight 0. `zeros` is scratch.
 
     Returns the number of rows, and 0 if all values are finite, else NaN.
     """
@@ -42,33 +84,28 @@ def load_block(x, weights, center, start, xt, w):
         for j in range(d):
             xt[j, b] = xt[j, 0]
         w[b] = x.dtype.type(0)
-    finite = x.dtype.type(0)
-    for j in range(d):
+    for b in range(BLOCK):
+        zeros[b] = xt[0, b] * x.dtype.type(0)
+    for j in range(1, d):
         for b in range(BLOCK):
-            finite += xt[j, b] * x.dtype.type(0)
-    return m, finite
+            zeros[b] += xt[j, b] * x.dtype.type(0)
+    return m, folded(zeros, BLOCK // 2)
 
 
 @inlined
-def normalise(top, w, factor, log_prob, totals):
+def normalise(top, w, factor, log_prob, log_total, totals):
     """From sums of squares in `factor` to log densities and what gives responsibilities.
 
     That is the factor of the squares of exponentials; `roots` makes it one of exponentials. Adds to
-    (sum w, LL, ln max resp).
+    (sum w, LL, ln max resp). `log_total` is scratch.
     """
-    sum_w = 0.0
-    sum_log_prob = 0.0
-    sum_log_max = 0.0
     for b in range(BLOCK):
-        log_total = log(factor[b])
-        log_prob[b] = top[b] + top[b] + log_total
-        sum_w += w[b]
-        sum_log_prob += np.float64(w[b]) * np.float64(log_prob[b])
-        sum_log_max -= np.float64(w[b]) * np.float64(log_total)
+        log_total[b] = log(factor[b])
+        log_prob[b] = top[b] + top[b] + log_total[b]
         factor[b] = w[b] / factor[b]
-    totals[0] += sum_w
-    totals[1] += sum_log_prob
-    totals[2] += sum_log_max
+    totals[0] += ordered_sum(w)
+    totals[1] += ordered_dot(w, log_prob)
+    totals[2] -= ordered_dot(w, log_total)
 
 
 @inlined
@@ -83,13 +120,13 @@ def normalise_alike(top, factor, products, totals):
     for start in range(LOGS, BLOCK, LOGS):
         for b in range(LOGS):
             products[b] *= factor[start + b]
-    sum_log = 0.0
+    logs = products[BLOCK // 2 :].view(np.float64)  # LOGS of them, or more
     for b in range(LOGS):
-        sum_log += log(np.float64(products[b]))
-    sum_top = 0.0
+        logs[b] = log(np.float64(products[b]))
+    sum_log = folded(logs, LOGS // 2)
     for b in range(BLOCK):
-        sum_top += top[b]
         factor[b] = factor.dtype.type(1) / factor[b]
+    sum_top = ordered_sum(top)
     totals[0] += BLOCK
     totals[1] += sum_top + sum_top + sum_log
     totals[2] -= sum_log

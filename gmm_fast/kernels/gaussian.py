@@ -112,7 +112,7 @@ def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, tot
     if writes or adds:
         exponentials(h, top, factor)
         if writes or weights.shape[0] > 0 or m < BLOCK:
-            normalise(top, w, factor, log_prob, totals)
+            normalise(top, w, factor, log_prob, which, totals)
         else:
             normalise_alike(top, factor, log_prob, totals)
     if writes:
@@ -156,7 +156,7 @@ def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
     adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
-        m, finite = load_block(x, weights, center, start, xt, w)
+        m, finite = load_block(x, weights, center, start, xt, w, top)
         lanes.totals[lane, 3] += finite
         triangular_joint(xt, form.means, form.chol_inv, form.log_const, strip, h)
         _responsibilities(
@@ -177,7 +177,7 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
     adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
-        m, finite = load_block(x, weights, form.center, start, xt, w)
+        m, finite = load_block(x, weights, form.center, start, xt, w, top)
         lanes.totals[lane, 3] += finite
         if whitens:
             whiten(xt, form.whiten, strip, z)
@@ -214,7 +214,7 @@ def _linear_lane(x, weights, form, lanes, out, lane, first, last):
     adds = lanes.n_k.shape[1] > 0
     for block in range(first, last):
         start = block * BLOCK
-        m, finite = load_block(x, weights, form.center, start, xt, w)
+        m, finite = load_block(x, weights, form.center, start, xt, w, top)
         lanes.totals[lane, 3] += finite
         if whitens:
             whiten(xt, form.whiten, strip, xt)
