@@ -206,17 +206,23 @@ def scheduler_seconds(job, constants, site, n):
     return predict(job, constants, site, n, workers.MAX_PARTS).scheduler
 
 
+def how_wrong(r):
+    """One check in words."""
+    most, workers_used = r["parts_of_each_worker"][0], r["workers"]
+    text = f"{r['what']} with {workers_used} worker{'s' * (workers_used > 1)}: "
+    text += f"{r['ratio']:.2f} times what was predicted"
+    if most > -(-r["parts"] // workers_used):
+        text += f" ({r['ratio_as_dealt']:.2f} had it known that one worker got {most} of "
+        text += f"{r['parts']} parts)"
+    return text
+
+
 def check_sentence(results):
     """How well the model did, in words."""
     wrong = [r for r in results if r["off"]]
     if not wrong:
         return f"All predictions are within {100 * TOLERANCE:.0f} % of what was measured."
-    named = "; ".join(
-        f"{r['what']} with {r['workers']} worker{'s' * (r['workers'] > 1)}: "
-        f"{r['ratio']:.2f} times what was predicted ({r['ratio_as_dealt']:.2f} had it known that "
-        f"one worker got {r['parts_of_each_worker'][0]} of {r['parts']} parts)"
-        for r in wrong
-    )
+    named = "; ".join(map(how_wrong, wrong))
     return (
         f"THE MODEL IS OFF BY MORE THAN {100 * TOLERANCE:.0f} % IN {len(wrong)} OF "
         f"{len(results)} CHECKS: {named}."
