@@ -3,7 +3,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-scaling bench-large bench-suite clean
+.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-suite \
+	clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +33,9 @@ bench-scaling: $(VENV)/.bench ## Measure how time grows with n, d, K and threads
 bench-large: $(VENV)/.bench ## Make and fit files of 10^7 and 10^8 rows
 	$(BIN)/python bench/large.py --out bench/results
 
+bench-cluster: $(VENV)/.bench ## Measure and compute how EM scales on clusters, to 10^12 rows
+	$(BIN)/python bench/scale_model.py --out bench/results
+
 bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
 	$(BIN)/python -m pytest bench --benchmark-only
 
@@ -51,5 +55,5 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[bench,plot]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench,plot,dask,parquet]'
 	@touch $@

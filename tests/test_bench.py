@@ -200,6 +200,75 @@ def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
         large.check_space(size, tmp_path)
 
 
+def test_scale_model(tmp_path):
+    """Constants, predictions beside passes on one worker and two, and the table."""
+    pytest.importorskip("distributed")
+    sizes = ("--check-rows", "20000", "--check-blocks", "6", "--k", "3", "--features", "2")
+    table = ("--sizes", "1e9", "1e10", "1e11", "--workers", "1", "2", "4", "8", "16")
+    options = ("--tasks", "2", "8", "--rounds", "2", "--folder", ".", "--out", "results")
+    printed = run("scale_model.py", *sizes, *table, *options, cwd=tmp_path)
+    assert "| 10¹⁰ | 16 |" in printed
+    found = json.loads((tmp_path / "results" / "scale_model.json").read_text())
+    keys = {"machine", "job", "measured", "assumed", "checks", "passes", "explanation"}
+    assert set(found) == keys
+    assert found["measured"]["rate"] > 0
+    checks = [(c["what"], c["workers"], sum(c["parts_of_each_worker"])) for c in found["checks"]]
+    assert checks == [(what, w, n) for w in (1, 2) for what, n in (("file", 1), ("many blocks", 6))]
+    assert all(c["predicted"] > 0 and c["measured"] > 0 for c in found["checks"])
+    # however busy the machine is, messages are of some size
+    assert all(c["measured_bytes"] > 1000 for c in found["checks"] if sys.platform == "linux")
+    passes = {(p["n"], p["workers"]): p for p in found["passes"]}
+    assert len(passes) == 15
+    for (n, w), one in passes.items():
+        if more := passes.get((10 * n, w)):
+            assert more["seconds"] >= one["seconds"]
+        if one["bound"] == "kernel" and (twice := passes.get((n, 2 * w))):
+            assert twice["seconds"] <= one["seconds"]
+    assert any("parts" in sentence for sentence in found["explanation"])
+    assert not list(tmp_path.glob("*/data.npy"))
+
+
+@pytest.fixture
+def scale(bench):
+    """The model's module, and a job, constants and a site with round numbers."""
+    pytest.importorskip("distributed")
+    constants, time = bench("scale_constants"), bench("scale_time")
+    sent = constants.TaskCosts(once=0.01, lead=1e-3, after=1e-4, worker=1e-4, n_bytes=2e3)
+    held = constants.TaskCosts(once=0.02, lead=5e-4, after=1e-4, worker=1e-4, n_bytes=1e3)
+    costs = {"hop": 5e-3, "fetch_once": 5e-3, "fetch": 1e-3, "merge": 1e-5, "m_step": 1e-3}
+    sizes = {"stats_bytes": 1e4, "params_bytes": 2e4}
+    known = constants.Constants(rate=1e7, part=1e-3, sent=sent, held=held, **costs, **sizes)
+    job = time.Job(8, 16, np.dtype(np.float64), "full", 10_000)
+    return time, job, known, time.Site(4, 64 * 10**9, 2e9, 1e9, 1e-3)
+
+
+def test_scale_model_adds_up(scale):
+    time, job, known, site = scale
+    one = time.predict(job, known, site, 10**7, 1)
+    assert (one.parts, one.tasks, one.levels) == (12, 13, 1)
+    assert one.kernel == pytest.approx(10**7 / 4e7 + 12 * 1e-3)
+    assert (one.bound, one.disk, one.in_memory, one.merge_bytes) == ("kernel", 0, True, 0)
+    lead = 0.01 + 13 * 1e-3 + 2e-3 + 13 * 2e4 / 1e9
+    merge = 5e-3 + 4e-3 + 12 * 1e-5 + 2 * (1e-3 + 1e4 / 1e9)
+    assert one.seconds == pytest.approx(1e-3 + lead + one.kernel + 12 * 1e-4 + merge)
+    dealt = time.predict(job, known, site, 10**7, 2, most=8)
+    assert dealt.seconds > time.predict(job, known, site, 10**7, 2).seconds
+
+
+def test_scale_model_limits(scale):
+    """Reading, the most parts, the scheduler, and where parameters are held by a task."""
+    time, job, known, site = scale
+    read = time.predict(job, known, site, 10**12, 8)
+    assert (read.parts, read.bound, read.in_memory) == (4092, "disk", False)
+    assert read.disk == read.first_read == pytest.approx(10**12 * 64 / 8 / 2e9, rel=2e-3)
+    crowd = time.predict(job, known, site, 10**10, 2048)
+    assert (crowd.bound, crowd.levels) == ("scheduler", 3)
+    assert crowd.scheduler > crowd.tasks * 5e-4
+    at = time.first_workers(job, known, site, 10**10, lambda p: p.scheduler > p.kernel)
+    near = [time.predict(job, known, site, 10**10, w) for w in (at - 1, at)]
+    assert [p.scheduler > p.kernel for p in near] == [False, True]
+
+
 def test_the_suite_can_be_collected(tmp_path):
     """`pytest bench --benchmark-only`, though the project's own options skip benchmarks."""
     options = ("bench", "--benchmark-only", "--collect-only", "-q", "-p", "no:cacheprovider")
