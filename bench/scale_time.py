@@ -160,7 +160,7 @@ def sending(job, constants, parts, n_workers, site):
     The seconds are the network's; what handling them takes is in the costs.
     """
     size = constants.params_bytes
-    if 2 * job.params_size * parts <= workers.SENT_BYTES:  # with every task
+    if workers.sent_with_tasks(2 * job.params_size, parts):
         n_bytes = size * (1 + parts)
         return constants.sent, 2 * site.latency + n_bytes / site.bandwidth, n_bytes
     # a task holds them; workers fetch them from those that have them already

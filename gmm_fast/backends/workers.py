@@ -61,6 +61,11 @@ def part_edges(n_samples, n_features, boundaries=None):
     return np.append(starts, n_samples)
 
 
+def sent_with_tasks(n_bytes, n_parts):
+    """Whether parameters of that size go with the task of each part, or are fetched."""
+    return n_parts <= SENT_PARTS and n_bytes * n_parts <= SENT_BYTES
+
+
 class DaskBackend(Backend):
     """The kernels on the workers of a Dask cluster.
 
@@ -178,8 +183,7 @@ class DaskBackend(Backend):
 
     def _shared(self, params):
         """`params` for the tasks of one pass: themselves, or a future of them."""
-        sent = 2 * _stats_bytes(params) * self.n_parts
-        if self.n_parts <= SENT_PARTS and sent <= SENT_BYTES:
+        if sent_with_tasks(2 * _stats_bytes(params), self.n_parts):
             return params
         # a task, not scattered data: it can be computed again when the worker that holds it dies
         return self.client.submit(tasks.hold, params, key=_key("gmm-params"))
