@@ -36,6 +36,9 @@ bench-large: $(VENV)/.bench ## Make and fit files of 10^7 and 10^8 rows
 bench-cluster: $(VENV)/.bench ## Measure and compute how EM scales on clusters, to 10^12 rows
 	$(BIN)/python bench/scale_model.py --out bench/results
 
+bench-scale: $(VENV)/.bench ## Measure streaming, Parquet and two workers beside their targets
+	$(BIN)/python bench/scale.py --out bench/results
+
 bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
 	$(BIN)/python -m pytest bench --benchmark-only
 

@@ -43,6 +43,7 @@ class Size(NamedTuple):
 
 
 SIZES = (Size.parse("10000000,8,float64"), Size.parse("100000000,4,float32"))
+MEMORY = "300MB"  # that fits stay within: files are streamed
 SPARE = 2**30  # bytes left free on the disk, at least
 
 
@@ -65,7 +66,7 @@ def fit_file(size, k, iterations, folder):
         write_data(data, size.n, size.d, dtype=size.dtype)
         command = [sys.executable, "-m", "gmm_fast", "fit", "--k", str(k), "--json", "--no-model"]
         # tol 0: all iterations are done, whatever the data
-        command += ["--max-iter", str(iterations), "--tol", "0", data.name]
+        command += ["--max-iter", str(iterations), "--tol", "0", "--memory", MEMORY, data.name]
         output, peak, seconds = peak_of(command, inside)
     fit = json.loads(output)
     a_pass = fit["seconds"]["em"] / (fit["n_iter"] + 1)  # one E-step more than iterations

@@ -60,12 +60,14 @@ def main():
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--features", type=int, default=8)
     parser.add_argument("--k", type=int, default=8)
+    parser.add_argument("--memory", default="300MB", help="that the fit is to stay within")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npy"
         write_data(data, args.rows, args.features)
         size = data.stat().st_size
         command = [sys.executable, "-m", "gmm_fast", "fit", "--k", str(args.k), "--json"]
+        command += ["--memory", args.memory]
         output, peak, seconds = peak_of([*command, data.name], folder)
     fit = json.loads(output)
     print(f"file {size / 1e6:,.0f} MB ({args.rows:,} x {args.features}), K = {args.k}")

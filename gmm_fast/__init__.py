@@ -1,10 +1,11 @@
 """gmm-fast: Gaussian mixtures fitted by EM, exactly, at the speed the processor allows.
 
-    from gmm_fast import GaussianMixture, search, load, save
+    from gmm_fast import GaussianMixture, open_source, search, load, save
 
 Where to change what: a covariance family in `families.py`, a data format in `sources/`, a stop
 rule in `em.py`, a way to start in `init.py`, a criterion in `criteria.py`, a kernel in
-`kernels/`, a command in `cli.py`, its tables in `report.py`.
+`kernels/`, where a pass over the data runs in `backends/`, a command in `cli.py`, its options in
+`options.py`, its tables in `report.py`, what a checkpoint holds in `checkpoint.py`.
 """
 
 from .errors import DataError, FitError, ModelFileError
@@ -18,6 +19,7 @@ __all__ = [
     "ModelFileError",
     "SearchResult",
     "load",
+    "open_source",
     "save",
     "search",
 ]
@@ -26,6 +28,7 @@ _HOMES = {
     "GaussianMixture": "estimator",
     "SearchResult": "api",
     "load": "api",
+    "open_source": "sources",
     "save": "api",
     "search": "api",
 }

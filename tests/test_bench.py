@@ -300,3 +300,16 @@ competitors, missing = competitors_of(work, ("oneDAL",))
 assert len(first_runs(work, competitors)) == 4
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=BENCH, check=True)
+
+
+def test_scale(tmp_path):
+    """Streaming, Parquet and two workers, at a size that takes seconds."""
+    sizes = ("--sizes", "300000,4,float32", "--cluster", "200000,3,float64")
+    options = ("--rounds", "1", "--passes", "1", "--k", "3", "--out", ".")
+    printed = run("scale.py", *sizes, *options, cwd=tmp_path)
+    assert "of 5 targets met" in printed
+    report = json.loads((tmp_path / "scale.json").read_text())
+    assert len(report["figures"]) == 5
+    fits = report["runs"]["300,000 × 4 float32"]["fits"].values()
+    assert len({fit["log_likelihood"] for fit in fits}) == 1
+    assert "| 200,000 × 3 float64, K = 16:" in (tmp_path / "scale.md").read_text()

@@ -4,9 +4,12 @@ import re
 import shlex
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
+from distributed import LocalCluster
 
 from gmm_fast.cli import main
 
@@ -30,8 +33,25 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     centres = np.array([[0.0, 0], [6, 0], [0, 6], [6, 6]])
-    np.save(path / "data.npy", centres[rng.integers(0, 4, 600)] + rng.normal(size=(600, 2)))
+    x = centres[rng.integers(0, 4, 600)] + rng.normal(size=(600, 2))
+    np.save(path / "data.npy", x)
+    (path / "parts").mkdir()
+    for i in range(3):
+        np.save(path / "parts" / f"part-{i}.npy", x[200 * i : 200 * (i + 1)])
+    frame = pd.DataFrame(x, columns=["FSC", "SSC"])
+    frame["well"] = "A1"
+    frame.to_parquet(path / "cells.parquet")
+    frame.to_csv(path / "table.csv.gz", index=False)
+    with h5py.File(path / "data.h5", "w") as file:
+        file["measured/X"] = x
     return path
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """Address of a Dask scheduler with a worker."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster.scheduler_address
 
 
 def test_there_are_commands():
@@ -39,9 +59,10 @@ def test_there_are_commands():
     assert commands()[:2] == ["make demo", "make test"]
 
 
-def test_gmm_fast_commands(folder, monkeypatch):
+def test_gmm_fast_commands(folder, scheduler, monkeypatch):
     monkeypatch.chdir(folder)
     for command in commands():
+        command = command.replace("tcp://localhost:8786", scheduler)
         program, *arguments = shlex.split(command)
         if program == "gmm-fast":
             result = CliRunner().invoke(main, arguments, catch_exceptions=False)
@@ -59,9 +80,11 @@ def test_make_commands_are_targets():
 
 def test_python(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    (code,) = blocks("python")
+    code, with_dask = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "True" in capsys.readouterr().out
+    exec(compile(with_dask, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "(5,)\n"
     assert (folder / "model.npz").exists()
 
 
