@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-suite \
+.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-scale bench-suite \
 	clean
 
 help: ## Show the targets
