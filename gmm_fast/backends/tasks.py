@@ -165,12 +165,13 @@ def _score(part, params, wanted):
 
 def score_block(block, params, dtype, what):
     """One of the `Outputs` of a block of a Dask array, on a worker or in a scheduler's thread."""
+    wanted = {name: name == what for name in Outputs._fields}
+    source = ArraySource(np.asarray(block))
     try:
         threads = _threads()
     except ValueError:  # no worker
-        threads = None
-    part = LocalBackend(ArraySource(np.asarray(block)), dtype=dtype, threads=threads)
-    wanted = {name: name == what for name in Outputs._fields}
+        return getattr(_score(LocalBackend(source, dtype=dtype), params, wanted), what)
+    part = LocalBackend(source, dtype=dtype, threads=threads)
     return getattr(alone(_score, part, params, wanted), what)
 
 
