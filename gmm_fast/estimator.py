@@ -502,11 +502,14 @@ def seed_of(random_state):
 
 def _feature_names(X):
     """Column names of a data frame as an object array; None unless all are strings."""
-    columns = getattr(X, "columns", None)
+    # the columns of an Arrow table are its data, of which `asarray` would make objects
+    columns = getattr(X, "column_names", getattr(X, "columns", None))
     if columns is None:
         return None
-    names = np.asarray(list(columns), dtype=object)
-    return names if all(isinstance(name, str) for name in names) else None
+    names = list(columns)
+    if not all(isinstance(name, str) for name in names):
+        return None
+    return np.asarray(names, dtype=object)
 
 
 def _check_precisions(precisions, covariance_type):

@@ -7,6 +7,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pyarrow as pa
 import pytest
 import sklearn.mixture
 from blobs import FAMILIES, blobs, identity_precisions
@@ -236,6 +237,22 @@ def test_names_of_features(x):
     with pytest.raises(DataError, match="should match those .* a, b, in this order; not b, a"):
         model.predict(Frame(x, ["b", "a"]))
     assert not hasattr(GaussianMixture(2).fit(Frame(x, [0, 1])), "feature_names_in_")
+
+
+def test_names_of_an_arrow_table_without_its_values(x, monkeypatch):
+    table = pa.table({"a": x[:, 0], "b": x[:, 1]})
+    made, asarray = [], np.asarray
+
+    def watched(*args, **kwargs):
+        made.append(asarray(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(np, "asarray", watched)
+    model = GaussianMixture(2, random_state=0).fit(table)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert max(a.size for a in made if a.dtype == object) == 2
+    with pytest.raises(DataError, match="should match those .* a, b, in this order; not b, a"):
+        model.predict(table.select(["b", "a"]))
 
 
 # -- on its own ------------------------------------------------------------------------------------
