@@ -46,6 +46,7 @@ def open_backend(
     threads=None,
     memory=None,
     client=None,
+    room=None,
     silhouette_rows=0,
 ):
     """A backend with its kernels compiled and its data looked at.
@@ -64,6 +65,8 @@ def open_backend(
         it is streamed. By default data may take a share of the free memory.
     client : distributed.Client, optional
         Its workers do the passes. By default the current client does if `source` is a Dask array.
+    room : int, optional
+        Bytes of data that they may keep.
     silhouette_rows : int
         Rows of silhouettes to be measured.
 
@@ -83,8 +86,9 @@ def open_backend(
     families = [get_family(name) for name in covariance_types]
     dtype = np.dtype(dtype or default_dtype(source.dtype))
     started = time.perf_counter()
-    decoded = source.boundaries is not None
-    if decoded and source.n_samples * source.n_features * dtype.itemsize > (memory or free_share()):
+    if source.decoded and source.n_samples * source.n_features * dtype.itemsize > (
+        memory or free_share()
+    ):
         wait_quietly()
     for form in {family.form: family for family in families}.values():
         warm_up(form, source.n_features, dtype, threads)
@@ -93,23 +97,27 @@ def open_backend(
     # after the kernels are loaded: what they take is seen, not guessed
     most, together = max(numbers), len(families) * sum(numbers)
     working = working_bytes(source.n_features, most, together, silhouette_rows)
-    backend = _backend(source, dtype, weights, threads, memory, client, working)
+    backend = _backend(source, dtype, weights, threads, memory, client, room, working)
     backend.survey(families[0].name)
     looked = time.perf_counter()
     seconds = {"read": looked - compiled, "compile": compiled - started}
     return backend, seconds, _warnings(backend)
 
 
-def scoring_backend(source, *, dtype=None, weights=None, threads=None, memory=None, client=None):
+def scoring_backend(
+    source, *, dtype=None, weights=None, threads=None, memory=None, client=None, room=None
+):
     """A backend for one or two looks at the data; parameters as for `open_backend`."""
-    return _backend(source, dtype, weights, threads, memory, client, 4 * CHUNK_BYTES + SLACK)
+    working = 4 * CHUNK_BYTES + SLACK
+    return _backend(source, dtype, weights, threads, memory, client, room, working)
 
 
-def _backend(source, dtype, weights, threads, memory, client, working):
+def _backend(source, dtype, weights, threads, memory, client, room, working):
     if client is None and isinstance(source, DaskSource):
         client = current_client()
     if client is not None:
-        return DaskBackend(client, source, dtype=dtype, weights=weights, threads=threads)
+        options = {"dtype": dtype, "weights": weights, "threads": threads, "room": room}
+        return DaskBackend(client, source, **options)
     room = room_for_data(memory, working)
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import fitting, init, report
-from .backends import check_weights, cluster
+from .backends import check_weights, cluster, room_of_workers
 from .errors import DataError
 from .progress import Progress
 from .resuming import moments_of
@@ -35,12 +35,16 @@ def open_data(settings, names=None):
             options["columns"] = settings["columns"]
             return fitting.open_data(data, settings["memory"], **options)
         try:
-            return fitting.open_data(data, settings["memory"], columns=names, **options)
+            source = fitting.open_data(data, settings["memory"], columns=names, **options)
+            if source.feature_names is not None:  # or names like "0" were taken for numbers
+                return source
+            missing = None
         except DataError as error:
-            source = _open_nameless(data, settings, options)
-            if source is None:
-                raise error from None
-            return source
+            missing = error
+        source = _open_nameless(data, settings, options)
+        if source is None:
+            raise missing from None
+        return source
 
 
 def _open_nameless(data, settings, options):
@@ -82,6 +86,7 @@ def open_backend(source, families, numbers, kept, progress, client):
         threads=settings["threads"],
         memory=settings["memory"],
         client=client,
+        room=_room(settings),
         silhouette_rows=settings["silhouette_rows"],
     )
     kept.check_data(settings["data"], moments_of(backend))
@@ -101,10 +106,17 @@ def scoring_backend(source, settings, progress, client):
         threads=settings["threads"],
         memory=settings["memory"],
         client=client,
+        room=_room(settings),
     )
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)
     return backend
+
+
+def _room(settings):
+    """Bytes of data that workers of our own may keep."""
+    number = settings["workers"]
+    return None if number is None else room_of_workers(settings["memory"], number)
 
 
 def read_labels(kept, n_samples, k):

@@ -201,7 +201,7 @@ def print_reading(backend):
     rate = show_size(reading.n_bytes / reading.seconds)
     text = f"passes read {rate}/s, and waited for data {share:.0%} of their time"
     if share >= DISK_BOUND:
-        decoded = backend.opened.boundaries is not None
+        decoded = backend.opened.decoded
         text += ": they are bound by " + (
             "decoding; a .npy is read faster" if decoded else "the disk (disk-bound)"
         )

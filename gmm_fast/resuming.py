@@ -1,5 +1,6 @@
 """Begin a checkpoint, or go on from one: the options and the data have to be those of then."""
 
+import glob
 import hashlib
 import os
 import platform
@@ -206,7 +207,8 @@ def _from_here(path, folder):
     """A path that was written in `folder`, as it is to be written here."""
     if path is None or folder == os.getcwd():
         return path
-    return os.path.join(folder, path)
+    # a pattern's folder is none, whatever its name looks like
+    return os.path.join(glob.escape(folder) if glob.has_magic(path) else folder, path)
 
 
 def _text(value):

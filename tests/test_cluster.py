@@ -23,7 +23,7 @@ from gmm_fast.backends import DaskBackend, LocalBackend, chunk_rows, connect, lo
 from gmm_fast.backends.connect import cluster
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli import main
-from gmm_fast.errors import DataError
+from gmm_fast.errors import DataError, FitError
 from gmm_fast.families import get_family
 from gmm_fast.modelfile import read_model
 from gmm_fast.sources import open_source
@@ -297,6 +297,47 @@ def test_a_scheduler_without_workers(monkeypatch):
         pytest.raises(DataError, match=r"has no workers; start some with `dask worker tcp://"),
     ):
         connect_to(empty.scheduler_address)
+
+
+def test_nobody_waits_for_workers_that_are_gone(file, monkeypatch):
+    monkeypatch.setattr(workers, "DESERTED", 0.5)
+    monkeypatch.setattr(workers, "LOOK", 0.2)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as one,
+        Client(one, set_as_default=False) as client,
+    ):
+        backend = DaskBackend(client, open_source(file))
+        backend.survey()
+        one.scale(0)
+        while client.scheduler_info()["workers"]:
+            time.sleep(0.05)
+        with pytest.raises(FitError, match="no worker has been there for 0.5 s"):
+            backend.take([1])
+
+
+def test_too_little_memory_for_workers_is_refused_before_they_start(folder):
+    call = ["fit", "-k", "2", "x.npy", "--workers", "2", "--memory", "300MB"]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 2
+    assert "300 MB is too little for 2 workers: they take about 200 MB each" in result.stderr
+    assert connect.room_of_workers(10**9, 2) == 350 * 10**6
+    assert connect.room_of_workers(None, 2) is None
+
+
+def test_workers_keep_what_fits_their_room(two, file, small_parts):
+    kept, streamed = (DaskBackend(two, open_source(file), room=room) for room in (2**40, 0))
+    assert (kept.in_memory, streamed.in_memory) == (True, False)
+    assert bits(fitted(kept)) == bits(fitted(streamed))
+
+
+def test_parts_of_text_do_not_depend_on_memory(two, x, tmp_path, small_parts):
+    """Whether rows were kept while they were counted is no matter of workers."""
+    path = tmp_path / "x.csv"
+    pd.DataFrame(x[:5000], columns=["u", "v", "w"]).to_csv(path, index=False)
+    found = [
+        DaskBackend(two, open_source(path, keep_bytes=keep)).edges.tolist() for keep in (0, 10**9)
+    ]
+    assert found == [[0, 5000]] * 2
 
 
 # The estimator --------------------------------------------------------------------------------

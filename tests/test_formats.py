@@ -614,3 +614,35 @@ def test_memory_stays_bounded(big_file):
         env={**os.environ, "PYTHONPATH": root},
     )
     assert 4 < float(result.stdout) < 60
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    inside, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    inside.mkdir()
+    elsewhere.mkdir()
+    np.save(inside / "a.npy", table(n=2))
+    np.save(elsewhere / "b.npy", table(n=3))
+    (inside / "link").symlink_to(elsewhere)
+    (inside / "loop").symlink_to(inside)
+    (elsewhere / "back").symlink_to(inside)
+    with open_source(inside) as source:
+        assert source.n_samples == 5
+
+
+def test_what_commands_write_is_no_data(tmp_path):
+    np.save(tmp_path / "a.npy", table(n=2))
+    np.save(tmp_path / "a.labels.npy", np.zeros(2, np.int32))
+    np.save(tmp_path / "a.proba.npy", np.zeros((2, 9)))
+    (tmp_path / "a.gmm.npz").touch()
+    for data in (tmp_path, tmp_path / "*.npy"):
+        with open_source(data) as source:
+            assert source.n_samples == 2
+
+
+def test_text_that_is_held_is_no_work_to_read(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2\n3,4\n")
+    for keep, decoded in ((0, True), (100, False)):
+        for data in (tmp_path, tmp_path / "a.csv"):
+            with open_source(data, keep_bytes=keep) as source:
+                assert source.decoded == decoded
+                assert source.boundaries.tolist() == [0]

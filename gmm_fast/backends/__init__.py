@@ -5,7 +5,7 @@ cluster, `tasks` what those do, `connect` how one is found or started.
 """
 
 from .base import Backend, Survey, check_weights, default_dtype
-from .connect import cluster, current_client
+from .connect import cluster, current_client, room_of_workers
 from .local import LocalBackend, Reading, chunk_rows, n_lanes, warm_up
 from .workers import DaskBackend, score_lazily
 
@@ -21,6 +21,7 @@ __all__ = [
     "current_client",
     "default_dtype",
     "n_lanes",
+    "room_of_workers",
     "score_lazily",
     "warm_up",
 ]

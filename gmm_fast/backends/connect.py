@@ -2,15 +2,22 @@
 
 import asyncio
 import logging
+import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 
 from ..errors import DataError, FitError
+from ..memory import show_size
 from ..threads import check_threads
 
 # Seconds within which a scheduler has to answer and to have a worker.
 PATIENCE = 10
-# Ctrl-C in a terminal reaches all processes; workers leave it to the one that started them.
+# What a worker holds besides data, buffers included, and what this process does.
+WORKER_BYTES = 200 * 10**6
+CLIENT_BYTES = 250 * 10**6
+# Ctrl-C in a terminal reaches all processes; workers leave it to the one that started them. Those
+# that take the place of dead ones, too.
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
@@ -26,7 +33,7 @@ def cluster(scheduler=None, workers=None, *, threads=None, memory=None):
         Processes to start instead, which share `threads` and `memory`.
     threads : int, optional
     memory : int, optional
-        Bytes.
+        Bytes for all of it, this process included: see `room_of_workers`.
 
     Yields
     ------
@@ -116,20 +123,56 @@ async def _ask(distributed, address):
 def _own(distributed, workers, threads, memory):
     """Address of a scheduler with that many workers on this machine."""
     threads = check_threads(threads)
+    room_of_workers(memory, workers)
     try:
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=max(1, threads // workers),
-            processes=True,
-            memory_limit="auto" if memory is None else memory // workers,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-            preload=[_DEAF],
-        )
+        with _deaf():
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=max(1, threads // workers),
+                processes=True,
+                # a promise is kept by `room_of_workers`, and not by killing
+                memory_limit="auto" if memory is None else None,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+                preload=[_DEAF],
+            )
     except (OSError, TimeoutError, RuntimeError) as error:
         raise FitError(f"{workers} workers could not be started: {error}") from None
     with cluster:
         yield cluster
+
+
+def room_of_workers(memory, workers):
+    """Bytes of data that workers of our own may keep, so that all stay within `memory`.
+
+    Raises
+    ------
+    DataError
+        It is too little for that many.
+    """
+    if memory is None:
+        return None
+    needed = workers * WORKER_BYTES + CLIENT_BYTES
+    if memory < needed:
+        raise DataError(
+            f"memory: {show_size(memory)} is too little for {workers} workers: they take about "
+            f"{show_size(WORKER_BYTES)} each and this process {show_size(CLIENT_BYTES)}; give "
+            f"{show_size(needed)}, or fewer workers"
+        )
+    return memory - needed
+
+
+@contextmanager
+def _deaf():
+    """Processes that are started in it leave Ctrl-C to this one, which does for the moment, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -113,7 +113,8 @@ class LocalBackend(Backend):
         self.threads = check_threads(threads)
         self.opened = self.source = source
         self.origin = self._find_origin(source) if origin is None else origin
-        self.in_memory = isinstance(source, ArraySource) or self._fits(room)
+        held = self.origin is None and source.view(0, self.n_samples, self.dtype) is not None
+        self.in_memory = isinstance(source, ArraySource) or held or self._fits(room)
         if self.in_memory:
             self.source = load_resident(source, self.dtype, origin=self.origin)
         self.weights = weights
@@ -234,7 +235,7 @@ class LocalBackend(Backend):
 
     def _pace(self, form, k):
         """The `Pace` of passes with that form; only what is decoded needs one."""
-        if self.in_memory or self.opened.boundaries is None:
+        if self.in_memory or not self.opened.decoded:
             return Pace(self.threads)
         return self._paces.setdefault((form.shapes, k), Pace(self.threads))
 

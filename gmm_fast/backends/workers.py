@@ -5,6 +5,7 @@ how many workers there are, nor on which of them dies.
 """
 
 import pickle
+import time
 import uuid
 from concurrent.futures import CancelledError
 from itertools import pairwise
@@ -34,6 +35,9 @@ SENT_PARTS = 64
 SENT_BYTES = 4 * 2**20
 # Of the workers' memory, data may take this share; more is read again in every pass.
 SHARE = 0.4
+# Seconds without any worker after which nobody is waited for any longer, and between two looks.
+DESERTED = 60
+LOOK = 10
 
 
 def part_edges(n_samples, n_features, boundaries=None):
@@ -79,6 +83,8 @@ class DaskBackend(Backend):
         As for `LocalBackend`.
     threads : int, optional
         For the work that is done here: on samples of the data.
+    room : int, optional
+        Bytes of data that the workers may keep; by default a share of their memory.
 
     Attributes
     ----------
@@ -95,7 +101,7 @@ class DaskBackend(Backend):
         The cluster fails.
     """
 
-    def __init__(self, client, source, *, dtype=None, weights=None, threads=None):
+    def __init__(self, client, source, *, dtype=None, weights=None, threads=None, room=None):
         self.client = client
         self.name = source.name
         self.n_samples = source.n_samples
@@ -105,7 +111,8 @@ class DaskBackend(Backend):
         self.weights = weights
         self.source = source
         nbytes = self.n_samples * self.n_features * self.dtype.itemsize
-        self.in_memory = nbytes <= SHARE * _workers_memory(client)
+        room = SHARE * _workers_memory(client) if room is None else room
+        self.in_memory = nbytes <= room
         self._data = self._kind()(client, source)
         self.edges = self._data.edges
         self.n_parts = len(self.edges) - 1
@@ -209,11 +216,31 @@ class DaskBackend(Backend):
             "rescale the data"
         )
 
+    def _wait(self, futures):
+        """Wait for futures, but not for workers that are gone and do not come back."""
+        from distributed import wait
+
+        last_seen = time.monotonic()
+        while True:
+            try:
+                with self.client.as_current():
+                    wait(futures, timeout=LOOK)
+                return
+            except TimeoutError:
+                if self.client.scheduler_info(n_workers=-1)["workers"]:
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > DESERTED:
+                    raise FitError(
+                        f"{self.name}: no worker has been there for {DESERTED} s; start some, and "
+                        "look into the logs of those that were"
+                    ) from None
+
     def gather(self, futures):
         """Results of futures, or the error of one of them in words."""
         from distributed import KilledWorker
 
         try:
+            self._wait(futures)
             return self.client.gather(futures)
         except (DataError, FitError):
             raise

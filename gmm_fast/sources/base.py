@@ -63,6 +63,11 @@ class Source(ABC):
     # Wanted rows this near to each other are read with one call (1: neighbours only).
     _max_gap: int = 1
 
+    @property
+    def decoded(self):
+        """Whether reading costs processor time: the reader of such a source wants a core."""
+        return self.boundaries is not None
+
     @abstractmethod
     def read(self, start, stop, out, *, origin=None):
         """Fill `out` with rows ``start:stop``.

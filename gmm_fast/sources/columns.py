@@ -141,6 +141,10 @@ class ColumnsSource(Source):
             self.source.gather(part, rows)
             convert(rows[:, self.columns], out[first : first + step], origin, self.name, part)
 
+    @property
+    def decoded(self):
+        return self.source.decoded
+
     def locate(self, row):
         return self.source.locate(row)
 

@@ -46,6 +46,10 @@ class FilesSource(Source):
     def held_bytes(self):
         return sum(part.held_bytes for part in self.parts)
 
+    @property
+    def decoded(self):
+        return any(part.decoded for part in self.parts)
+
     def _boundaries(self):
         if all(part.boundaries is None for part in self.parts):
             return None

@@ -21,7 +21,6 @@ class RowRange(Source):
         self.n_features = source.n_features
         self.dtype = source.dtype
         self.feature_names = source.feature_names
-        self.boundaries = source.boundaries  # only whether there are any is of use
         self.concurrent = source.concurrent
 
     def read(self, start, stop, out, *, origin=None):
@@ -33,6 +32,10 @@ class RowRange(Source):
 
     def gather(self, indices, out, *, origin=None):
         self.source.gather(indices + self.start, out, origin=origin)
+
+    @property
+    def decoded(self):
+        return self.source.decoded
 
     def locate(self, row):
         return self.source.locate(self.start + row)

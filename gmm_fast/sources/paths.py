@@ -21,6 +21,8 @@ _FAMILIES = {
     "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
 }
 KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
+# What commands write when they are not told where: no data, though it may lie beside it.
+_OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
 # Formats that may be a folder of parts under the name of a file, as Spark writes them.
 _FOLDER_FAMILIES = ("parquet", "text", None)
 # `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
@@ -125,7 +127,7 @@ def _open_files(name, paths, inner, options, keep_bytes):
     first, known = None, set()
     for path in paths:  # refused at the first that differs: there may be very many
         family = family_of(path)
-        if family is None:
+        if family is None or path.endswith(_OWN):
             continue
         first = first or path
         if family != family_of(first):
@@ -176,7 +178,13 @@ def _walk(folder):
     def fail(error):
         raise DataError(f"{error.filename}: cannot be listed: {error.strerror}") from error
 
-    for place, folders, files in os.walk(folder, onerror=fail):
+    seen = set()
+    for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link to a folder above it, or to one of the others
+            folders[:] = []
+            continue
+        seen.add(real)
         folders[:] = [f for f in folders if not _is_hidden(f)]
         yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
 

@@ -52,6 +52,8 @@ class TextSource(StreamSource):
     """
 
     dtype = np.dtype("f8")
+    # Also while rows are held: workers, whose parts begin here, hold none.
+    boundaries = np.zeros(1, np.int64)
     _held = None
 
     def __init__(self, path, *, columns=None, header=None, keep_bytes=0):
@@ -74,8 +76,8 @@ class TextSource(StreamSource):
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
 
     @property
-    def boundaries(self):
-        return np.zeros(1, np.int64) if self._held is None else None
+    def decoded(self):
+        return self._held is None
 
     def __getstate__(self):
         return super().__getstate__() | {"_held": None, "held_bytes": 0}
