@@ -89,7 +89,7 @@ def fitted(backend, family="full", callback=None):
 
 
 @pytest.mark.parametrize("d", [1, 3, 40])
-@pytest.mark.parametrize("chunks", [0.01, 1, 9, 77, 1000, 10**6])
+@pytest.mark.parametrize("chunks", [0.01, 1, 9, 177, 1000, 10**6])
 def test_parts_depend_on_the_shape_alone_and_cover_it(d, chunks):
     n = max(1, int(chunks * chunk_rows(d)))
     edges = part_edges(n, d)
@@ -99,7 +99,7 @@ def test_parts_depend_on_the_shape_alone_and_cover_it(d, chunks):
     assert (lengths > 0).all()
     assert lengths.max() - lengths[:-1].min(initial=lengths.max()) == 0
     assert len(lengths) <= workers.MAX_PARTS
-    if chunks >= 77:  # work for twelve, shared evenly
+    if chunks >= 177:  # work for twelve, shared evenly
         assert len(lengths) % 12 in (0, 11)
 
 

@@ -17,8 +17,9 @@ from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_
 from ..threads import check_threads, kernel_threads
 from .base import Backend, default_dtype, needs_origin, spread_rows
 
-# A chunk: large enough that starting the threads costs nothing, small enough to buffer three.
-CHUNK_BYTES = 8 * 2**20
+# A chunk: large enough that starting the threads costs nothing, small enough for what was read to
+# be in the cache still when kernels get it: with 8 MiB, streaming took 3 to 7 % longer.
+CHUNK_BYTES = 4 * 2**20
 # All lanes together: few large accumulators, or up to MAX_LANES small ones.
 LANES_BYTES = 8 * 2**20
 MAX_LANES = 64

@@ -21,7 +21,7 @@ from .base import Backend, default_dtype, needs_origin, spread_rows
 from .local import chunk_rows
 
 # Chunks of a part, roughly: enough work that the scheduler's millisecond does not count.
-PART_CHUNKS = 8
+PART_CHUNKS = 16
 # Numbers of parts that few, and more, workers can share evenly; beyond, multiples of the last.
 EVEN = (1, 2, 4, 6, 12)
 # Parts at most; larger data has larger ones, or the scheduler would be what is waited for.
