@@ -646,3 +646,16 @@ def test_text_that_is_held_is_no_work_to_read(tmp_path):
             with open_source(data, keep_bytes=keep) as source:
                 assert source.decoded == decoded
                 assert source.boundaries.tolist() == [0]
+
+
+def test_column_numbers_as_names_are_asked_about(tmp_path):
+    """What pandas writes above columns without names would be a row of its own."""
+    path = tmp_path / "a.csv"
+    pd.DataFrame(table(n=2)).to_csv(path, index=False)
+    with pytest.raises(
+        DataError, match=r"a\.csv: the first line reads 0,1,2\.\.\.: names .* or a row"
+    ):
+        open_source(path)
+    for header, rows in ((True, 2), (False, 3)):
+        with open_source(path, header=header) as source:
+            assert source.n_samples == rows

@@ -45,7 +45,8 @@ def find_dialect(path, name, header):
     Raises
     ------
     DataError
-        The file is empty, not text, or not the gzip file that its name announces.
+        The file is empty, not text, or not the gzip file that its name announces; its first line
+        may be names as well as numbers.
     """
     head = _head(path, name)
     if not head:
@@ -66,6 +67,12 @@ def find_dialect(path, name, header):
         decimal = ","
     first = [cell.strip() for cell in rows[0]]
     has_header = header
+    if header is None and len(first) > 1 and first == [str(j) for j in range(len(first))]:
+        # a row, or what pandas writes above columns without names: a guess may spoil the fit
+        raise DataError(
+            f"{name}: the first line reads {delimiter.join(first[:4])}...: names of columns, or "
+            "a row? Say header=True or header=False (--header or --no-header)"
+        )
     if header is None:
         has_header = not all(_is_number(c, decimal) or c in MISSING for c in first)
     names = None
