@@ -28,6 +28,7 @@ def run(script, *arguments, cwd):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_compare(tmp_path):
     """One small row of each kind, with the peers that are always there."""
     rows = ("2000,3,2", "2000,3,2,tied")
@@ -180,6 +181,7 @@ def test_slope(bench):
     assert bench("scaling").slope(values, 3 * values**1.5) == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_large(tmp_path):
     sizes = ("--sizes", "3000,3,float64", "3000,2,float32")
     options = ("--k", "2", "--iterations", "2", "--folder", ".", "--out", "results")
@@ -200,6 +202,7 @@ def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
         large.check_space(size, tmp_path)
 
 
+@pytest.mark.slow
 def test_scale_model(tmp_path):
     """Constants, predictions beside passes on one worker and two, and the table."""
     pytest.importorskip("distributed")
@@ -302,6 +305,7 @@ assert len(first_runs(work, competitors)) == 4
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=BENCH, check=True)
 
 
+@pytest.mark.slow
 def test_scale(tmp_path):
     """Streaming, Parquet and two workers, at a size that takes seconds."""
     sizes = ("--sizes", "300000,4,float32", "--cluster", "200000,3,float64")

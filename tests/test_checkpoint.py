@@ -777,6 +777,7 @@ def progress_of(path):
     return len(found.done), 0 if found.running is None else found.running[1].iteration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -810,6 +811,7 @@ def test_killed_at_any_moment(large, line):
     assert sorted(os.listdir()) == ["c", "data.npy", "m", "whole"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_tells_how_to_go_on(large):
     """What it says can be typed as it stands."""
     line = "fit -k 8 data.npy --tol 0 --max-iter 700 --init random_from_data --silhouette-rows 0"

@@ -29,7 +29,7 @@ from gmm_fast.modelfile import read_model
 from gmm_fast.sources import open_source
 
 # Dask's own: sockets of a loop that is closed while a worker is killed
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 FAMILIES = ("full", "tied", "diag", "spherical")
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gmm_fast.kernels import _options, block, gaussian, kmeans, pairs, products, tiles
 
 
@@ -65,6 +67,7 @@ def _run(folder):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
     """Sums are in the order they are written in, whatever else the process has compiled."""
     code = (

@@ -132,6 +132,7 @@ def peak_of(command, folder):
 
 
 @linux
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [[], ["--dtype", "float32"], ["--weights", "w.npy"]],
