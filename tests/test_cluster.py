@@ -362,6 +362,10 @@ def test_dask_arrays_in_the_estimator(two, x):
             assert (lazy.shape, lazy.dtype) == (now.shape, now.dtype)
             np.testing.assert_array_equal(lazy.compute(), now)
         np.testing.assert_array_equal(model.fit_predict(array), model.predict(x))
+        wrong = x.copy()
+        wrong[54_321, 1] = np.nan
+        with pytest.raises(DataError, match="X: row 54321"):
+            model.predict(da.from_array(wrong, chunks=(17_000, 2))).compute()
         found = search(array, 3, 4)
         assert found.best.n_components == 4
         start = GaussianMixture(4).fit(array, labels=want.predict(x))

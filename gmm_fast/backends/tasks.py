@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..families import get_family
 from ..kernels.gaussian import Outputs
-from ..sources import ArrayPart, ArraySource, RowRange, take
+from ..sources import ArrayPart, RowRange, take
 from ..stats import merge
 from ..threads import default_threads, serial_blas
 from .local import LocalBackend, warm_up
@@ -163,10 +163,11 @@ def _score(part, params, wanted):
     return whole
 
 
-def score_block(block, params, dtype, what):
+def score_block(block, params, dtype, what, block_info=None):
     """One of the `Outputs` of a block of a Dask array, on a worker or in a scheduler's thread."""
     wanted = {name: name == what for name in Outputs._fields}
-    source = ArraySource(np.asarray(block))
+    first = block_info[0]["array-location"][0][0] if block_info else 0
+    source = ArrayPart(np.asarray(block), "X", first)
     try:
         threads = _threads()
     except ValueError:  # no worker
