@@ -59,7 +59,7 @@ def search(
 
     Parameters
     ----------
-    X : (n, d) array-like, or path of a ``.npy``
+    X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
     lo, hi : int
         Lowest and highest number of components.
     covariance : str or sequence of str

@@ -46,7 +46,7 @@ class SilhouetteSample:
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     rows : int
         At most this many, drawn uniformly without replacement.
     seed : int

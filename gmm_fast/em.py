@@ -176,7 +176,7 @@ def fit(
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     params : Params
         Start; not looked at when there is a `state`.
     settings : Settings

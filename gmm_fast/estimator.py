@@ -85,8 +85,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     Notes
     -----
-    `X` may be an array, anything `numpy.asarray` takes, or the path of a ``.npy`` file, which is
-    streamed when it is large.
+    `X` may be an array, anything `numpy.asarray` takes, a table or data frame, a Dask array, or
+    what `gmm_fast.open_source` opens: the path of a file, of a folder of files, or a pattern. Files
+    are streamed when they are large; the workers of the current client work on Dask data.
 
     Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
     `score_samples` return the dtype that the kernels compute in.
@@ -153,7 +154,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array-like, or path of a ``.npy``
+        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
         y : ignored
         sample_weight : (n,) array-like, optional
             A weight of 2 is the same as the row twice.

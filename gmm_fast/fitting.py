@@ -158,7 +158,7 @@ def fit(
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     n_components : int
     covariance_type : str
     start : init.Start or Params

@@ -195,7 +195,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     n_components : int
     covariance_type : str
     start : Start

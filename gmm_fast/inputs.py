@@ -74,20 +74,11 @@ def workers(settings, progress):
 def open_backend(source, families, numbers, kept, progress, client):
     """As `fitting.open_backend`, by the options of a command; the data has to be that of then."""
     settings = kept.options
-    weights = read_weights(settings, source.n_samples)
+    options = _backend_options(settings, source, client)
     kept.check_input("--weights", settings["weights"])
     progress.say("reading the data")
     backend, seconds, events = fitting.open_backend(
-        source,
-        families,
-        numbers,
-        dtype=_dtype(settings),
-        weights=weights,
-        threads=settings["threads"],
-        memory=settings["memory"],
-        client=client,
-        room=_room(settings),
-        silhouette_rows=settings["silhouette_rows"],
+        source, families, numbers, silhouette_rows=settings["silhouette_rows"], **options
     )
     kept.check_data(settings["data"], moments_of(backend))
     if settings["verbose"]:
@@ -97,26 +88,25 @@ def open_backend(source, families, numbers, kept, progress, client):
 
 def scoring_backend(source, settings, progress, client):
     """As `fitting.scoring_backend`, by the options of a command."""
-    weights = read_weights(settings, source.n_samples)
+    options = _backend_options(settings, source, client)
     progress.say("scoring")
-    backend = fitting.scoring_backend(
-        source,
-        dtype=_dtype(settings),
-        weights=weights,
-        threads=settings["threads"],
-        memory=settings["memory"],
-        client=client,
-        room=_room(settings),
-    )
+    backend = fitting.scoring_backend(source, **options)
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)
     return backend
 
 
-def _room(settings):
-    """Bytes of data that workers of our own may keep."""
-    number = settings["workers"]
-    return None if number is None else room_of_workers(settings["memory"], number)
+def _backend_options(settings, source, client):
+    """What every backend is told."""
+    memory, number = settings["memory"], settings["workers"]
+    return {
+        "dtype": None if settings["dtype"] == "auto" else settings["dtype"],
+        "weights": read_weights(settings, source.n_samples),
+        "threads": settings["threads"],
+        "memory": memory,
+        "client": client,
+        "room": None if number is None else room_of_workers(memory, number),
+    }
 
 
 def read_labels(kept, n_samples, k):
@@ -161,7 +151,3 @@ def _checked(what, check, values, n_samples, *rest):
         return check(values, n_samples, *rest)
     except DataError as error:
         raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None
-
-
-def _dtype(settings):
-    return None if settings["dtype"] == "auto" else settings["dtype"]

@@ -27,7 +27,7 @@ class Rescue:
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     covariance_type : str
     events : sequence of str
         What was said before.

@@ -138,7 +138,7 @@ def search(
 
     Parameters
     ----------
-    backend : LocalBackend
+    backend : Backend
     lo, hi : int
     covariance_types : sequence of str
     criterion : str

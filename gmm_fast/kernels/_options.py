@@ -11,9 +11,6 @@ from numba import njit
 # are written in the order that is to be.
 FASTMATH = {"contract", "nsz"}
 
-# For range reduction and the like, whose rounding errors `reassoc` would "simplify" away.
-ORDERED = {"contract"}
-
 
 def _stamp():
     """What identifies the compiled code's sources: time and size of every file of this package."""

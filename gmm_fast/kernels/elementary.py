@@ -3,7 +3,7 @@
 import numpy as np
 from numba.extending import overload
 
-from ._options import ORDERED
+from ._options import FASTMATH
 from .vector import (
     add,
     choose,
@@ -112,4 +112,4 @@ def _log(x):
     return log64 if x.bitwidth == 64 else log32
 
 
-overload(log, jit_options={"fastmath": ORDERED})(_log)
+overload(log, jit_options={"fastmath": FASTMATH})(_log)
