@@ -7,10 +7,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, init, selection
+from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .errors import DataError
-from .estimator import GaussianMixture, check_parameters, seed_of
-from .memory import parse_size
+from .estimator import GaussianMixture
 from .modelfile import read_model, write_model
 
 
@@ -115,7 +115,7 @@ def search(
         "memory": memory,
     }
     settings = check_parameters(GaussianMixture(**shared))
-    promise = None if memory is None else parse_size(memory)
+    promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
     selection.check_search(lo, hi, families, criterion, source.n_samples)
     weights = check_weights(sample_weight, source.n_samples)

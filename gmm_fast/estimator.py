@@ -5,18 +5,16 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from . import checks, criteria, em, fitting, init
+from . import criteria, em, fitting, init
+from .arguments import check_parameters, feature_names, given_start, memory_bytes, seed_of
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
-from .memory import parse_size
-from .params import Params, check_params, covariance_shape
+from .params import Params, check_params
 from .sampling import draw
 from .sources import is_dask
-from .threads import check_threads
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -185,8 +183,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _fit(self, X, sample_weight, labels=None):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self)
-        names = _feature_names(X)
-        source = fitting.open_data(X, _bytes(self.memory))
+        names = feature_names(X)
+        source = fitting.open_data(X, memory_bytes(self.memory))
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
@@ -196,7 +194,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             dtype=self.dtype,
             weights=weights,
             threads=self.threads,
-            memory=_bytes(self.memory),
+            memory=memory_bytes(self.memory),
         )
         result = fitting.fit(
             backend,
@@ -221,7 +219,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _start(self, source, labels):
         """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
-        given = self._given(source.n_features)
+        given = given_start(self, source.n_features)
         if labels is None and self.warm_start and hasattr(self, "means_"):
             return self._last_params(source)
         if labels is not None:
@@ -252,25 +250,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return params
 
-    def _given(self, n_features):
-        """The starting values that were given, checked; None where there are none."""
-        k, d = int(self.n_components), n_features
-        shapes = {
-            "weights": (k,),
-            "means": (k, d),
-            "precisions": covariance_shape(self.covariance_type, k, d),
-        }
-        given = {name: getattr(self, f"{name}_init") for name in shapes}
-        for name, shape in shapes.items():
-            if given[name] is not None:
-                given[name] = checks.array(f"{name}_init", given[name], shape)
-        weights = given["weights"]
-        if weights is not None and ((weights < 0).any() or abs(weights.sum() - 1) > 1e-6):
-            raise DataError("weights_init must not be negative and must sum to 1")
-        if given["precisions"] is not None:
-            _check_precisions(given["precisions"], self.covariance_type)
-        return given
-
     def _report(self):
         if not self.verbose:
             return None
@@ -281,7 +260,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, feature_names=None):
+    def _take(self, result, names=None):
         params = result.params
         family = get_family(params.covariance_type)
         factor = params.factor
@@ -304,8 +283,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.events_ = result.events
         self.result_ = result
         self.n_features_in_ = params.n_features
-        if feature_names is not None:
-            self.feature_names_in_ = feature_names
+        if names is not None:
+            self.feature_names_in_ = names
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
@@ -384,7 +363,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
         self._check_feature_names(X)
-        source = fitting.open_data(X, _bytes(self.memory))
+        source = fitting.open_data(X, memory_bytes(self.memory))
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
@@ -400,7 +379,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             dtype=self.dtype,
             weights=check_weights(weights, source.n_samples),
             threads=self.threads,
-            memory=_bytes(self.memory),
+            memory=memory_bytes(self.memory),
         )
 
     def _per_sample(self, X, what, dtype=None):
@@ -410,7 +389,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return self._scored(self._backend(X), what, dtype)
 
     def _check_feature_names(self, X):
-        fitted, found = getattr(self, "feature_names_in_", None), _feature_names(X)
+        fitted, found = getattr(self, "feature_names_in_", None), feature_names(X)
         who = type(self).__name__
         if fitted is None and found is not None:
             warnings.warn(
@@ -439,90 +418,3 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         backend = self._backend(X, sample_weight)
         params = self._params()
         return em.FitResult.of(params, backend.stats(params), backend.n_samples)
-
-
-def check_parameters(model):
-    """Check what can be checked of the parameters of a `GaussianMixture` without the data.
-
-    Returns
-    -------
-    em.Settings
-
-    Raises
-    ------
-    DataError
-    """
-    checks.integer("n_components", model.n_components, 1)
-    if not isinstance(model.covariance_type, str):
-        raise DataError(f"covariance_type must be a str, not {model.covariance_type!r}")
-    get_family(model.covariance_type)
-    checks.integer("n_init", model.n_init, 1)
-    init.Start(model.init_params)
-    checks.integer("verbose_interval", model.verbose_interval, 1)
-    if model.threads is not None:
-        check_threads(checks.integer("threads", model.threads, 1))
-    if model.dtype is not None and not _computable(model.dtype):
-        raise DataError(f"dtype must be 'float32', 'float64' or None, not {model.dtype!r}")
-    _bytes(model.memory)
-    return em.Settings(
-        tol=checks.real("tol", model.tol),
-        max_iter=checks.integer("max_iter", model.max_iter, 1),
-        reg_covar=checks.real("reg_covar", model.reg_covar),
-    )
-
-
-def _bytes(memory):
-    return None if memory is None else parse_size(memory)
-
-
-def _computable(dtype):
-    try:
-        return np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
-        return False
-
-
-def seed_of(random_state):
-    """A seed: an integer as it is, else the next number of a `RandomState` or of NumPy's own.
-
-    Raises
-    ------
-    DataError
-        Neither a non-negative integer, nor a `numpy.random.RandomState`, nor None.
-    """
-    if isinstance(random_state, int | np.integer) and random_state >= 0:
-        return int(random_state)
-    try:
-        return int(check_random_state(random_state).randint(2**31))
-    except ValueError:
-        raise DataError(
-            "random_state must be a non-negative integer, a numpy.random.RandomState or None, "
-            f"not {random_state!r}"
-        ) from None
-
-
-def _feature_names(X):
-    """Column names of a data frame as an object array; None unless all are strings."""
-    # the columns of an Arrow table are its data, of which `asarray` would make objects
-    columns = getattr(X, "column_names", getattr(X, "columns", None))
-    if columns is None:
-        return None
-    names = list(columns)
-    if not all(isinstance(name, str) for name in names):
-        return None
-    return np.asarray(names, dtype=object)
-
-
-def _check_precisions(precisions, covariance_type):
-    """Raise DataError unless given precisions are symmetric and positive definite."""
-    if covariance_type not in ("full", "tied"):
-        if not (precisions > 0).all():
-            raise DataError("precisions_init must be positive")
-        return
-    transposed = np.swapaxes(precisions, -1, -2)
-    if not np.allclose(precisions, transposed, rtol=1e-6, atol=1e-8 * abs(precisions).max()):
-        raise DataError("precisions_init must be symmetric")
-    try:
-        np.linalg.cholesky(precisions)
-    except np.linalg.LinAlgError:
-        raise DataError("precisions_init must be positive definite") from None

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import criteria, em, init
+from . import criteria, em, init, seeding
 from .backends import DaskBackend, LocalBackend, current_client, default_dtype, warm_up
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .checkpoint import Job, Keeper
@@ -92,7 +92,7 @@ def open_backend(
         wait_quietly()
     for form in {family.form: family for family in families}.values():
         warm_up(form, source.n_features, dtype, threads)
-    init.warm_up(check_threads(threads))
+    seeding.warm_up(check_threads(threads))
     compiled = time.perf_counter()
     # after the kernels are loaded: what they take is seen, not guessed
     most, together = max(numbers), len(families) * sum(numbers)
@@ -164,7 +164,7 @@ def fit(
     start : init.Start or Params
         `Params` to go on from.
     settings : em.Settings
-    sample : init.Sample, optional
+    sample : seeding.Sample, optional
     callback : callable, optional
         As for `em.fit`.
     keeper : checkpoint.Keeper, optional

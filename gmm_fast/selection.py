@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import checks, criteria, fitting, init
+from . import checks, criteria, fitting, init, seeding
 from .criteria import CRITERIA
 from .em import FitResult
 from .errors import DataError, FitError
@@ -170,7 +170,7 @@ def search(
         lo, hi, covariance_types, criterion, backend.n_samples, silhouette_rows=silhouette_rows
     )
     jobs = [(name, k) for name in dict.fromkeys(covariance_types) for k in range(lo, hi + 1)]
-    sample = init.draw_sample(backend, init.sample_rows(hi, backend.n_features), start.seed)
+    sample = seeding.draw_sample(backend, init.sample_rows(hi, backend.n_features), start.seed)
     results = []
     for done, (name, k) in enumerate(jobs):
         if progress is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import em, fitting, init, threads
+from gmm_fast import em, fitting, init, seeding, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
@@ -77,7 +77,7 @@ def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     monkeypatch.setattr(init, "ROWS_PER_COMPONENT", 1)
     np.save(tmp_path / "x.npy", x)
     one = LocalBackend(open_source(tmp_path / "x.npy"), room=resident)
-    a, b, c = (init.draw_sample(one, init.sample_rows(4, 2), s).x for s in (1, 1, 2))
+    a, b, c = (seeding.draw_sample(one, init.sample_rows(4, 2), s).x for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
     rows = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in a]
@@ -166,7 +166,7 @@ def test_rows_of_weight_zero_are_never_chosen(family, method):
     weights = (x[:, 0] < 1e3).astype(float)
     one = backend(x, weights=weights)
     for n_rows in (2**16, 20):
-        assert (init.draw_sample(one, n_rows, 0).weights > 0).all()
+        assert (seeding.draw_sample(one, n_rows, 0).weights > 0).all()
     for seed in range(5):
         params, _ = start(one, 5, family, method=method, seed=seed)
         assert np.abs(params.means).max() < 10
@@ -191,8 +191,8 @@ def test_kmeans_plus_plus_draws_by_weight_and_distance():
     for weight, chosen in [(1e-12, False), (1.0, True)]:
         weights = np.ones(200)
         weights[77] = weight
-        sample = init.draw_sample(backend(x, weights=weights), 2**16, 0)
-        seeder = init.Seeder(sample, 1, [])
+        sample = seeding.draw_sample(backend(x, weights=weights), 2**16, 0)
+        seeder = seeding.Seeder(sample, 1, [])
         z = sample.standardised
         for seed in range(5):
             centers = seeder._plus_plus(z, 4, np.random.default_rng(seed))
@@ -250,13 +250,13 @@ def test_more_starts_are_no_worse(family):
 
 def test_auto_runs_all_of_its_candidates(x, monkeypatch):
     seen = []
-    parts = init.Seeder.parts
+    parts = seeding.Seeder.parts
 
     def spy(self, method, space, *args):
         seen.append((method, space))
         return parts(self, method, space, *args)
 
-    monkeypatch.setattr(init.Seeder, "parts", spy)
+    monkeypatch.setattr(seeding.Seeder, "parts", spy)
     start(backend(x), 3, method="auto", n_init=2)
     assert seen == list(init.AUTO) * 2
 

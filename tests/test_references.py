@@ -5,7 +5,7 @@ import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import criteria, em, init
+from gmm_fast import criteria, em, init, partition
 from gmm_fast.families import get_family
 from gmm_fast.params import Params
 
@@ -67,8 +67,8 @@ def test_scikit_learn_after_as_many_steps(family, data, reg_covar, iris):
     rng = np.random.default_rng(1)
     truth = random_params(rng, family, 3, 4, spread=1.5)
     x = iris[0] if data == "iris" else draw(rng, truth, 1500)
-    start = init.params_of_parts(
-        init.partition([(0, x)], np.arange(len(x)) % 3, np.ones(len(x)), 3, family),
+    start = partition.params_of_parts(
+        partition.partition([(0, x)], np.arange(len(x)) % 3, np.ones(len(x)), 3, family),
         family,
         0.0,
     )
