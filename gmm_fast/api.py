@@ -12,6 +12,7 @@ from .backends import check_weights
 from .errors import DataError
 from .estimator import GaussianMixture
 from .modelfile import read_model, write_model
+from .regularisation import swamp_events
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ def search(
     covariance=("full",),
     criterion="bic",
     tol=1e-3,
-    reg_covar=1e-6,
+    reg_covar="auto",
     max_iter=100,
     n_init=1,
     init_params="auto",
@@ -88,6 +89,8 @@ def search(
     -----
     ConvergenceWarning
         The best candidate reached `max_iter`; of the others `table` tells.
+    UserWarning
+        `reg_covar` is a number that is not small beside the variance of a feature.
 
     Examples
     --------
@@ -129,6 +132,8 @@ def search(
         memory=promise,
         silhouette_rows=silhouette_rows,
     )
+    for event in swamp_events(reg_covar, backend.survey()):
+        warnings.warn(event, stacklevel=2)
     table = selection.search(
         backend,
         lo,

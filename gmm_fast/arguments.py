@@ -8,6 +8,7 @@ from .errors import DataError
 from .families import get_family
 from .memory import parse_size
 from .params import covariance_shape
+from .regularisation import check_reg_covar
 from .threads import check_threads
 
 
@@ -37,8 +38,15 @@ def check_parameters(model):
     return em.Settings(
         tol=checks.real("tol", model.tol),
         max_iter=checks.integer("max_iter", model.max_iter, 1),
-        reg_covar=checks.real("reg_covar", model.reg_covar),
+        reg_covar=_reg_covar(model.reg_covar),
     )
+
+
+def _reg_covar(value):
+    if not isinstance(value, str):
+        value = checks.real("reg_covar", value)
+    check_reg_covar(value)
+    return value
 
 
 def memory_bytes(memory):

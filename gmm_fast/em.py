@@ -1,13 +1,14 @@
 """The EM loop: step, stop rules, trace, result."""
 
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from .errors import DataError
 from .families import get_family
 from .params import Params
+from .regularisation import reg_covar_for
 from .rescue import Rescue, thin_events
 from .threads import serial_blas
 
@@ -22,13 +23,18 @@ class Settings:
         Stop when the mean log-likelihood of a sample changes by less than this in two iterations
         in a row.
     max_iter : int
-    reg_covar : float
-        Added to the variances in every M-step.
+    reg_covar : float, (d,) array or "auto"
+        Added to the variances in every M-step; see `regularisation`.
     """
 
     tol: float = 1e-3
     max_iter: int = 100
-    reg_covar: float = 1e-6
+    reg_covar: object = "auto"
+
+    def for_data(self, backend):
+        """The same, with the `reg_covar` of that data in place of "auto"."""
+        reg_covar = reg_covar_for(self.reg_covar, backend.survey(), backend.dtype)
+        return replace(self, reg_covar=reg_covar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +207,7 @@ def fit(
     DataError
         The data is not what `state` was made of.
     """
+    settings = settings.for_data(backend)
     if state is None:
         run = _Run.begin(backend, params, events, seconds)
     else:
@@ -265,7 +272,7 @@ class _Run:
         self.trace.append(self.stats.log_likelihood)
         change = (self.trace[-1] - self.trace[-2]) / self.stats.total_weight
         if not rescue.acted and change < -_rounding(self.backend.dtype, self.stats):
-            _say_fall(events, iteration, change, settings)
+            _say_fall(events, iteration, change, settings, self.backend.dtype)
         # one small step says little: EM leaves a poor start slowly. Two in a row are also when
         # scikit-learn stops, which compares what two iterations started from.
         small = abs(change) < settings.tol and not news
@@ -325,13 +332,15 @@ def _rounding(dtype, stats):
     return max(least, 1e-10) * max(abs(stats.mean_log_likelihood), 1.0)
 
 
-def _say_fall(events, iteration, change, settings):
+def _say_fall(events, iteration, change, settings, dtype):
     """Report the first fall of the likelihood, and count no more."""
     marker = "the log-likelihood fell"
     if any(marker in event for event in events):
         return
-    if settings.reg_covar > 0:
+    if np.ndim(settings.reg_covar) == 0 and settings.reg_covar > 0:
         why = "reg_covar is not small beside a component's variances; lower it or rescale the data"
+    elif dtype == np.float32:
+        why = "rounding beside covariances as thin as these; compute in float64"
     else:
-        why = "rounding; subtract the features' means, or compute in float64"
+        why = "rounding; subtract the features' means"
     events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")

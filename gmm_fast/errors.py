@@ -1,4 +1,4 @@
-"""The package's own exceptions; the class decides the exit status of the command line."""
+"""The package's own exceptions, whose class decides the exit status, and words of messages."""
 
 
 class DataError(ValueError):
@@ -27,3 +27,9 @@ class Interrupted(BaseException):
     def __init__(self, status, message):
         super().__init__(message)
         self.status = status
+
+
+def some(numbers, noun):
+    """At most ten numbers with their noun, for a message."""
+    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

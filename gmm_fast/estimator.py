@@ -13,6 +13,7 @@ from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
 from .params import Params, check_params
+from .regularisation import swamp_events
 from .sampling import draw
 from .sources import is_dask
 
@@ -29,8 +30,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     tol : float, default=1e-3
         EM stops when the mean log-likelihood of a sample changes by less than this in two
         iterations in a row.
-    reg_covar : float, default=1e-6
-        Added to the variances in every iteration.
+    reg_covar : float or 'auto', default='auto'
+        Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
+        the variance of the feature where that is below 1: data in small units keeps its clusters.
     max_iter : int, default=100
         Most iterations, at least 1.
     n_init : int, default=1
@@ -112,7 +114,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         *,
         covariance_type="full",
         tol=1e-3,
-        reg_covar=1e-6,
+        reg_covar="auto",
         max_iter=100,
         n_init=1,
         init_params="auto",
@@ -150,28 +152,30 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def fit(self, X, y=None, sample_weight=None, *, labels=None):
         """Fit the mixture.
 
-        Parameters
-        ----------
-        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
-        y : ignored
-        sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice.
-        labels : (n,) int array, optional
-            Start from this partition instead of `init_params`.
+            Parameters
+            ----------
+            X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+            y : ignored
+            sample_weight : (n,) array-like, optional
+                A weight of 2 is the same as the row twice.
+            labels : (n,) int array, optional
+                Start from this partition instead of `init_params`.
 
-        Returns
-        -------
-        self
+            Returns
+            -------
+            self
 
-        Raises
-        ------
-        DataError
-            A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+            Raises
+            ------
+            DataError
+                A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
 
-        Warns
-        -----
-        ConvergenceWarning
-            `max_iter` was reached.
+            Warns
+            -----
+            ConvergenceWarning
+                `max_iter` was reached.
+        UserWarning
+            `reg_covar` is a number that is not small beside the variance of a feature.
         """
         self._fit(X, sample_weight, labels)
         return self
@@ -196,6 +200,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             threads=self.threads,
             memory=memory_bytes(self.memory),
         )
+        for event in swamp_events(self.reg_covar, backend.survey()):
+            warnings.warn(event, stacklevel=3)
         result = fitting.fit(
             backend,
             int(self.n_components),

@@ -44,7 +44,8 @@ class Family:
         stats : Stats
         delta : (K, d) float64
             New means less the means of `stats`.
-        reg_covar : float
+        reg_covar : float or (d,) array
+            Spherical takes its mean.
         """
         raise NotImplementedError
 
@@ -254,7 +255,7 @@ class Spherical(Diag):
 
     def covariances(self, stats, delta, reg_covar):
         d = delta.shape[1]
-        return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + reg_covar
+        return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + np.mean(reg_covar)
 
     def moments(self, centred, weights):
         return super().moments(centred, weights).sum(axis=1)

@@ -81,7 +81,7 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     parts : list of Stats or None
         Each of one component; None is an empty part and gets weight 0.
     covariance_type : str
-    reg_covar : float
+    reg_covar : float or (d,) array
     pseudo_weight : float
         Weight of pseudo-samples that draw each covariance towards the pooled one. A part of few
         samples has a covariance that is singular or nearly so, a start that EM rarely leaves; a

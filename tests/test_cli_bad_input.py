@@ -354,7 +354,7 @@ def test_a_constant_feature_is_a_note_and_a_fit(tmp_path, monkeypatch):
     x = np.c_[blobs(), np.full(N, 7.0)]
     result = fit_of(tmp_path, monkeypatch, x, "-k 3")
     assert result.exit_code == 0
-    assert "note: feature(s) 2 (counting from 0) are constant" in result.stderr
+    assert "note: feature 2 (counting from 0) is constant" in result.stderr
     params, facts = read_model("data.gmm.npz")
     assert any("constant" in event for event in facts["events"])
     np.testing.assert_allclose(params.means[:, 2], 7)

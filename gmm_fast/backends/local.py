@@ -145,7 +145,8 @@ class LocalBackend(Backend):
         if not needs_origin(source.dtype, self.dtype):
             return None
         with np.errstate(all="ignore"):
-            origin = take(source, spread_rows(self.n_samples), np.float64).mean(axis=0)
+            # not the mean: one row far away would cost all others their digits
+            origin = np.median(take(source, spread_rows(self.n_samples), np.float64), axis=0)
         if not np.isfinite(origin).all():  # it would make every row bad
             self.refuse_bad_values()
         return origin

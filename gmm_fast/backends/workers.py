@@ -141,7 +141,8 @@ class DaskBackend(Backend):
         if not needs_origin(self.source.dtype, self.dtype):
             return None
         with np.errstate(all="ignore"):
-            return self._take(self._data.raw, spread_rows(self.n_samples)).mean(axis=0)
+            rows = self._take(self._data.raw, spread_rows(self.n_samples))
+            return np.median(rows, axis=0)  # as `LocalBackend` does
 
     def warm_up(self, family):
         """Compile the kernel of `family` on every worker."""
