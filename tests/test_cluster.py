@@ -242,7 +242,7 @@ def test_bad_values_are_named(two, x, tmp_path, small_parts, share):
     array = da.from_array(wrong, chunks=(9_000, 3))
     for data in (tmp_path / "wrong.npy", array):
         for dtype in (np.float64, np.float32):
-            with pytest.raises(DataError, match=r"row 54321 \(counting from 0\), column 1 is nan"):
+            with pytest.raises(DataError, match=r"row 54321 \(counting from 0\), column 1 is NaN"):
                 on(two, open_source(data), share, dtype=dtype).survey()
     wrong[54_321, 1] = 1e200
     with pytest.raises(DataError, match="so large that their squares overflow"):

@@ -609,7 +609,7 @@ def spoiled(x, row, column, value):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda x: spoiled(x, 17, 1, np.nan), r"X: row 17 \(counting from 0\), column 1 is nan"),
+        (lambda x: spoiled(x, 17, 1, np.nan), r"X: row 17 \(counting from 0\), column 1 is NaN"),
         (lambda x: spoiled(x, 0, 0, -np.inf), r"X: row 0 \(counting from 0\), column 0 is -inf"),
         (lambda x: x[:, 0], "one dimension"),
         (lambda x: x[None], "3 dimensions"),
@@ -668,5 +668,5 @@ def test_other_number_of_features(fitted, x):
 def test_bad_values_in_prediction(fitted, x):
     bad = spoiled(x, 5, 0, np.nan)
     for method in ("predict", "predict_proba", "score", "score_samples", "aic", "bic"):
-        with pytest.raises(DataError, match=r"X: row 5 \(counting from 0\), column 0 is nan"):
+        with pytest.raises(DataError, match=r"X: row 5 \(counting from 0\), column 0 is NaN"):
             getattr(fitted, method)(bad)

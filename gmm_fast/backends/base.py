@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import spelled
 from ..errors import DataError
 from ..families import get_family
 from ..params import Params
@@ -180,7 +181,7 @@ def check_weights(weights, n_samples):
         if len(wrong):
             row = start + int(wrong[0])
             raise DataError(
-                f"sample_weight: row {row} (counting from 0) is {weights[row]}; "
+                f"sample_weight: row {row} (counting from 0) is {spelled(weights[row])}; "
                 "weights must be finite and not negative"
             )
     if not weights.max() > 0:
