@@ -171,6 +171,7 @@ def fit(
     callback=None,
     state=None,
     on_state=None,
+    previous=None,
 ):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 
@@ -191,6 +192,9 @@ def fit(
         its own events and seconds.
     on_state : callable, optional
         Called with a `State` at the start and after each iteration.
+    previous : FitResult, optional
+        The fit whose parameters `params` are. If it was to the same data, its last iteration
+        counts for convergence, so that many short fits stop where one long fit does.
 
     Returns
     -------
@@ -203,6 +207,8 @@ def fit(
     """
     if state is None:
         run = _Run.begin(backend, params, events, seconds)
+        if previous is not None:
+            run.follow(previous, settings)
     else:
         run = _Run.resume(backend, state)
     if on_state is not None and state is None:
@@ -253,6 +259,13 @@ class _Run:
     @property
     def iteration(self):
         return len(self.trace) - 1
+
+    def follow(self, previous, settings):
+        """Count the last iteration of the fit that this one goes on from."""
+        trace = previous.trace
+        if len(trace) > 1 and trace[-1] == self.trace[0]:  # the same bits: the same data
+            change = (trace[-1] - trace[-2]) / previous.total_weight
+            self.small_steps = int(abs(change) < settings.tol)
 
     def advance(self, settings):
         """One iteration. Returns the change of the mean log-likelihood."""

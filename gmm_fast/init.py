@@ -143,7 +143,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     if len(candidates) == 1:
         return candidates[0], events
     winner = _best_after_short_em(_over(backend, part), candidates, settings)
-    if len(part.x) < len(sample.x) <= backend.n_samples // 4:
+    if settings.max_iter and len(part.x) < len(sample.x) <= backend.n_samples // 4:
         polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
         winner = em.fit(_over(backend, sample), winner, polish).params
     return winner, events
@@ -203,9 +203,12 @@ def _covariances_of(family, precisions):
 
 
 def _best_after_short_em(small, candidates, settings):
-    """The candidate that wins a race of short EM runs on a sample, as far as it got."""
+    """The candidate that wins a race of short EM runs on a sample, as far as it got.
+
+    A fit of no iterations is asked for to see the start: nothing moves it then.
+    """
     for iterations, share in RACE:
-        heat = replace(settings, max_iter=iterations)
+        heat = replace(settings, max_iter=iterations if settings.max_iter else 0)
         results = [em.fit(small, params, heat) for params in candidates]
         results.sort(key=lambda r: -r.log_likelihood)
         candidates = [r.params for r in results[: max(1, ceil(share * len(results)))]]

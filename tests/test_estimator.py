@@ -140,20 +140,7 @@ def test_every_parameter_of_scikit_learn_is_there():
     assert {k for k in theirs if theirs[k] != ours[k]} == {"init_params"}
 
 
-def _known_failures(estimator):
-    """Checks of words in messages about data, which here name the file and say what to do."""
-    words = "the message says the same in other words"
-    return {
-        "check_complex_data": words,
-        "check_estimators_empty_data_messages": words,
-        "check_estimators_nan_inf": words,
-        "check_fit2d_predict1d": words,
-        "check_dtype_object": "arrays of Python objects are refused",
-    }
-
-
-@pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([GaussianMixture()], expected_failed_checks=_known_failures)
+@parametrize_with_checks([GaussianMixture()])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -234,7 +221,7 @@ def test_names_of_features(x):
     model.fit(Frame(x, ["a", "b"]))
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.score(x)
-    with pytest.raises(DataError, match="should match those .* a, b, in this order; not b, a"):
+    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
         model.predict(Frame(x, ["b", "a"]))
     assert not hasattr(GaussianMixture(2).fit(Frame(x, [0, 1])), "feature_names_in_")
 
@@ -251,7 +238,7 @@ def test_names_of_an_arrow_table_without_its_values(x, monkeypatch):
     model = GaussianMixture(2, random_state=0).fit(table)
     assert model.feature_names_in_.tolist() == ["a", "b"]
     assert max(a.size for a in made if a.dtype == object) == 2
-    with pytest.raises(DataError, match="should match those .* a, b, in this order; not b, a"):
+    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
         model.predict(table.select(["b", "a"]))
 
 
@@ -354,7 +341,9 @@ def test_a_model_made_by_hand(both, new):
 
 def test_verbose(x, capsys):
     call = given(x, "full") | {"tol": 0.0, "max_iter": 6, "verbose_interval": 2}
-    with pytest.warns(ConvergenceWarning, match="did not converge in 6 iterations"):
+    with pytest.warns(
+        ConvergenceWarning, match="did not converge.*max_iter=6 iterations the mean .* changed by"
+    ):
         model = GaussianMixture(**call, verbose=1).fit(x)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [f"iteration {i}" for i in (2, 4, 6)]
@@ -418,7 +407,7 @@ def test_sample_shapes_and_dtypes(fitted):
     assert (np.diff(labels) >= 0).all()
     assert fitted.sample()[0].shape == (1, D)
     for wrong in (0, -3, 2.5, "7", True):
-        with pytest.raises(DataError, match="number of samples must be"):
+        with pytest.raises(DataError, match="Invalid value for 'n_samples': it must be"):
             fitted.sample(wrong)
 
 
@@ -549,39 +538,69 @@ def test_labels_are_a_start(x):
 @pytest.mark.parametrize(
     ("parameter", "value", "message"),
     [
-        ("n_components", 0, "n_components must be at least 1, not 0"),
-        ("n_components", 2.0, "n_components must be an integer, not 2.0"),
-        ("n_components", "3", "n_components must be an integer, not '3'"),
-        ("n_components", True, "n_components must be an integer"),
-        ("covariance_type", "round", "unknown covariance family 'round'; choose from full"),
-        ("covariance_type", ["full"], "covariance_type must be a str"),
-        ("tol", -1e-3, "tol must be 0 or more"),
-        ("tol", np.nan, "tol must be 0 or more"),
-        ("tol", "small", "tol must be a number"),
-        ("reg_covar", -1, "reg_covar must be 0 or more"),
-        ("max_iter", 0, "max_iter must be at least 1"),
-        ("max_iter", 2.5, "max_iter must be an integer"),
-        ("n_init", 0, "n_init must be at least 1"),
-        ("n_init", 1.5, "n_init must be an integer"),
-        ("init_params", "luck", "unknown init 'luck'; choose from auto"),
-        ("random_state", -1, "random_state must be a non-negative integer"),
-        ("random_state", "seed", "random_state must be"),
-        ("verbose_interval", 0, "verbose_interval must be at least 1"),
-        ("threads", 0, "threads must"),
-        ("threads", 1.0, "threads must be an integer"),
+        ("n_components", 0, r"must be an int in the range \[1, inf\)\. Got 0 instead\."),
+        ("n_components", 2.0, r"must be an int in the range \[1, inf\)\. Got 2\.0 instead\."),
+        ("n_components", "3", "must be an int .* Got '3' instead"),
+        ("n_components", True, "must be an int"),
+        (
+            "covariance_type",
+            "round",
+            r"a str among {'full', .*, 'spherical'}\. Got 'round' instead",
+        ),
+        ("covariance_type", ["full"], r"a str among .* Got \['full'\] instead"),
+        ("tol", -1e-3, r"must be a float in the range \[0\.0, inf\)\. Got -0.001 instead\."),
+        ("tol", np.nan, "must be a float .* Got nan instead"),
+        ("tol", "small", "must be a float .* Got 'small' instead"),
+        ("reg_covar", -1, "'reg_covar' parameter .* Got -1 instead"),
+        ("max_iter", -1, r"must be an int in the range \[0, inf\)"),
+        ("max_iter", 2.5, "must be an int"),
+        ("n_init", 0, r"must be an int in the range \[1, inf\)"),
+        ("n_init", 1.5, "must be an int"),
+        ("init_params", "luck", "a str among {'auto', .*, 'random_from_data'}. Got 'luck' instead"),
+        ("init_params", 3, "a str among .* Got 3 instead"),
+        (
+            "random_state",
+            -1,
+            r"must be an int in the range \[0, inf\), an instance of .* Got -1 in",
+        ),
+        ("random_state", "seed", "'random_state' parameter .* Got 'seed' instead"),
+        ("warm_start", "yes", "must be an instance of 'bool' .* Got 'yes' instead"),
+        ("verbose", -1, r"must be an int in the range \[0, inf\), an instance of 'bool' .* Got -1"),
+        ("verbose_interval", 0, r"must be an int in the range \[1, inf\)"),
+        ("threads", 0, r"must be an int in the range \[1, inf\) or None"),
+        ("threads", 1.0, "must be an int"),
         ("threads", 10**6, "threads must lie between 1 and"),
-        ("dtype", "float16", "dtype must be 'float32', 'float64' or None"),
-        ("dtype", "wide", "dtype must be"),
-        ("weights_init", [1.0], r"weights_init has shape \(1,\); \(3,\) is needed"),
-        ("weights_init", [0.5, 0.5, 0.5], "weights_init must not be negative and must sum to 1"),
-        ("weights_init", [1.5, -0.5, 0.0], "weights_init must not be negative"),
-        ("means_init", np.zeros((3, 1)), r"means_init has shape \(3, 1\); \(3, 2\) is needed"),
-        ("means_init", np.full((3, 2), np.inf), "means_init holds values that are not finite"),
-        ("means_init", "far", "means_init is not an array of numbers"),
-        ("precisions_init", np.ones(3), "precisions_init has shape"),
-        ("precisions_init", np.full((3, 2, 2), 1.0), "must be positive definite"),
-        ("precisions_init", -np.stack([np.eye(2)] * 3), "must be positive definite"),
-        ("precisions_init", np.stack([[[1, 0.5], [0, 1]]] * 3), "must be symmetric"),
+        ("dtype", "float16", "must be 'float32', 'float64' or None. Got 'float16' instead"),
+        ("dtype", "wide", "'dtype' parameter of GaussianMixture must be"),
+        (
+            "weights_init",
+            [1.0],
+            r"'weights' should have the shape of \(3,\), but got \(1,\) in wei",
+        ),
+        ("weights_init", [0.5, 0.5, 0.5], "normalized, but got .* 1.50000; divide weights_init by"),
+        (
+            "weights_init",
+            [1.5, -0.5, 0.0],
+            r"in the range \[0, 1\].* 1\.50000, min value -0\.50000",
+        ),
+        ("weights_init", 1.0, "must be an array-like or None. Got 1.0 instead"),
+        ("means_init", np.zeros((3, 1)), r"should have the shape of \(3, 2\), but got \(3, 1\)"),
+        ("means_init", np.full((3, 2), np.inf), "means_init contains infinity; starting values"),
+        ("means_init", np.full((3, 2), np.nan), "means_init contains NaN; starting values"),
+        ("means_init", "far", "must be an array-like or None. Got 'far' instead"),
+        ("means_init", ["far"], "means_init is not an array of numbers"),
+        ("precisions_init", np.ones(3), r"'full precision' should have the shape of \(3, 2, 2\)"),
+        ("precisions_init", np.full((3, 2, 2), 1.0), r"_init\[0\] is not positive definite"),
+        (
+            "precisions_init",
+            -np.stack([np.eye(2)] * 3),
+            "'full precision' should be symmetric, posi",
+        ),
+        (
+            "precisions_init",
+            np.stack([np.eye(2)] * 2 + [[[1, 0.5], [0, 1]]]),
+            r"'full precision' should be symmetric.* precisions_init\[2\] is not symmetric",
+        ),
     ],
 )
 def test_wrong_parameters(x, monkeypatch, parameter, value, message):
@@ -596,7 +615,9 @@ def test_wrong_parameters(x, monkeypatch, parameter, value, message):
 
 @pytest.mark.parametrize("value", [np.zeros((3, 2)), np.full((3, 2), -1.0)])
 def test_wrong_diagonal_precisions(x, value):
-    with pytest.raises(DataError, match="precisions_init must be positive"):
+    with pytest.raises(
+        DataError, match=r"'diag precision' should be positive: precisions_init\[0, 0\] is"
+    ):
         GaussianMixture(3, covariance_type="diag", precisions_init=value).fit(x)
 
 
@@ -616,7 +637,10 @@ def spoiled(x, row, column, value):
         (lambda x: x[:0], "no rows"),
         (lambda x: x + 1j, "complex"),
         (lambda x: x.astype(str), "X: dtype"),
-        (lambda x: x[:2], "2 samples are fewer than 3 components"),
+        (
+            lambda x: x[:2],
+            "n_samples >= n_components but got n_components = 3, n_samples = 2: X has",
+        ),
         (lambda x: "nowhere.npy", "nowhere.npy: no such file"),
         (lambda x: 1e200 * x, "squares overflow"),
     ],
