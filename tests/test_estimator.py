@@ -495,23 +495,6 @@ def test_threads_give_the_same_bits(x):
     assert one.lower_bounds_ == two.lower_bounds_
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_weight_is_a_repetition(x, family):
-    counts = np.random.default_rng(0).integers(0, 4, len(x))
-    call = given(x, family)
-    weighted = GaussianMixture(**call).fit(x, sample_weight=counts)
-    repeated = GaussianMixture(**call).fit(np.repeat(x, counts, axis=0))
-    assert weighted.n_iter_ == repeated.n_iter_
-    for name in FITTED:
-        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-9)
-    many = np.repeat(x, counts, axis=0)
-    assert weighted.score(x, sample_weight=counts) == pytest.approx(repeated.score(many), rel=1e-12)
-    assert weighted.score(x) != pytest.approx(repeated.score(many), rel=1e-6)
-    np.testing.assert_array_equal(
-        weighted.predict(x), GaussianMixture(**call).fit_predict(x, sample_weight=counts)
-    )
-
-
 def test_y_is_ignored(x, fitted):
     y = np.array(["no"] * len(x))
     model = GaussianMixture(K, random_state=0).fit(x, y)
