@@ -1,27 +1,15 @@
-"""`GaussianMixture` beside scikit-learn's, and what it promises on its own."""
+"""What `GaussianMixture` promises on its own; beside scikit-learn's: `test_conformance`."""
 
 import copy
-import io
 import pickle
 import warnings
 
-import joblib
 import numpy as np
-import pyarrow as pa
 import pytest
-import sklearn.mixture
-from blobs import FAMILIES, blobs, identity_precisions
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from blobs import FAMILIES, FITTED, D, K, blobs, given
+from sklearn.exceptions import ConvergenceWarning
 
 from gmm_fast import DataError, GaussianMixture
-
-K, D = 3, 2
-FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
 @pytest.fixture(scope="module")
@@ -33,32 +21,6 @@ def x():
 def new():
     """Data that no model was fitted to, some of it far out."""
     return np.random.default_rng(9).normal(3, 8, (70, D))
-
-
-def given(x, family):
-    """A start, the same for both libraries."""
-    return {
-        "n_components": K,
-        "covariance_type": family,
-        "weights_init": np.array([0.2, 0.3, 0.5]),
-        "means_init": x[[3, 100, 190]] + 0.5,
-        "precisions_init": 0.7 * identity_precisions(family, K, D),
-    }
-
-
-def pair(x, family, **parameters):
-    """Both libraries' fits from one start by the same number of iterations."""
-    call = given(x, family) | {"tol": 0.0, "max_iter": 7, "reg_covar": 1e-6} | parameters
-    with pytest.warns(ConvergenceWarning):
-        theirs = sklearn.mixture.GaussianMixture(**call).fit(x)
-    with pytest.warns(ConvergenceWarning):
-        ours = GaussianMixture(**call).fit(x)
-    return ours, theirs
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def both(request, x):
-    return pair(x, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -73,173 +35,6 @@ def state(model):
 
 def same_state(a, b):
     return pickle.dumps(a) == pickle.dumps(b)
-
-
-# -- beside scikit-learn ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FITTED)
-def test_parameters_are_scikit_learns(both, name):
-    ours, theirs = both
-    expected = getattr(theirs, name)
-    assert getattr(ours, name).shape == expected.shape
-    assert getattr(ours, name).dtype == np.float64
-    np.testing.assert_allclose(getattr(ours, name), expected, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.parametrize("rows", ["training", "new"])
-def test_methods_are_scikit_learns(both, x, new, rows):
-    ours, theirs = both
-    data = {"training": x, "new": new}[rows]
-    for method in ("predict", "predict_proba", "score_samples", "score", "aic", "bic"):
-        found, expected = getattr(ours, method)(data), getattr(theirs, method)(data)
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9, err_msg=method)
-        assert np.shape(found) == np.shape(expected)
-        assert getattr(found, "dtype", float) == getattr(expected, "dtype", float)
-    assert ours._n_parameters() == theirs._n_parameters()
-
-
-def test_lower_bounds_are_scikit_learns_and_one_more(both, x):
-    ours, theirs = both
-    assert ours.n_iter_ == theirs.n_iter_ == 7
-    assert ours.converged_ is False
-    assert ours.stop_reason_ == "max_iter"
-    assert len(ours.lower_bounds_) == 8
-    np.testing.assert_allclose(ours.lower_bounds_[:-1], theirs.lower_bounds_, rtol=1e-10)
-    # scikit-learn's lower_bound_ is that of the parameters before the last M-step
-    assert ours.lower_bound_ == ours.lower_bounds_[-1] == ours.score(x)
-
-
-@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-5])
-@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
-def test_it_stops_where_scikit_learn_does(x, family, tol):
-    call = given(x, family) | {"tol": tol, "max_iter": 500}
-    ours = GaussianMixture(**call).fit(x)
-    theirs = sklearn.mixture.GaussianMixture(**call).fit(x)
-    assert ours.converged_ is theirs.converged_ is True
-    assert ours.stop_reason_ == "tolerance"
-    assert 2 < ours.n_iter_ == theirs.n_iter_
-    changes = np.abs(np.diff(ours.lower_bounds_))
-    assert (changes[-2:] < tol).all()
-
-
-def test_only_means_given(x):
-    """Weights and covariances are found, the means are where they were put."""
-    means = x[[3, 100, 190]] + 0.5
-    model = GaussianMixture(K, means_init=means, random_state=0, max_iter=200, tol=1e-7).fit(x)
-    theirs = sklearn.mixture.GaussianMixture(
-        K, means_init=means, random_state=0, max_iter=200, tol=1e-7
-    ).fit(x)
-    # same basin, so same order of components
-    np.testing.assert_allclose(model.means_, theirs.means_, atol=1e-2)
-
-
-def test_every_parameter_of_scikit_learn_is_there():
-    ours, theirs = GaussianMixture().get_params(), sklearn.mixture.GaussianMixture().get_params()
-    assert set(theirs) <= set(ours)
-    assert {k for k in theirs if theirs[k] != ours[k]} == {"init_params"}
-
-
-@parametrize_with_checks([GaussianMixture()])
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
-
-
-# -- as part of scikit-learn -----------------------------------------------------------------------
-
-
-def test_clone_and_parameters(fitted):
-    copied = clone(fitted.set_params(tol=1e-3))
-    assert copied.get_params() == fitted.get_params()
-    assert not hasattr(copied, "means_")
-    assert copied.set_params(n_components=5).n_components == 5
-    with pytest.raises(ValueError, match="Invalid parameter 'k'"):
-        copied.set_params(k=3)
-
-
-@pytest.mark.parametrize("way", ["pickle", "joblib", "deepcopy"])
-def test_round_trips(fitted, new, way):
-    if way == "pickle":
-        back = pickle.loads(pickle.dumps(fitted))
-    elif way == "joblib":
-        file = io.BytesIO()
-        joblib.dump(fitted, file)
-        file.seek(0)
-        back = joblib.load(file)
-    else:
-        back = copy.deepcopy(fitted)
-    assert back.get_params() == fitted.get_params()
-    for name in FITTED:
-        np.testing.assert_array_equal(getattr(back, name), getattr(fitted, name))
-    np.testing.assert_array_equal(back.predict_proba(new), fitted.predict_proba(new))
-
-
-def test_pipeline(x):
-    pipe = make_pipeline(StandardScaler(), GaussianMixture(K, random_state=0)).fit(x)
-    scaled = StandardScaler().fit_transform(x)
-    alone = GaussianMixture(K, random_state=0).fit(scaled)
-    np.testing.assert_array_equal(pipe.predict(x), alone.predict(scaled))
-    assert pipe.score(x) == alone.score(scaled)
-
-
-def test_grid_search_finds_the_number_of_components(x):
-    grid = GridSearchCV(
-        GaussianMixture(random_state=0),
-        {"n_components": [1, 2, 3], "tol": np.logspace(-4, -3, 2)},
-        cv=3,
-    ).fit(x[np.random.default_rng(0).permutation(len(x))])
-    assert grid.best_params_["n_components"] == 3
-    scores = grid.cv_results_["mean_test_score"].reshape(3, 2)
-    assert (np.diff(scores[:, 0]) > 0.1).all()
-
-
-def test_not_fitted(x):
-    for method in ("predict", "predict_proba", "score", "score_samples", "aic", "bic", "icl"):
-        with pytest.raises(NotFittedError):
-            getattr(GaussianMixture(), method)(x)
-    with pytest.raises(NotFittedError):
-        GaussianMixture().sample()
-
-
-class Frame:
-    """As much of a data frame as the estimator looks at."""
-
-    def __init__(self, x, columns):
-        self.x, self.columns = x, columns
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.x, dtype)
-
-
-def test_names_of_features(x):
-    model = GaussianMixture(2, random_state=0).fit(Frame(x, ["a", "b"]))
-    assert model.feature_names_in_.tolist() == ["a", "b"]
-    np.testing.assert_array_equal(model.predict(Frame(x, ["a", "b"])), model.fit_predict(x))
-    assert not hasattr(model, "feature_names_in_")  # forgotten by the fit to an array
-    with pytest.warns(UserWarning, match="fitted without feature names"):
-        model.predict(Frame(x, ["a", "b"]))
-    model.fit(Frame(x, ["a", "b"]))
-    with pytest.warns(UserWarning, match="does not have valid feature names"):
-        model.score(x)
-    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
-        model.predict(Frame(x, ["b", "a"]))
-    assert not hasattr(GaussianMixture(2).fit(Frame(x, [0, 1])), "feature_names_in_")
-
-
-def test_names_of_an_arrow_table_without_its_values(x, monkeypatch):
-    table = pa.table({"a": x[:, 0], "b": x[:, 1]})
-    made, asarray = [], np.asarray
-
-    def watched(*args, **kwargs):
-        made.append(asarray(*args, **kwargs))
-        return made[-1]
-
-    monkeypatch.setattr(np, "asarray", watched)
-    model = GaussianMixture(2, random_state=0).fit(table)
-    assert model.feature_names_in_.tolist() == ["a", "b"]
-    assert max(a.size for a in made if a.dtype == object) == 2
-    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
-        model.predict(table.select(["b", "a"]))
 
 
 # -- on its own ------------------------------------------------------------------------------------
@@ -326,19 +121,6 @@ def test_a_fit_keeps_its_family_when_parameters_change(x, new):
     )
 
 
-def test_a_model_made_by_hand(both, new):
-    """As people do with scikit-learn: set the attributes, then use it."""
-    _, theirs = both
-    model = GaussianMixture(K, covariance_type=theirs.covariance_type)
-    model.weights_, model.means_ = theirs.weights_, theirs.means_
-    model.covariances_ = theirs.covariances_
-    np.testing.assert_allclose(model.predict_proba(new), theirs.predict_proba(new), atol=1e-9)
-    model.means_ = model.means_[:, :1]
-    if theirs.covariance_type != "spherical":
-        with pytest.raises(DataError, match="the model: covariances have shape"):
-            model.predict(new[:, :1])
-
-
 def test_verbose(x, capsys):
     call = given(x, "full") | {"tol": 0.0, "max_iter": 6, "verbose_interval": 2}
     with pytest.warns(
@@ -384,18 +166,6 @@ def test_random_state(x):
     np.random.seed(5)  # noqa: NPY002 - random_state=None means it
     np.testing.assert_array_equal(first, means(None))
     assert not np.array_equal(first, means(None))
-
-
-def test_sample_is_repeated_or_not_as_in_scikit_learn(x):
-    for model in (
-        GaussianMixture(K, random_state=1).fit(x),
-        sklearn.mixture.GaussianMixture(K, random_state=1).fit(x),
-    ):
-        np.testing.assert_array_equal(model.sample(5)[0], model.sample(5)[0])
-        model.set_params(random_state=np.random.RandomState(2))
-        assert not np.array_equal(model.sample(5)[0], model.sample(5)[0])
-        model.set_params(random_state=None)
-        assert not np.array_equal(model.sample(5)[0], model.sample(5)[0])
 
 
 def test_sample_shapes_and_dtypes(fitted):

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from blobs import FAMILIES, blobs, identity_precisions
+from blobs import FAMILIES, FITTED, D, K, blobs, given
 from sklearn.exceptions import ConvergenceWarning
 
 from gmm_fast import GaussianMixture
 from gmm_fast.backends import rough_mean
 
-K, D = 3, 2
-FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 # What float32 kernels leave of digits, in parameters and in sums over samples.
 LOOSE = {"float64": (1e-10, 1e-12), "float32": (2e-4, 1e-5)}
 
@@ -20,16 +18,9 @@ def data(seed, apart=5):
 
 def model(family, dtype="float64", **parameters):
     """Seven iterations, to the letter."""
-    call = {"tol": 0.0, "max_iter": 7, "reg_covar": 1e-6, "random_state": 0} | parameters
-    return GaussianMixture(K, covariance_type=family, dtype=dtype, **call)
-
-
-def given(family, x):
-    return {
-        "weights_init": np.array([0.2, 0.3, 0.5]),
-        "means_init": x[[3, 100, 190]] + 0.5,
-        "precisions_init": 0.7 * identity_precisions(family, K, D),
-    }
+    call = {"n_components": K, "covariance_type": family, "random_state": 0} | parameters
+    call = {"tol": 0.0, "max_iter": 7, "reg_covar": 1e-6} | call
+    return GaussianMixture(**call, dtype=dtype)
 
 
 def fit(model, *args, **kwargs):
@@ -76,8 +67,8 @@ def test_integer_weights_are_repeated_rows(family, dtype, seed):
     x = data(seed)
     counts = np.random.default_rng(seed).integers(0, 4, len(x))
     many = np.repeat(x, counts, axis=0)
-    weighted = fit(model(family, dtype, **given(family, x)), x, sample_weight=counts)
-    repeated = fit(model(family, dtype, **given(family, x)), many)
+    weighted = fit(model(family, dtype, **given(x, family)), x, sample_weight=counts)
+    repeated = fit(model(family, dtype, **given(x, family)), many)
     assert_same(weighted, repeated, dtype)
     assert_same_criteria(weighted, x, counts, repeated, many, dtype)
     assert weighted.score(x) != pytest.approx(repeated.score(many), rel=1e-6)
@@ -89,8 +80,8 @@ def test_zero_weights_are_removed_rows(family, dtype, seed):
     rng = np.random.default_rng(seed)
     weights = rng.uniform(0.1, 3, len(x)) * (rng.random(len(x)) < 0.7)
     kept = weights > 0
-    weighted = fit(model(family, dtype, **given(family, x)), x, sample_weight=weights)
-    removed = fit(model(family, dtype, **given(family, x)), x[kept], sample_weight=weights[kept])
+    weighted = fit(model(family, dtype, **given(x, family)), x, sample_weight=weights)
+    removed = fit(model(family, dtype, **given(x, family)), x[kept], sample_weight=weights[kept])
     assert_same(weighted, removed, dtype)
     for name in ("score", "bic", "aic", "icl"):
         assert getattr(weighted, name)(x, sample_weight=weights) == pytest.approx(
@@ -105,7 +96,7 @@ def test_outliers_of_weight_zero_are_not_there(family, start):
     rows, weights = with_outliers(x, np.random.default_rng(0))
     settings = {"init_params": start} if start not in ("given", "labels") else {}
     if start == "given":
-        settings = given(family, x)
+        settings = given(x, family)
     labels = np.repeat([2, 0, 1], [90, 60, 50])
     among = np.zeros(len(rows), int)
     among[weights > 0] = labels
@@ -160,7 +151,7 @@ def test_the_default_start_finds_the_same_model(family):
 def test_the_n_of_bic_is_the_sum_of_the_weights(family):
     x = data(6)
     weights = np.random.default_rng(1).uniform(0, 3, len(x))
-    fitted = fit(model(family, **given(family, x)), x, sample_weight=weights)
+    fitted = fit(model(family, **given(x, family)), x, sample_weight=weights)
     likelihood = weights @ fitted.score_samples(x)
     p, n = fitted._n_parameters(), weights.sum()
     assert fitted.score(x, sample_weight=weights) == pytest.approx(likelihood / n, rel=1e-12)
@@ -174,8 +165,8 @@ def test_the_n_of_bic_is_the_sum_of_the_weights(family):
 
 def test_equal_weights_change_nothing_but_n(family):
     x = data(7)
-    plain = fit(model(family, **given(family, x)), x)
-    heavy = fit(model(family, **given(family, x)), x, sample_weight=np.full(len(x), 4.0))
+    plain = fit(model(family, **given(x, family)), x)
+    heavy = fit(model(family, **given(x, family)), x, sample_weight=np.full(len(x), 4.0))
     assert_same(heavy, plain)
     p = plain._n_parameters()
     assert heavy.bic(x, np.full(len(x), 4.0)) == pytest.approx(
@@ -186,7 +177,7 @@ def test_equal_weights_change_nothing_but_n(family):
 def test_labels_predicted_by_a_weighted_fit(family):
     x = data(8)
     weights = np.random.default_rng(1).integers(0, 3, len(x))
-    call = given(family, x)
+    call = given(x, family)
     with pytest.warns(ConvergenceWarning):
         labels = model(family, **call).fit_predict(x, sample_weight=weights)
     np.testing.assert_array_equal(
