@@ -32,4 +32,5 @@ def given(x, family):
         "weights_init": np.array([0.2, 0.3, 0.5]),
         "means_init": x[[3, 100, 190]] + 0.5,
         "precisions_init": 0.7 * identity_precisions(family, K, D),
+        "reg_covar": 1e-6,
     }
