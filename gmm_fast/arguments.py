@@ -1,5 +1,6 @@
 """What a `GaussianMixture` is called with, checked before any work."""
 
+import os
 import warnings
 from numbers import Integral, Real
 
@@ -11,6 +12,7 @@ from .errors import DataError, DataTypeError
 from .families import FAMILIES
 from .memory import parse_size
 from .params import covariance_shape
+from .sources import Source
 from .threads import check_threads
 
 # Features named in one message; a frame may have thousands of them.
@@ -201,8 +203,11 @@ def feature_names(X):
     return np.asarray(names, dtype=object)
 
 
-def check_feature_names(model, X):
+def check_feature_names(model, X, source):
     """Compare the names of the columns with those of the fit, in scikit-learn's words.
+
+    `X` is what the caller gave, `source` what was opened. A file may have names or not: only
+    others than those of the fit matter.
 
     Raises
     ------
@@ -210,6 +215,10 @@ def check_feature_names(model, X):
         There are names, and others than then, or in another order.
     """
     fitted, found = getattr(model, "feature_names_in_", None), feature_names(X)
+    if isinstance(X, str | bytes | os.PathLike | Source):
+        found = source.feature_names
+        if fitted is None or found is None:
+            return
     who = type(model).__name__
     # the caller of the estimator's method: see there
     here = {"category": UserWarning, "stacklevel": 6}

@@ -378,8 +378,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        check_feature_names(self, X)
         source = fitting.open_data(X, memory_bytes(self.memory))
+        check_feature_names(self, X, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
