@@ -202,6 +202,12 @@ def test_wrong_calls(x, monkeypatch, call, message):
         search(**({"X": x, "lo": 1, "hi": 4} | call))
 
 
+def test_max_iter_0_compares_starts(x):
+    """Without a warning, as in the estimator."""
+    found = search(x, 2, 3, max_iter=0)
+    assert [row["n_iter"] for row in found.table] == [0, 0]
+
+
 def test_no_candidate_has_a_silhouette():
     """Both components take in all samples: one cluster, no silhouette."""
     data = np.zeros((50, 1))

@@ -6,10 +6,12 @@ import warnings
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.mixture
 from blobs import FAMILIES, FITTED, D, K, blobs, given, identity_precisions
 from cases import draw, full_covariances, random_params
+from scipy.sparse import csr_array
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -324,9 +326,10 @@ def test_wrong_data_in_the_same_words(x, fitted):
         (x[:, :0], "0 feature(s) (shape=(200, 0)) while a minimum of 1 is required"),
         (x[:0], "0 sample(s) (shape=(0, 2)) while a minimum of 1 is required"),
         (bad, "NaN"),
+        (csr_array(x), "Sparse data was passed for X, but dense data is required"),
     ]:
         for model in (fitted, theirs):
-            with pytest.raises(ValueError, match=re.escape(shared)):
+            with pytest.raises((ValueError, TypeError), match=re.escape(shared)):
                 model.predict(data)
 
 
@@ -673,3 +676,25 @@ def test_collapsed_components_are_rescued():
 def test_a_bool_is_no_number_of_components(x):
     with pytest.raises(DataError, match="'n_components' parameter .* Got True instead"):
         GaussianMixture(True).fit(x)
+
+
+def test_large_seeds(x):
+    GaussianMixture(K, random_state=2**40).fit(x)
+    with pytest.raises(ValueError, match="'random_state' parameter"):
+        sklearn.mixture.GaussianMixture(K, random_state=2**40).fit(x)
+
+
+def test_text_is_no_number(x):
+    text = x.astype(str).astype(object)
+    sklearn.mixture.GaussianMixture(K, random_state=0).fit(text)
+    with pytest.raises(DataError, match=r"row 0, column 0 .* is '.*' \(text\)"):
+        GaussianMixture(K).fit(text)
+
+
+def test_names_of_mixed_types_are_no_names(x):
+    frame = pd.DataFrame(x, columns=["a", 1])
+    with pytest.raises(TypeError, match="Feature names are only supported"):
+        sklearn.mixture.GaussianMixture(K).fit(frame)
+    model = GaussianMixture(K, random_state=0).fit(frame)
+    assert not hasattr(model, "feature_names_in_")
+    np.testing.assert_array_equal(model.predict(frame), model.predict(x))

@@ -605,7 +605,7 @@ def header_file(path, descr="<f8", shape=(4, 2), body=64, fortran=False):
         (np.zeros((2, 2), [("a", "f8")]), r"X: dtype .* holds records.*structured_to_unstruct"),
         ([[1, 2], [3]], r"X: list is not an array of numbers.*give a 2-D array"),
         (np.ma.masked_equal([[1, 2]], 2), r"X: holds masked values; remove or fill"),
-        (scipy.sparse.csr_array(np.eye(3)), r"X: sparse.*make it dense with X\.toarray\(\)"),
+        (scipy.sparse.csr_array(np.eye(3)), r"Sparse data was .* X, but dense .*X\.toarray\(\)"),
     ],
 )
 def test_arrays_refused(data, message):
