@@ -149,7 +149,7 @@ def search(
         candidate.result.events[:0] = events
         models.append(GaussianMixture.from_result(candidate.result, **shared))
     best = models[table.candidates.index(table.best)]
-    if not best.converged_:
+    if not best.converged_ and max_iter:
         warnings.warn(
             f"EM of the best candidate did not converge in {max_iter} iterations; raise "
             "max_iter, or tol",

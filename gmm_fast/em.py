@@ -12,6 +12,9 @@ from .regularisation import reg_covar_for
 from .rescue import Rescue, thin_events
 from .threads import serial_blas
 
+# Iterations in float32 that went up and down without a gain: they will not settle any more.
+STALLED = 6
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -177,6 +180,7 @@ def fit(
     callback=None,
     state=None,
     on_state=None,
+    previous=None,
 ):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 
@@ -197,6 +201,9 @@ def fit(
         its own events and seconds.
     on_state : callable, optional
         Called with a `State` at the start and after each iteration.
+    previous : FitResult, optional
+        The fit whose parameters `params` are. If it was to the same data, its last iteration
+        counts for convergence, so that many short fits stop where one long fit does.
 
     Returns
     -------
@@ -210,6 +217,8 @@ def fit(
     settings = settings.for_data(backend)
     if state is None:
         run = _Run.begin(backend, params, events, seconds)
+        if previous is not None:
+            run.follow(previous, settings)
     else:
         run = _Run.resume(backend, state)
     if on_state is not None and state is None:
@@ -261,6 +270,13 @@ class _Run:
     def iteration(self):
         return len(self.trace) - 1
 
+    def follow(self, previous, settings):
+        """Count the last iteration of the fit that this one goes on from."""
+        trace = previous.trace
+        if len(trace) > 1 and trace[-1] == self.trace[0]:  # the same bits: the same data
+            change = (trace[-1] - trace[-2]) / previous.total_weight
+            self.small_steps = int(abs(change) < settings.tol)
+
     def advance(self, settings):
         """One iteration. Returns the change of the mean log-likelihood."""
         events, rescue, iteration = self.rescue.events, self.rescue, len(self.trace)
@@ -277,7 +293,17 @@ class _Run:
         # scikit-learn stops, which compares what two iterations started from.
         small = abs(change) < settings.tol and not news
         self.small_steps = self.small_steps + 1 if small else 0
+        if self._only_rounding(settings):
+            self.small_steps = 2
         return change
+
+    def _only_rounding(self, settings):
+        """Whether the likelihood goes up and down, and nowhere: float32 beside thin covariances."""
+        if self.backend.dtype != np.float32 or settings.tol == 0 or self.iteration < STALLED:
+            return False
+        changes = np.diff(self.trace[-STALLED - 1 :])
+        gained = changes.sum() / self.stats.total_weight
+        return (changes < 0).sum() >= 2 and (changes > 0).any() and gained < settings.tol
 
     def state(self):
         return State(

@@ -5,6 +5,10 @@ class DataError(ValueError):
     """The data or the call is wrong (exit status 2); the message says what to do."""
 
 
+class DataTypeError(DataError, TypeError):
+    """Something of the data or the call is of a wrong type; scikit-learn's is a TypeError, too."""
+
+
 class ModelFileError(DataError):
     """A model file cannot be read (exit status 2)."""
 

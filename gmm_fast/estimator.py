@@ -8,7 +8,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, init
-from .arguments import check_parameters, feature_names, given_start, memory_bytes, seed_of
+from .arguments import (
+    check_enough,
+    check_feature_names,
+    check_parameters,
+    feature_names,
+    given_start,
+    memory_bytes,
+    seed_of,
+)
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
@@ -34,7 +42,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
         the variance of the feature where that is below 1: data in small units keeps its clusters.
     max_iter : int, default=100
-        Most iterations, at least 1.
+        Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
@@ -189,6 +197,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         settings = check_parameters(self)
         names = feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
+        check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
@@ -209,15 +218,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             start,
             settings,
             callback=self._report(),
+            previous=getattr(self, "result_", None) if self.warm_start else None,
         )
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, names)
         if self.verbose:
             print(f"{result.n_iter} iterations, {self.lower_bound_:.6f}: {result.stop_reason}")
-        if not result.converged:
-            warnings.warn(
-                f"EM did not converge in {self.max_iter} iterations; raise max_iter, or tol",
+        if not result.converged and result.n_iter:
+            change = abs(self.lower_bounds_[-1] - self.lower_bounds_[-2])
+            warnings.warn(  # scikit-learn's words first: people filter by them
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data. After max_iter="
+                f"{self.max_iter} iterations the mean log-likelihood still changed by {change:.2g}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -341,17 +354,20 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return draw(self._params(), n_samples, seed_of(self.random_state))
 
-    def aic(self, X):
+    def aic(self, X, sample_weight=None):
         """Akaike's criterion on `X`; lower is better."""
-        return criteria.aic(self._result_on(X))
+        return criteria.aic(self._result_on(X, sample_weight))
 
-    def bic(self, X):
-        """The Bayesian information criterion on `X`; lower is better."""
-        return criteria.bic(self._result_on(X))
+    def bic(self, X, sample_weight=None):
+        """The Bayesian information criterion on `X`, with the sum of the weights for n.
 
-    def icl(self, X):
+        Lower is better.
+        """
+        return criteria.bic(self._result_on(X, sample_weight))
+
+    def icl(self, X, sample_weight=None):
         """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        return criteria.icl(self._result_on(X))
+        return criteria.icl(self._result_on(X, sample_weight))
 
     def _n_parameters(self):
         # private in scikit-learn too, but widely called
@@ -368,8 +384,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        self._check_feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
+        check_feature_names(self, X, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
@@ -393,24 +409,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             source = self._open(X)
             return score_lazily(source.data, self._params(), what, self.dtype, dtype)
         return self._scored(self._backend(X), what, dtype)
-
-    def _check_feature_names(self, X):
-        fitted, found = getattr(self, "feature_names_in_", None), feature_names(X)
-        who = type(self).__name__
-        if fitted is None and found is not None:
-            warnings.warn(
-                f"X has feature names, but {who} was fitted without feature names", stacklevel=5
-            )
-        elif fitted is not None and found is None:
-            warnings.warn(
-                f"X does not have valid feature names, but {who} was fitted with feature names",
-                stacklevel=5,
-            )
-        elif fitted is not None and list(fitted) != list(found):
-            raise DataError(
-                "The feature names should match those that were passed during fit: "
-                f"{', '.join(fitted)}, in this order; not {', '.join(found)}"
-            )
 
     def _scored(self, backend, what, dtype=None):
         shape = (backend.n_samples, self.means_.shape[0])[: 2 if what == "resp" else 1]

@@ -25,8 +25,8 @@ def check_settings(settings):
     """Raise DataError when a setting of `em.Settings` makes no sense."""
     if not (np.isfinite(settings.tol) and settings.tol >= 0):
         raise DataError(f"tol must be 0 or more, not {settings.tol}")
-    if settings.max_iter < 1:
-        raise DataError(f"max_iter must be at least 1, not {settings.max_iter}")
+    if settings.max_iter < 0:
+        raise DataError(f"max_iter must be at least 0, not {settings.max_iter}")
     check_reg_covar(settings.reg_covar)
 
 
@@ -153,6 +153,7 @@ def fit(
     sample=None,
     callback=None,
     keeper=None,
+    previous=None,
 ):
     """Start and run EM, or go on with it.
 
@@ -169,6 +170,8 @@ def fit(
         As for `em.fit`.
     keeper : checkpoint.Keeper, optional
         What it has of this fit is not done again; it is given every state and the result.
+    previous : em.FitResult, optional
+        The fit whose parameters `start` are.
 
     Returns
     -------
@@ -193,6 +196,7 @@ def fit(
         callback=callback,
         state=state,
         on_state=keeper.listener(job),
+        previous=previous,
         **how,
     )
     keeper.finish(job, result)

@@ -142,7 +142,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     winner, told = best_start(_over(backend, part), candidates, settings)
     if start.given:  # what became of a user's own values is news, of others it is not
         events += told
-    if len(part.x) < len(sample.x) <= backend.n_samples // 4:
+    if settings.max_iter and len(part.x) < len(sample.x) <= backend.n_samples // 4:
         polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
         winner = em.fit(_over(backend, sample), winner, polish).params
     return winner, events

@@ -30,6 +30,7 @@ MOST_GAIN = 0.5 * np.log(1e6)
 class _Runner:
     """A start on its way."""
 
+    number: int
     params: Params
     score: float = -np.inf
     settled: bool = False
@@ -59,17 +60,22 @@ def best_start(backend, candidates, settings):
         What happened to it.
     """
     spread = spread_of(backend)
-    runners = [_Runner(params) for params in candidates]
-    leg = LEG
+    runners = [_Runner(i, params) for i, params in enumerate(candidates)]
+    tol = max(FINER * settings.tol, FINEST)
+    # a fit of no iterations is asked for to see the start: nothing moves it then
+    leg = LEG if settings.max_iter else 0
     while len(runners) > 1 and leg <= LONGEST and not all(r.settled for r in runners):
-        heat = replace(settings, max_iter=leg, tol=max(FINER * settings.tol, FINEST))
+        heat = replace(settings, max_iter=leg, tol=tol)
         for runner in runners:
             if not runner.settled:
                 runner.run(backend, heat, spread)
         runners.sort(key=lambda r: -r.score)
-        runners = runners[: max(FINALISTS, ceil(len(runners) / 2))]
+        runners = runners[: max(FINALISTS, ceil(len(runners) / 2)) if leg else 1]
         leg *= 2
-    return runners[0].params, runners[0].events
+    # of those that are level the first in order, so that rounding does not choose
+    level = runners[0].score - tol * backend.survey().total_weight
+    winner = min((r for r in runners if r.score >= level), key=lambda r: r.number)
+    return winner.params, winner.events
 
 
 def spread_of(backend):
@@ -93,8 +99,9 @@ def spuriousness(params, spread, n_samples):
     A component on a few samples that happen to lie in a plane has a likelihood without bound, and
     without meaning. tr(S inv(Sigma_k)) / n is the penalty of Chen and Tan (2009, "Inference for
     multivariate normal mixtures", J. Multivariate Anal. 100), with which the maximum is
-    consistent; of honest components it takes less than 1 or 2 in all. It is bounded by what as
-    few samples as d + 1 can gain, for a single sample far away deserves its component.
+    consistent. Of honest components it is less than 1, which is taken off: they are judged by
+    likelihood alone. It is bounded by what as few samples as d + 1 can gain, for a single sample
+    far away deserves its component.
 
     Parameters
     ----------
@@ -109,4 +116,4 @@ def spuriousness(params, spread, n_samples):
         traces = ((factor @ spread) ** 2).sum(axis=(-2, -1))
     else:
         traces = (np.reshape(factor, (len(factor), -1)) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
-    return float(np.minimum(traces / n_samples, MOST_GAIN * d * (d + 1)).sum())
+    return float(np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * (d + 1)).sum())

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .backends import count_positive, positive_rows
 from .kernels import kmeans
 from .partition import partition
 from .threads import share_out
@@ -63,38 +64,16 @@ def draw_sample(backend, n_rows, seed):
     Stretches are equally long, so that every row is as likely as any other.
     """
     weights = backend.weights
-    size = backend.n_samples if weights is None else _count_positive(weights)
+    size = backend.n_samples if weights is None else count_positive(weights)
     rows = np.arange(min(size, n_rows))
     if size > n_rows:
         rng = np.random.default_rng([seed, 0x5A3])
         ends = np.arange(n_rows + 1) * size // n_rows
         rows = rng.integers(ends[:-1], ends[1:])
     if weights is not None:
-        rows = _positive_rows(weights, rows)
+        rows = positive_rows(weights, rows)
     x = backend.take(rows)
     return _sample(x, np.ones(len(rows)) if weights is None else weights[rows])
-
-
-def _pieces(weights):
-    """(first row, piece): weights may be a memory map as long as the data."""
-    for start in range(0, len(weights), 2**20):
-        yield start, weights[start : start + 2**20]
-
-
-def _count_positive(weights):
-    return sum(np.count_nonzero(piece > 0) for _, piece in _pieces(weights))
-
-
-def _positive_rows(weights, ordinals):
-    """Row numbers of the samples at those places, sorted, among the ones of positive weight."""
-    rows = np.empty(len(ordinals), np.int64)
-    seen = done = 0
-    for start, piece in _pieces(weights):
-        positive = np.flatnonzero(piece > 0)
-        end = int(np.searchsorted(ordinals, seen + len(positive)))
-        rows[done:end] = start + positive[ordinals[done:end] - seen]
-        seen, done = seen + len(positive), end
-    return rows
 
 
 def _sample(x, weights):

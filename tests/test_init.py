@@ -354,7 +354,7 @@ def test_unknown_methods_are_refused():
     [
         ({"tol": -1.0}, "tol must be 0 or more, not -1"),
         ({"tol": np.nan}, "tol must be 0 or more"),
-        ({"max_iter": 0}, "max_iter must be at least 1, not 0"),
+        ({"max_iter": -1}, "max_iter must be at least 0, not -1"),
         ({"reg_covar": -1e-9}, "reg_covar must be 0 or more"),
         ({"reg_covar": np.inf}, "reg_covar must be 0 or more"),
     ],
