@@ -24,7 +24,7 @@ LAYERS = (
     ("partition", "checkpoint"),
     ("seeding",),
     ("init",),
-    ("fitting", "resuming"),
+    ("fitting", "incremental", "resuming"),
     ("selection",),
     ("arguments",),
     ("estimator",),
