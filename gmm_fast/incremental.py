@@ -242,6 +242,7 @@ def advance(state, backend, settings, decay):
     kept = state.gathered
     if kept is None:
         return _timed(_step(state, backend, settings, decay), began)
+    backend.survey(state.params.covariance_type)  # refuses bad values
     enough = _start_rows(state.params)
     if backend.n_samples >= enough:
         # a start on the batch alone is as good; the rows from before follow as another one
@@ -255,7 +256,9 @@ def advance(state, backend, settings, decay):
     kept = kept.grown(backend)
     if len(kept.x) >= min(2 * kept.used, enough):
         fresh = replace(state, seen=0.0, n_samples=0, events=())
-        state = _started_like(fresh, kept.backend(backend), kept.start, settings)
+        together = kept.backend(backend)
+        together.survey(state.params.covariance_type)  # values may be large beside others only
+        state = _started_like(fresh, together, kept.start, settings)
         kept = replace(kept, used=len(kept.x))
     else:
         state = _step(state, backend, settings, decay)
@@ -343,16 +346,16 @@ def past_weight(seen, batch, window, decay):
     float
         The step size of the batch as a whole is batch / (batch + past).
     """
-    sizes = _elapsed((seen + batch) / window, decay) - _elapsed(seen / window, decay)
+    if seen == 0:
+        return 0.0
+    averaged = min(batch, max(0.0, window - seen)) if decay < 1 else batch
+    sizes = np.log1p(averaged / seen)
+    if averaged < batch:
+        begin, rest = seen + averaged, batch - averaged
+        growth = np.expm1((1 - decay) * np.log1p(rest / begin)) / (1 - decay)
+        sizes += (begin / window) ** (1 - decay) * growth
     # a batch that is large enough leaves nothing of the past
     return float(batch / np.expm1(sizes)) if sizes < 700 else 0.0
-
-
-def _elapsed(time, decay):
-    """The integral of the step size from 1 up to `time`, both in windows."""
-    if time <= 1 or decay == 1:
-        return np.log(time)
-    return np.expm1((1 - decay) * np.log(time)) / (1 - decay)
 
 
 def past_stats(params, weight, about, reg_covar):
