@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, incremental, init
+from . import convert, criteria, em, fitting, incremental, init
 from .arguments import check_parameters, feature_names, given_start, memory_bytes, seed_of
 from .backends import check_weights, score_lazily
 from .errors import DataError
@@ -268,19 +268,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _take(self, result, names=None):
         params = result.params
-        family = get_family(params.covariance_type)
-        factor = params.factor
-        if factor is None:
-            factor = family.inverse_cholesky(params.covariances)[0]
         self.weights_ = params.weights
         self.means_ = params.means
         self.covariances_ = params.covariances
-        if family.name in ("full", "tied"):
-            self.precisions_cholesky_ = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-            self.precisions_ = self.precisions_cholesky_ @ factor
-        else:
-            self.precisions_cholesky_ = factor
-            self.precisions_ = factor**2
+        self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -542,3 +533,97 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         backend = self._backend(X, sample_weight)
         params = self._params()
         return em.FitResult.of(params, backend.stats(params), backend.n_samples)
+
+    # -- conversion ----------------------------------------------------------------------------
+
+    @classmethod
+    def from_params(
+        cls, weights, means, covariances, covariance_type=None, *, n_samples=1, **parameters
+    ):
+        """A model of a mixture that was found elsewhere.
+
+        Parameters
+        ----------
+        weights : (K,) array-like
+        means : (K, d) array-like
+        covariances : array-like
+            full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+        covariance_type : str, optional
+            By default what the shape of the covariances says, where it can be but one.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it.
+        **parameters
+            Of the constructor.
+
+        Returns
+        -------
+        GaussianMixture
+            Fitted as far as its use goes: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
+            ``lower_bound_``, which nobody knows, NaN.
+
+        Raises
+        ------
+        DataError
+            A ValueError: shapes that do not belong together or may be of several families, values
+            that are not finite, weights that are negative or do not sum to 1, a covariance that is
+            not symmetric and positive definite.
+
+        Examples
+        --------
+        >>> from gmm_fast import GaussianMixture
+        >>> model = GaussianMixture.from_params([0.5, 0.5], [[0, 0, 0], [9, 9, 9]], [1.0, 4.0])
+        >>> model
+        GaussianMixture(covariance_type='spherical', n_components=2)
+        >>> model.predict([[8, 8, 8]])
+        array([1])
+        """
+        params = convert.checked_params(weights, means, covariances, covariance_type)
+        return cls.from_result(convert.result_of(params, n_samples), **parameters)
+
+    @classmethod
+    def from_sklearn(cls, model, *, n_samples=1, **parameters):
+        """A model of a fitted mixture of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
+            Of the second the point estimates ``weights_``, ``means_`` and ``covariances_`` are
+            taken: its own predictions average over what they may be, too, and differ a little.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it; scikit-learn's mixture
+            does not know how many it was fitted to.
+        **parameters
+            Of the constructor, in place of the model's own.
+
+        Returns
+        -------
+        GaussianMixture
+            With the model's parameters and attributes. The ``lower_bound_`` of a Bayesian one is
+            no likelihood: NaN then.
+
+        Raises
+        ------
+        DataError
+            A ValueError: another object, or a mixture that is not valid.
+        sklearn.exceptions.NotFittedError
+        """
+        result = convert.result_of_sklearn(model, n_samples)
+        ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
+        ours._take(result, getattr(model, "feature_names_in_", None))
+        return ours
+
+    def to_sklearn(self):
+        """This model as scikit-learn's, for what takes no other.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+            Fitted: the same mixture, parameters of the constructor where it has them ('auto',
+            which it does not know, is its default), and predictions equal but for rounding.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        check_is_fitted(self, "means_")
+        return convert.to_sklearn(self, self._params())
