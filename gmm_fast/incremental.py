@@ -306,7 +306,10 @@ def _started(state, backend, n_components, covariance_type, start, settings):
 def _step(state, backend, settings, decay):
     """`state` after one step of stepwise EM; without `decay` nothing before counts."""
     params = state.params
-    stats = backend.stats(params)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, by name
+        stats = backend.stats(params)
+    if not np.isfinite(stats.s2).all():
+        backend.refuse_bad_values()
     past = 0.0
     if decay is not None:
         # a model is worth at least what makes its covariances regular, or a single row after a

@@ -638,6 +638,18 @@ def test_a_wrong_call_leaves_the_model_alone(fitted, parameters, change, message
     assert pickle.dumps(vars(model)) == before
 
 
+@pytest.mark.parametrize("size", [1e24, 1e60])
+def test_values_beyond_float32(family, size):
+    """A single row has no variance that could overflow: its distance from the model does."""
+    _, x, _ = case(family)
+    kind = {"covariance_type": family, "random_state": 0, "dtype": "float32"}
+    for model in (GaussianMixture(3, **kind).fit(x), GaussianMixture(3, **kind).partial_fit(x[:9])):
+        before = pickle.dumps(vars(model))
+        with pytest.raises(DataError, match="X: .*(squares overflow float32|1e.60)"):
+            model.partial_fit(np.full((1, 2), size))
+        assert pickle.dumps(vars(model)) == before
+
+
 def test_wrong_weights():
     _, x, _ = case("full", n=60)
     model = GaussianMixture(3, random_state=0).partial_fit(x)
