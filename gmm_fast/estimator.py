@@ -367,9 +367,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         settings = check_parameters(self)
         decay = incremental.check_decay(self.learning_decay)
         if hasattr(self, "means_"):
-            state, names = self._last_state(), getattr(self, "feature_names_in_", None)
-            backend = self._backend(X, sample_weight)
-            state = incremental.advance(state, backend, settings, decay)
+            names = getattr(self, "feature_names_in_", None)
+            state = self._next_state(X, sample_weight, settings, decay)
         else:
             names = feature_names(X)
             state = self._first_state(X, sample_weight, settings)
@@ -393,6 +392,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             memory=memory_bytes(self.memory),
         )
         return incremental.begin(backend, k, family, start, settings, events)
+
+    def _next_state(self, X, sample_weight, settings, decay):
+        """What `incremental` makes of another batch."""
+        state = self._last_state()
+        return incremental.advance(state, self._backend(X, sample_weight), settings, decay)
 
     def _last_state(self):
         """What `incremental` goes on from."""

@@ -239,30 +239,37 @@ def advance(state, backend, settings, decay):
     State
     """
     began = time.perf_counter()
-    kept = state.gathered
-    if kept is None:
-        return _timed(_step(state, backend, settings, decay), began)
-    backend.survey(state.params.covariance_type)  # refuses bad values
-    enough = _start_rows(state.params)
-    if backend.n_samples >= enough:
-        # a start on the batch alone is as good; the rows from before follow as another one
-        fresh = replace(state, seen=0.0, n_samples=0, gathered=None)
-        fresh = _started_like(fresh, backend, kept.start, settings)
-        last = _step(fresh, kept.backend(backend), settings, decay)
-        last = replace(
-            last, batches=fresh.batches, bounds=fresh.bounds, log_max_resp=fresh.log_max_resp
-        )
-        return _timed(last, began)
-    kept = kept.grown(backend)
-    if len(kept.x) >= min(2 * kept.used, enough):
-        fresh = replace(state, seen=0.0, n_samples=0, events=())
-        together = kept.backend(backend)
-        together.survey(state.params.covariance_type)  # values may be large beside others only
-        state = _started_like(fresh, together, kept.start, settings)
-        kept = replace(kept, used=len(kept.x))
-    else:
+    if state.gathered is None:
         state = _step(state, backend, settings, decay)
-    return _timed(replace(state, gathered=kept if len(kept.x) < enough else None), began)
+    else:
+        backend.survey(state.params.covariance_type)  # refuses bad values
+        enough = backend.n_samples >= _start_rows(state.params)
+        advance_early = _start_on_batch if enough else _gather
+        state = advance_early(state, backend, settings, decay)
+    return _timed(state, began)
+
+
+def _start_on_batch(state, backend, settings, decay):
+    """A start on the batch, which is large; the few rows from before follow as another one."""
+    kept = state.gathered
+    fresh = replace(state, seen=0.0, n_samples=0, events=(), gathered=None)
+    fresh = _started_like(fresh, backend, kept.start, settings)
+    both = _step(fresh, kept.backend(backend), settings, decay)
+    told = {name: getattr(fresh, name) for name in ("batches", "bounds", "log_max_resp")}
+    return replace(both, **told)
+
+
+def _gather(state, backend, settings, decay):
+    """A step, or a start on all rows so far where they have doubled since the last."""
+    kept, enough = state.gathered.grown(backend), _start_rows(state.params)
+    if len(kept.x) < min(2 * kept.used, enough):
+        return replace(_step(state, backend, settings, decay), gathered=kept)
+    together = kept.backend(backend)
+    together.survey(state.params.covariance_type)  # values may be large beside others only
+    fresh = replace(state, seen=0.0, n_samples=0, events=())
+    state = _started_like(fresh, together, kept.start, settings)
+    more = len(kept.x) < enough
+    return replace(state, gathered=replace(kept, used=len(kept.x)) if more else None)
 
 
 def _check_first(backend, n_components):
