@@ -49,6 +49,7 @@ def check_parameters(model):
     if model.dtype is not None and not _computable(model.dtype):
         raise _refusal(model, "dtype", "'float32', 'float64' or None")
     memory_bytes(model.memory)
+    decay_of(model)
     return em.Settings(
         tol=_real(model, "tol"),
         max_iter=_integer(model, "max_iter", 0),
@@ -84,12 +85,12 @@ def _integer(model, name, least, otherwise=""):
     return int(value)
 
 
-def _real(model, name, rule="a float in the range [0.0, inf)"):
-    """A parameter that is a finite number of at least 0, as a float."""
+def _real(model, name, rule="a float in the range [0.0, inf)", most=np.inf):
+    """A parameter that is a finite number from 0 to `most`, as a float."""
     value = getattr(model, name)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise _refusal(model, name, rule, DataTypeError)
-    if not (np.isfinite(value) and value >= 0):
+    if not (np.isfinite(value) and 0 <= value <= most):
         raise _refusal(model, name, rule)
     return float(value)
 
@@ -100,6 +101,11 @@ def _choice(model, name, options):
     if not (isinstance(value, str) and value in options):
         rule = "a str among {" + ", ".join(map(repr, options)) + "}"
         raise _refusal(model, name, rule, DataError if isinstance(value, str) else DataTypeError)
+
+
+def decay_of(model):
+    """`learning_decay` as a float, checked."""
+    return _real(model, "learning_decay", "a float in the range [0.0, 1.0]", most=1.0)
 
 
 def memory_bytes(memory):

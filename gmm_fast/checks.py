@@ -1,6 +1,6 @@
 """Checks of arguments: what passes is of the type asked for, what does not is a DataError."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -25,3 +25,37 @@ def integer(name, value, least):
     if value < least:
         raise DataError(f"{name} must be at least {least}, not {value}")
     return int(value)
+
+
+def real(name, value):
+    """`value` as a float.
+
+    Raises
+    ------
+    DataError
+        Not a finite number, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise DataError(f"{name} must be a number, not {value!r}")
+    if not (np.isfinite(value) and value >= 0):
+        raise DataError(f"{name} must be 0 or more and finite, not {value}")
+    return float(value)
+
+
+def array(name, value, shape):
+    """`value` as a float64 array.
+
+    Raises
+    ------
+    DataError
+        Not numbers, of another shape, or not finite.
+    """
+    try:
+        found = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} is not an array of numbers") from None
+    if found.shape != shape:
+        raise DataError(f"{name} has shape {found.shape}; {shape} is needed")
+    if not np.isfinite(found).all():
+        raise DataError(f"{name} holds values that are not finite")
+    return found

@@ -97,6 +97,8 @@ class FitResult:
     events : list of str
         What happened that a user should know.
     seconds : dict of float
+    reg_covar : float, list of float or None
+        What was added to the variances, or to that of each feature.
     """
 
     params: Params
@@ -110,6 +112,7 @@ class FitResult:
     stop_reason: str
     events: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
+    reg_covar: object = None
 
     @property
     def mean_log_likelihood(self):
@@ -331,6 +334,7 @@ class _Run:
             stop_reason="tolerance" if converged else "max_iter",
             events=self.rescue.events + thin,
             seconds=self._seconds(),
+            reg_covar=np.asarray(settings.reg_covar).tolist(),
         )
 
     def _seconds(self):
