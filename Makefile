@@ -3,7 +3,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-scale bench-suite \
+.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-scale bench-starts \
+	bench-suite \
 	clean
 
 help: ## Show the targets
@@ -38,6 +39,9 @@ bench-cluster: $(VENV)/.bench ## Measure and compute how EM scales on clusters, 
 
 bench-scale: $(VENV)/.bench ## Measure streaming, Parquet and two workers beside their targets
 	$(BIN)/python bench/scale.py --out bench/results
+
+bench-starts: $(VENV)/.bench ## Measure how often starts find the best likelihood known
+	$(BIN)/python bench/starts.py --out bench/results
 
 bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
 	$(BIN)/python -m pytest bench --benchmark-only

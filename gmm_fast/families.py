@@ -117,7 +117,8 @@ def _inverse_cholesky(covariances):
     least = 10 * d * np.finfo(float).eps * np.abs(variances)
     lower = _cholesky(covariances)
     singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
-    lower[singular] = np.eye(d)  # something valid in their place
+    if singular.any():
+        lower[singular] = np.eye(d)  # something valid in their place
     inverse = np.empty_like(lower)
     for k, one in enumerate(lower):
         inverse[k] = dtrtri(one, lower=1)[0]
