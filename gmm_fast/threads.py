@@ -108,6 +108,7 @@ class serial_blas(ContextDecorator):
         thread = threading.get_ident()
         with _blas_lock:
             if not _inside:
+                _free_openblas()
                 _blas_limit = _blas().limit(limits=1)
             _inside[thread] = _inside.get(thread, 0) + 1
         return self
@@ -129,8 +130,21 @@ _blas_limit = None
 def _restore_blas():
     global _blas_limit
     if not _inside and _blas_limit is not None:
+        _free_openblas()
         _blas_limit.restore_original_limits()
         _blas_limit = None
+        _free_openblas()
+
+
+def _free_openblas():
+    """Let any thread change the limit of OpenBLAS, whichever did before.
+
+    From the first limit on, threadpoolctl 3.8 obeys that thread alone, until it has left all its
+    contexts. Here another thread may restore than has set, and a limit that is not set is no limit.
+    """
+    for library in _blas().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 @functools.cache

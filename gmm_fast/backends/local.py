@@ -186,7 +186,6 @@ class LocalBackend(Backend):
         rows = take(self.source, indices, self.dtype, origin=origin).astype(np.float64)
         return rows if self.origin is None else rows + self.origin
 
-    @serial_blas()
     def stats(self, params):
         form = make_form(params, self.dtype, self.origin)
         lanes = self._lanes(form, params.n_components)

@@ -13,7 +13,7 @@ from ..families import get_family
 from ..kernels.gaussian import Outputs
 from ..sources import ArrayPart, RowRange, take
 from ..stats import merge
-from ..threads import default_threads
+from ..threads import default_threads, serial_blas
 from .local import LocalBackend, warm_up
 
 _lock = threading.Lock()
@@ -129,9 +129,14 @@ def stats(part, params):
     """See `Backend.stats`."""
     part.threads = _threads()
     try:
-        return alone(part.stats, params)
+        return alone(_stats, part, params)
     except FitError as error:
         raise FitError(f"{_who()}: {error}") from None
+
+
+def _stats(part, params):
+    with serial_blas():
+        return part.stats(params)
 
 
 def merged(several):
