@@ -63,13 +63,31 @@ def stream(folder):
     """Digests of passes over files that are read anew in each."""
     found = []
     for name in FILES:
-        source = open_source(Path(folder, name))
-        params = Params(np.full(3, 1 / 3), data()[:3], np.stack([np.eye(4)] * 3), "full")
-        backend = LocalBackend(source, room=0)
+        backend = LocalBackend(open_source(Path(folder, name)), room=0)
         assert not backend.in_memory
-        for _ in range(2):
-            stats = backend.stats(params)
-            found.append(digest(stats.log_likelihood, stats.n_k, stats.s1, stats.s2))
+        found += [one_pass(backend) for _ in range(2)]
+    return found
+
+
+def one_pass(backend):
+    params = Params(np.full(3, 1 / 3), data()[:3], np.stack([np.eye(4)] * 3), "full")
+    stats = backend.stats(params)
+    return digest(stats.log_likelihood, stats.n_k, stats.s1, stats.s2)
+
+
+def shared_source(folder):
+    """Whether a child and its parent can read the same source, opened and begun before the fork."""
+    long = np.tile(data(), (10, 1))  # several decoded blocks
+    np.savetxt(Path(folder, "long.csv"), long, delimiter=",", fmt="%.17g")
+    np.savez_compressed(Path(folder, "long.npz"), x=long)
+    found = []
+    for name in ("long.csv", "long.npz"):
+        backend = LocalBackend(open_source(Path(folder, name), keep_bytes=0), room=0)
+        expected = one_pass(backend)
+        begun = backend.chunks()
+        next(begun)
+        found += [in_fork(one_pass, backend) == expected, one_pass(backend) == expected]
+        begun.close()
     return found
 
 
@@ -139,6 +157,7 @@ def fork_after_fits():
     with tempfile.TemporaryDirectory() as folder:
         write_files(folder)
         found |= {"stream: parent": stream(folder), "stream: child": in_fork(stream, folder)}
+        found["shared"] = shared_source(folder)
     found["fits: os.fork"] = in_fork(fits)
     found["fits: child of a child"] = in_fork(in_fork, fits)
     found["fits: fork pool"] = in_pool("fork")
