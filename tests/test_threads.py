@@ -83,6 +83,19 @@ assert counts() == before, counts()
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_score_is_the_same_bits_whatever_blas_has():
+    """OpenBLAS factorises a matrix of that size in another way on two threads."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(200, 400))
+    params = Params(np.ones(1), np.zeros((1, 200)), (a @ a.T)[None], "full")
+    backend = LocalBackend(ArraySource(rng.normal(size=(300, 200))))
+    found = []
+    for threads in (1, 2):
+        with BLAS.limit(limits=threads):
+            found += [out.log_prob.copy() for _, out in backend.score(params, log_prob=True)]
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("work", [0, 2.5 * THREAD_WORK, 1e12])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("grains", [1, 2, 3, 7])
