@@ -41,6 +41,9 @@ class Form:
     Attributes
     ----------
     kernel : compiled function
+        Of chunk, weights, `arrays`, lanes and outputs.
+    some_lanes : compiled function
+        The same, to the same bits, for a range of lanes that comes first; without Numba's threads.
     arrays : TriangularForm, DiagonalForm or LinearForm
     shapes : LaneShapes
     work : float
@@ -50,6 +53,7 @@ class Form:
     """
 
     kernel: object
+    some_lanes: object
     arrays: NamedTuple
     shapes: LaneShapes
     work: float
@@ -128,7 +132,14 @@ def _triangular(log_weights, means, factor, dtype):
         )
 
     shapes = LaneShapes((k, dp), (k, dp, dp), (0, 0, 0))
-    return Form(gaussian.triangular_pass, arrays, shapes, k * (8 + d + d * d / 8), collect)
+    return Form(
+        gaussian.triangular_pass,
+        gaussian.triangular_lanes,
+        arrays,
+        shapes,
+        k * (8 + d + d * d / 8),
+        collect,
+    )
 
 
 def _diagonal(log_weights, means, factor, dtype):
@@ -156,7 +167,9 @@ def _diagonal(log_weights, means, factor, dtype):
         return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], s2)
 
     shapes = LaneShapes((k, dp), (k, dp), (0, 0, 0))
-    return Form(gaussian.diagonal_pass, arrays, shapes, k * (8 + d), collect)
+    return Form(
+        gaussian.diagonal_pass, gaussian.diagonal_lanes, arrays, shapes, k * (8 + d), collect
+    )
 
 
 def _center(log_weights, means, dtype):
@@ -197,7 +210,9 @@ def _linear_form(arrays, k, scatter, collect):
     features = len(arrays.center) * (2 if squares else 1)
     in_registers = padded(features, REGISTER_BYTES // arrays.coef.itemsize)
     shapes = LaneShapes((k, in_registers), (k, 0 if squares else 1), scatter)
-    return Form(gaussian.linear_pass, arrays, shapes, k * (4 + features / 4), collect)
+    return Form(
+        gaussian.linear_pass, gaussian.linear_lanes, arrays, shapes, k * (4 + features / 4), collect
+    )
 
 
 def _uncorrelated(arrays, z_means, center, each_feature):
@@ -258,7 +273,9 @@ def _whitened(log_weights, means, factor, dtype):
         _pad(whiten, (dp, dp), dtype),
     )
     shapes = LaneShapes((k, dp), (k, 0), (1, dp, dp))
-    return Form(gaussian.diagonal_pass, arrays, shapes, k * (8 + d), collect)
+    return Form(
+        gaussian.diagonal_pass, gaussian.diagonal_lanes, arrays, shapes, k * (8 + d), collect
+    )
 
 
 def _tied_triangular(log_weights, means, factor, dtype):

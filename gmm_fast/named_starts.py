@@ -80,7 +80,7 @@ def _kmeans(seeder, n_components, rng):
     sample = seeder.sample
     method = KMeans(n_components, n_init=1, random_state=rng)
     # on one thread: on several it adds up in the order in which they finish
-    with threadpool_limits(1), warnings.catch_warnings():
+    with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
         # of few distinct rows, of which there is an event
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = method.fit(_scaled(sample.x), sample_weight=_weights(sample)).labels_
@@ -97,7 +97,7 @@ def _rows(name, seeder, n_components, rng):
     from sklearn.cluster import kmeans_plusplus
 
     x = _scaled(sample.x)
-    with threadpool_limits(1):
+    with threadpool_limits(1, user_api="openmp"):
         centers, rows = kmeans_plusplus(
             x, n_components, sample_weight=_weights(sample), random_state=rng
         )

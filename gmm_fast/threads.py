@@ -1,12 +1,14 @@
-"""The thread budget: of the kernels, and of BLAS, which is to have none beside them."""
+"""The thread budget: of the kernels, and of BLAS, which is to have none beside them. And forks."""
 
 import functools
+import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 from threadpoolctl import ThreadpoolController
 
 from .errors import DataError
@@ -15,9 +17,9 @@ from .errors import DataError
 THREAD_WORK = 1_000_000
 
 # Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
-_kernel_lock = threading.Lock()
-# Held by whoever has put BLAS on one thread.
-_blas_lock = threading.Lock()
+_kernel_lock = threading.RLock()
+# Held while the limit of BLAS is set or restored.
+_blas_lock = threading.RLock()
 
 
 def default_threads():
@@ -89,28 +91,117 @@ def share_out(kernel, n_samples, grain, threads, nanoseconds):
         list(pool.map(kernel, ends[:-1], ends[1:]))  # the list raises what a thread raised
 
 
-@contextmanager
-def serial_blas():
+class serial_blas(ContextDecorator):
     """Context, or decorator, in which BLAS and LAPACK run on the calling thread.
 
     OpenBLAS's threads spin for some 20 ms after each call, waiting for the next one. Between the
     Cholesky factorisations of an M-step they would take a core from the kernel: at d = 128 the pass
-    on two threads took 157 ms with them and 111 ms without.
+    on two threads took 157 ms with them and 111 ms without. And from d = 128 on its last digits
+    depend on its number of threads.
 
-    The limit is the process's. Who comes first takes it and restores it; whoever comes meanwhile
-    leaves it alone, or would restore a limit of one.
+    The limit is the process's. Who comes first sets it, who leaves last restores what was: a fit
+    that overlaps with others has one thread to its end, and the same bits as alone.
     """
-    if not _blas_lock.acquire(blocking=False):
-        yield
-        return
-    try:
-        with _blas().limit(limits=1):
-            yield
-    finally:
-        _blas_lock.release()
+
+    def __enter__(self):
+        global _blas_limit
+        thread = threading.get_ident()
+        with _blas_lock:
+            if not _inside:
+                _free_openblas()
+                _blas_limit = _blas().limit(limits=1)
+            _inside[thread] = _inside.get(thread, 0) + 1
+        return self
+
+    def __exit__(self, *_):
+        thread = threading.get_ident()
+        with _blas_lock:
+            _inside[thread] -= 1
+            if not _inside[thread]:
+                del _inside[thread]
+                _restore_blas()
+
+
+# How often each thread has entered `serial_blas`, by its number, and what restores the limit.
+_inside = {}
+_blas_limit = None
+
+
+def _restore_blas():
+    global _blas_limit
+    if not _inside and _blas_limit is not None:
+        _free_openblas()
+        _blas_limit.restore_original_limits()
+        _blas_limit = None
+        _free_openblas()
+
+
+def _free_openblas():
+    """Let any thread change the limit of OpenBLAS, whichever did before.
+
+    From the first limit on, threadpoolctl 3.8 obeys that thread alone, until it has left all its
+    contexts. Here another thread may restore than has set, and a limit that is not set is no limit.
+    """
+    for library in _blas().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 @functools.cache
 def _blas():
     """The BLAS libraries that NumPy and SciPy have loaded; looking for them takes milliseconds."""
     return ThreadpoolController().select(user_api="blas")
+
+
+def numba_threads_lost():
+    """Whether this process was forked from one that had started Numba's threads.
+
+    Only the thread that forks lives on in the child. GNU OpenMP cannot start others there, and
+    Numba ends the process that tries (or, in a child of the child, lets it hang). `workqueue`
+    starts anew; TBB does if the main thread forked. One rule for all: in such a process kernels run
+    on threads of Python's.
+    """
+    return _lost
+
+
+def _numba_has_threads():
+    try:
+        numba.threading_layer()
+    except ValueError:  # not initialised
+        return False
+    return True
+
+
+# Who imports this for the first time in a child of `multiprocessing` has not seen the fork. (That
+# of `spawn` loses nothing but time, and only if other kernels than ours ran there before.)
+_lost = _numba_has_threads() and multiprocessing.parent_process() is not None
+
+# What threads of ours hold in the middle of something. A fork waits for them: a lock that another
+# thread holds then stays locked in the child for ever, and what it guards is half done. In the
+# order in which they are taken; all are re-entrant, for signal handlers may fork.
+_LOCKS = (_kernel_lock, global_compiler_lock, _blas_lock)
+
+
+def _before_fork():
+    for lock in _LOCKS:
+        lock.acquire()
+
+
+def _after_fork():
+    for lock in reversed(_LOCKS):
+        lock.release()
+
+
+def _after_fork_in_child():
+    global _lost
+    _lost = _lost or _numba_has_threads()
+    for thread in _inside.keys() - {threading.get_ident()}:
+        del _inside[thread]
+    _restore_blas()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    )

@@ -519,6 +519,38 @@ def test_a_tie_goes_to_the_first_centre():
 
 
 # ----------------------------------------------------------------------------------------------
+# Without Numba's threads
+# ----------------------------------------------------------------------------------------------
+
+
+@each_dtype
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_ranges_of_lanes_give_the_bits_of_the_parallel_pass(family, dtype, scale, monkeypatch):
+    """What forked children run is compiled apart, from the same functions of a lane.
+
+    At the larger scale means are moved apart, so that other forms than the linear one are used.
+    """
+    monkeypatch.setattr(threads, "THREAD_WORK", 1)
+    for d, weighting in ((2, "none"), (5, "random")):
+        rng, params, x = make_case(family, dtype, 3000, d, 3, seed=d)
+        x = x + dtype(scale) * rng.integers(0, 2, size=(len(x), 1)).astype(dtype)
+        far = params.means + scale * np.arange(3)[:, None] / 2
+        params = Params(params.weights, far, params.covariances, family)
+        weights = make_weights(rng, weighting, len(x))
+        results = []
+        for lost in (False, True):
+            monkeypatch.setattr(local, "numba_threads_lost", lambda lost=lost: lost)
+            worker = LocalBackend(open_source(x), dtype=dtype, weights=weights)
+            s = worker.stats(params)
+            found = [s.total_weight, s.log_likelihood, s.log_max_resp, s.n_k, s.s1, s.s2]
+            for _, out in worker.score(params, log_prob=True, labels=True, resp=True):
+                found += [a.copy() for a in out]
+            results.append(found)
+        for parallel, ranges in zip(*results, strict=True):
+            np.testing.assert_array_equal(parallel, ranges)
+
+
+# ----------------------------------------------------------------------------------------------
 # Without the compiler
 # ----------------------------------------------------------------------------------------------
 

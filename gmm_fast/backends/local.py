@@ -14,7 +14,7 @@ from ..kernels.tiles import BLOCK
 from ..memory import free_share
 from ..params import Params
 from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
-from ..threads import check_threads, kernel_threads
+from ..threads import check_threads, kernel_threads, numba_threads_lost, serial_blas, share_out
 from .base import Backend, default_dtype, needs_origin, rough_centre
 
 # A chunk: large enough that starting the threads costs nothing, small enough for what was read to
@@ -205,7 +205,8 @@ class LocalBackend(Backend):
         return form.collect(merged)
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
-        form = make_form(params, self.dtype, self.origin)
+        with serial_blas():
+            form = make_form(params, self.dtype, self.origin)
         k = params.n_components
         lanes = self._lanes(form, 0)
         rows = min(chunk_rows(max(self.n_features, k if resp else 0)), self.n_samples)
@@ -248,6 +249,13 @@ class LocalBackend(Backend):
         if weighted and self.weights is not None:
             weights = self.weights[start : start + len(chunk)].astype(self.dtype, copy=False)
             weights = _mutable(weights)
+        if numba_threads_lost():
+
+            def run(first, last):
+                form.some_lanes(first, last, chunk, weights, form.arrays, lanes, out)
+
+            share_out(run, len(lanes.totals), 1, threads, len(chunk) * form.work)
+            return
         # threads without work would only have to be woken: milliseconds on a busy machine
         worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
         with kernel_threads(min(threads, len(lanes.totals), worth)):

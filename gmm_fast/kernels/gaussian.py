@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ._options import helper, inlined, kernel
+from ._options import helper, inlined, kernel, serial_kernel
 from .block import load_block, normalise, normalise_alike, roots, write_labels, write_outputs
 from .tiles import BLOCK, STRIP_BYTES
 
@@ -271,6 +271,39 @@ def linear_pass(x, weights, form, lanes, out):
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     for i in prange(n_lanes):
         lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
+        first = lane * n_blocks // n_lanes
+        last = (lane + 1) * n_blocks // n_lanes
+        _linear_lane(x, weights, form, lanes, out, lane, first, last)
+
+
+@serial_kernel
+def triangular_lanes(first_lane, last_lane, x, weights, form, lanes, out):
+    """What `triangular_pass` does, for some of the lanes; compiled where it is needed only."""
+    n_lanes = lanes.totals.shape[0]
+    n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
+    for lane in range(first_lane, last_lane):
+        first = lane * n_blocks // n_lanes
+        last = (lane + 1) * n_blocks // n_lanes
+        _triangular_lane(x, weights, form, lanes, out, lane, first, last)
+
+
+@serial_kernel
+def diagonal_lanes(first_lane, last_lane, x, weights, form, lanes, out):
+    """As `triangular_lanes`, for a `DiagonalForm`."""
+    n_lanes = lanes.totals.shape[0]
+    n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
+    for lane in range(first_lane, last_lane):
+        first = lane * n_blocks // n_lanes
+        last = (lane + 1) * n_blocks // n_lanes
+        _diagonal_lane(x, weights, form, lanes, out, lane, first, last)
+
+
+@serial_kernel
+def linear_lanes(first_lane, last_lane, x, weights, form, lanes, out):
+    """As `triangular_lanes`, for a `LinearForm`."""
+    n_lanes = lanes.totals.shape[0]
+    n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
+    for lane in range(first_lane, last_lane):
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         _linear_lane(x, weights, form, lanes, out, lane, first, last)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Source, check_range
+from .forks import remake_after_fork
 
 # Files that stay open after a read: one for the reader ahead, one for a look back.
 _MAX_OPEN = 2
@@ -62,6 +63,10 @@ class FilesSource(Source):
     def _reset(self):
         self._lock = threading.Lock()
         self._open = []  # numbers of parts that were read last
+        remake_after_fork(self)
+
+    def forked(self):
+        self._lock = threading.Lock()
 
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_open")}

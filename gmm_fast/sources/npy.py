@@ -16,6 +16,7 @@ from numpy.lib import format as npy_format
 
 from ..errors import DataError, FitError
 from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
+from .forks import remake_after_fork
 
 # Two wanted row ranges closer than this are read as one: reading 64 KiB costs about one call.
 _GAP_BYTES = 64 << 10
@@ -54,6 +55,7 @@ class NpySource(Source):
         self.one_feature = one_feature
         self._closed = False
         self._lock = threading.Lock()
+        remake_after_fork(self)
         self._open()
 
     def _open(self):
@@ -109,8 +111,12 @@ class NpySource(Source):
         # The file is opened by the first read: there may be more files than descriptors.
         self.__dict__.update(state)
         self._lock = threading.Lock()
+        remake_after_fork(self)
         self._file = None
         self._close = _nothing
+
+    def forked(self):
+        self._lock = threading.Lock()
 
     def rest(self):
         self._close()

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import DataError, FitError
 from .base import Source, check_range, convert
+from .forks import leave, remake_after_fork
 
 # A decoded block: large enough to hide the cost of a call, small beside any chunk.
 BLOCK_BYTES = 1 << 20
@@ -38,10 +39,16 @@ class StreamSource(Source):
     def __init__(self):
         self._closed = False
         self._start_over()
+        remake_after_fork(self)
 
     def _start_over(self):
         self._lock = threading.Lock()
         self._forget()
+
+    def forked(self):
+        if self._stream is not None:
+            leave(self._stream)
+        self._start_over()
 
     def _forget(self):
         self._stream = None
@@ -57,6 +64,7 @@ class StreamSource(Source):
     def __setstate__(self, state):
         self.__dict__.update(state)
         self._start_over()
+        remake_after_fork(self)
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)
