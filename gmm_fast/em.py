@@ -154,7 +154,7 @@ def m_step(stats, previous, reg_covar, dead):
     n_k = np.where(alive, stats.n_k, 1.0)
     delta = np.where(alive[:, None], stats.s1 / n_k[:, None], 0.0)
     weights = np.where(alive, stats.n_k, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
         covariances = family.covariances(stats, delta, reg_covar)
     if dead.any() and covariances.shape[:1] == dead.shape and family.name != "tied":
         covariances[dead] = previous.covariances[dead]

@@ -196,6 +196,7 @@ class Tied(Family):
     def covariances(self, stats, delta, reg_covar):
         between = (stats.n_k[:, None] * delta).T @ delta
         sigma = (stats.s2 - between) / stats.total_weight
+        sigma = 0.5 * (sigma + sigma.T)  # of what cancels, the rounding is not symmetric
         sigma[np.diag_indices_from(sigma)] += reg_covar
         return sigma
 

@@ -86,7 +86,8 @@ def make_form(params, dtype=np.float64, origin=None):
         "diagonal": _diagonal,
         "whitened": _whitened,
     }[family.form]
-    form = build(log_weights, means, factor, np.dtype(dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # of means far from everything
+        form = build(log_weights, means, factor, np.dtype(dtype))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
 
 

@@ -87,7 +87,8 @@ class Rescue:
 
         At a component's own place: samples far from it, an outlier, say nothing of its digits.
         """
-        noise = (self._eps * (params.means - self._origin)) ** 2
+        with np.errstate(over="ignore"):
+            noise = (self._eps * (params.means - self._origin)) ** 2
         return noise.min(axis=0) if params.covariance_type == "tied" else noise
 
     def revive(self, params, dead, iteration):

@@ -10,7 +10,7 @@ from conftest import FAMILIES
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gmm_fast import GaussianMixture
+from gmm_fast import DataError, GaussianMixture
 
 RNG = np.random.default_rng(0)
 BLOBS = np.concatenate([RNG.normal(8 * i, 1, (100, 3)) for i in range(3)])
@@ -189,3 +189,25 @@ def test_the_warning_names_a_fitting_value():
     assert value == pytest.approx(1e-6 * x.var(axis=0).min(), rel=0.5)
     labels = GaussianMixture(3, reg_covar=value, random_state=0).fit_predict(x)
     assert adjusted_rand_score(LABELS, labels) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("far", [1e30, 1e160, 1e300])
+def test_a_given_mean_beyond_all_squares(family, dtype, far):
+    means = [BLOBS[0], [far, 0, 0]]
+    model = fitted(BLOBS, 2, means_init=means, covariance_type=family, dtype=dtype)
+    assert_valid(model, BLOBS)
+    assert np.abs(model.means_).max() < 100
+
+
+@pytest.mark.parametrize("x", [np.full((3, 2), 1e200), np.array([[1e160, 2.0]])])
+def test_a_single_row_whose_square_overflows(family, x):
+    with pytest.raises(DataError, match="so large that their squares overflow"):
+        GaussianMixture(1, covariance_type=family).fit(x)
+
+
+def test_a_tied_covariance_is_symmetric():
+    """Also what is left where nearly all of it cancels."""
+    x = np.random.default_rng(0).normal(size=(9, 5)) + 1e3
+    model = fitted(x, 6, covariance_type="tied", means_init=x[:6])
+    np.testing.assert_array_equal(model.covariances_, model.covariances_.T)

@@ -139,9 +139,12 @@ class Backend(ABC):
             delta = stats.s1[0] / stats.total_weight
             moment = family.second_moment(stats) / stats.total_weight
             variance = (np.diagonal(moment) if moment.ndim == 2 else moment) - delta**2
-        if not np.isfinite(variance).all():
+            mean = stats.means[0] + delta
+            # a single row has no variance to overflow
+            refused = not np.isfinite(variance + mean**2).all()
+        if refused:
             self.refuse_bad_values()
-        return Survey(stats.means[0] + delta, np.maximum(variance, 0), stats.total_weight)
+        return Survey(mean, np.maximum(variance, 0), stats.total_weight)
 
 
 def rough_centre(take, n_samples, weights):
