@@ -79,6 +79,10 @@ def make_form(params, dtype=np.float64, origin=None):
                 "raise reg_covar"
             )
     means = params.means if origin is None else params.means - origin
+    # beyond, a mean would be infinite for the kernel, and 0 times infinity is not 0
+    most = 0.1 * np.finfo(dtype).max
+    if np.abs(means).max() > most:
+        means = np.clip(means, -most, most)
     with np.errstate(divide="ignore"):  # a weight of 0 is ln 0 = -inf: never responsible
         log_weights = np.log(params.weights)
     build = {
