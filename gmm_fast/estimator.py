@@ -25,6 +25,7 @@ from .params import Params, check_params
 from .regularisation import swamp_events
 from .sampling import draw
 from .sources import is_dask
+from .threads import serial_blas
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -541,7 +542,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _result_on(self, X, sample_weight=None):
         backend = self._backend(X, sample_weight)
         params = self._params()
-        return em.FitResult.of(params, backend.stats(params), backend.n_samples)
+        with serial_blas():
+            stats = backend.stats(params)
+        return em.FitResult.of(params, stats, backend.n_samples)
 
     # -- conversion ----------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """A sample of the data, and starting partitions of it: k-means++, random rows."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +11,22 @@ from .threads import share_out
 
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
+
+
+class _Kept:
+    """A property that is computed once.
+
+    Before Python 3.12 `functools.cached_property` holds a lock meanwhile, one for all samples:
+    threads wait for one another, and in a child that is forked then it stays locked.
+    """
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, sample, owner=None):
+        value = self.function(sample)
+        sample.__dict__[self.function.__name__] = value
+        return value
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,7 @@ class Sample:
     mean: np.ndarray
     scale: np.ndarray
 
-    @cached_property
+    @_Kept
     def standardised(self):
         """(d, m'): features of mean 0 and variance 1, in whole blocks of the seeding kernel.
 
@@ -47,7 +62,7 @@ class Sample:
         stride = max(1, len(self.x) // rows)
         return self if stride == 1 else _sample(self.x[::stride], self.weights[::stride])
 
-    @cached_property
+    @_Kept
     def whitened(self):
         """As `standardised`, and without correlations."""
         z = self.standardised
