@@ -27,6 +27,8 @@ def check_parameters(model):
         raise DataError(f"covariance_type must be a str, not {model.covariance_type!r}")
     get_family(model.covariance_type)
     checks.integer("n_init", model.n_init, 1)
+    if not isinstance(model.init_params, str):
+        raise DataError(f"init_params must be a str, not {model.init_params!r}")
     init.Start(model.init_params)
     checks.integer("verbose_interval", model.verbose_interval, 1)
     if model.threads is not None:
@@ -48,7 +50,7 @@ def memory_bytes(memory):
 def _computable(dtype):
     try:
         return np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
+    except Exception:  # NumPy parses what it is given, and fails in many ways
         return False
 
 

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import warnings
+from fractions import Fraction
 
 import joblib
 import numpy as np
@@ -558,12 +559,15 @@ def test_labels_are_a_start(x):
         ("tol", -1e-3, "tol must be 0 or more"),
         ("tol", np.nan, "tol must be 0 or more"),
         ("tol", "small", "tol must be a number"),
+        ("tol", 10**400, "tol must be 0 or more and finite"),
         ("reg_covar", -1, "reg_covar must be 0 or more"),
+        ("reg_covar", Fraction(-1, 3), "reg_covar must be 0 or more and finite, not -1/3"),
         ("max_iter", 0, "max_iter must be at least 1"),
         ("max_iter", 2.5, "max_iter must be an integer"),
         ("n_init", 0, "n_init must be at least 1"),
         ("n_init", 1.5, "n_init must be an integer"),
         ("init_params", "luck", "unknown init 'luck'; choose from auto"),
+        ("init_params", np.array(["auto", "kmeans"]), "init_params must be a str"),
         ("random_state", -1, "random_state must be a non-negative integer"),
         ("random_state", "seed", "random_state must be"),
         ("verbose_interval", 0, "verbose_interval must be at least 1"),
@@ -572,12 +576,15 @@ def test_labels_are_a_start(x):
         ("threads", 10**6, "threads must lie between 1 and"),
         ("dtype", "float16", "dtype must be 'float32', 'float64' or None"),
         ("dtype", "wide", "dtype must be"),
+        ("dtype", ",", "dtype must be"),
+        ("dtype", {"names": ["a"]}, "dtype must be"),
         ("weights_init", [1.0], r"weights_init has shape \(1,\); \(3,\) is needed"),
         ("weights_init", [0.5, 0.5, 0.5], "weights_init must not be negative and must sum to 1"),
         ("weights_init", [1.5, -0.5, 0.0], "weights_init must not be negative"),
         ("means_init", np.zeros((3, 1)), r"means_init has shape \(3, 1\); \(3, 2\) is needed"),
         ("means_init", np.full((3, 2), np.inf), "means_init holds values that are not finite"),
         ("means_init", "far", "means_init is not an array of numbers"),
+        ("means_init", [[10**400, 0]] * 3, "means_init is not an array of numbers"),
         ("precisions_init", np.ones(3), "precisions_init has shape"),
         ("precisions_init", np.full((3, 2, 2), 1.0), "must be positive definite"),
         ("precisions_init", -np.stack([np.eye(2)] * 3), "must be positive definite"),
@@ -636,6 +643,7 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
         (np.r_[np.ones(199), -1], r"sample_weight: row 199 \(counting from 0\) is -1.0"),
         (np.zeros(200), "all weights are zero"),
         (["a"] * 200, "not numbers"),
+        ([10**400] * 200, "not numbers"),
     ],
 )
 def test_wrong_weights(fitted, x, weights, message):
