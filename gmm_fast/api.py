@@ -11,7 +11,7 @@ from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .errors import DataError
 from .estimator import GaussianMixture
-from .modelfile import read_model, write_model
+from .modelfile import check_facts, read_model, write_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,4 +201,5 @@ def load(path):
         A ValueError: not a model file, of another version, or damaged.
     """
     params, facts = read_model(path)
+    check_facts(facts, path)
     return GaussianMixture.from_result(em.FitResult.from_facts(params, facts))

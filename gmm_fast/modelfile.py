@@ -1,5 +1,9 @@
 """Model files: the parameters of a mixture, and facts about the fit that found them."""
 
+import sys
+
+import numpy as np
+
 from .archive import Kind, read_archive, write_archive
 from .errors import DataError, ModelFileError
 from .families import FAMILIES
@@ -55,9 +59,72 @@ def read_model(path):
     header, arrays = read_archive(path, MODEL)
     params = Params(**arrays, covariance_type=header["covariance_type"])
     try:
-        params = check_params(params, str(path))
+        params = check_mixture(params, str(path))
     except DataError as error:
         raise ModelFileError(str(error)) from None
+    facts = header["facts"]
+    features = facts.get("features")
+    if features is not None and not (_are_texts(features) and len(features) == params.n_features):
+        raise ModelFileError(f"{path}: the names of the features are no names; fit again")
+    return params, facts
+
+
+def check_mixture(params, what):
+    """Stored parameters, checked.
+
+    Raises
+    ------
+    DataError
+        As `params.check_params`; other numbers than float64; covariances that are singular.
+    """
+    for name in MODEL.names:
+        dtype = getattr(params, name).dtype
+        if dtype.newbyteorder("=") != np.float64:
+            raise DataError(f"{what}: {name} are {dtype}, not float64; fit again")
+    params = check_params(params, what)
     if FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)[1].any():
-        raise ModelFileError(f"{path}: covariances are not positive definite; fit again")
-    return params, header["facts"]
+        raise DataError(f"{what}: covariances are not positive definite; fit again")
+    return params
+
+
+def check_facts(facts, what):
+    """Raise ModelFileError unless stored facts tell all of a fit, in values that make sense."""
+    wrong = [name for name, check in _FACTS.items() if not check(facts.get(name))]
+    if not wrong and len(facts["trace"]) != facts["n_iter"] + 1:
+        wrong = ["trace"]
+    if not wrong and facts["trace"][-1] != facts["log_likelihood"]:
+        wrong = ["log_likelihood"]
+    if wrong:
+        raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
+
+
+def is_number(value):
+    """Whether a JSON value is a finite number, as float64."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def is_count(value):
+    return type(value) is int and value >= 0
+
+
+def are_numbers(values):
+    return isinstance(values, list) and all(map(is_number, values))
+
+
+def _are_texts(values):
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+# What `em.FitResult` is made of, besides the parameters.
+_FACTS = {
+    "log_likelihood": is_number,
+    "log_max_resp": is_number,
+    "total_weight": lambda value: is_number(value) and value > 0,
+    "n_samples": lambda value: is_count(value) and value > 0,
+    "trace": are_numbers,
+    "n_iter": is_count,
+    "converged": lambda value: isinstance(value, bool),
+    "stop_reason": lambda value: isinstance(value, str),
+    "events": _are_texts,
+    "seconds": lambda value: isinstance(value, dict) and are_numbers(list(value.values())),
+}
