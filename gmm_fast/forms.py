@@ -81,7 +81,10 @@ def make_form(params, dtype=np.float64, origin=None):
         "diagonal": _diagonal,
         "whitened": _whitened,
     }[family.form]
-    form = build(log_weights, means, factor, np.dtype(dtype))
+    # means so far apart that squares overflow: another form is chosen, or samples have no density,
+    # which whoever asked is told of
+    with np.errstate(over="ignore", invalid="ignore"):
+        form = build(log_weights, means, factor, np.dtype(dtype))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
 
 

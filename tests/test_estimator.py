@@ -20,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gmm_fast import DataError, GaussianMixture
+from gmm_fast.em import FitResult
+from gmm_fast.params import Params
 
 K, D = 3, 2
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
@@ -634,6 +636,20 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
     with pytest.raises(DataError, match=message):
         model.fit(data(x))
     assert same_state(vars(model), before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_component_whose_square_overflows(family):
+    """Such a model may be loaded; samples have nothing to do with it, and no warning is given."""
+    unit = {"full": np.stack([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2))}
+    params = Params(
+        np.full(2, 0.5), np.array([[0, 0], [1e300, 0]]), unit.get(family, np.ones(2)), family
+    )
+    model = GaussianMixture.from_result(
+        FitResult(params, -2.0, -1.0, 2.0, 2, [-2.0], 0, True, "tolerance")
+    )
+    assert model.predict(np.zeros((3, 2))).tolist() == [0, 0, 0]
+    assert model.score(np.zeros((1, 2))) == pytest.approx(np.log(0.5 / (2 * np.pi)))
 
 
 @pytest.mark.parametrize(
