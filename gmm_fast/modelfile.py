@@ -27,6 +27,9 @@ MODEL = Kind(
     names=("weights", "means", "covariances"),
 )
 
+# Of one over a standard deviation: its square is a precision.
+MOST_FACTOR = 1e150
+
 
 def write_model(path, params, facts):
     """Write a model.
@@ -82,8 +85,11 @@ def check_mixture(params, what):
         if dtype.newbyteorder("=") != np.float64:
             raise DataError(f"{what}: {name} are {dtype}, not float64; fit again")
     params = check_params(params, what)
-    if FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)[1].any():
+    factor, singular = FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)
+    if singular.any():
         raise DataError(f"{what}: covariances are not positive definite; fit again")
+    if np.abs(factor).max() > MOST_FACTOR:
+        raise DataError(f"{what}: covariances are so small that precisions overflow; fit again")
     return params
 
 

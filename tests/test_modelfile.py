@@ -230,6 +230,7 @@ def test_a_header_that_is_no_header(model, text):
         ([[[1, 0], [0, -1]]], "variances that are not positive"),
         ([[[1, 0], [0, np.nan]]], "not finite"),
         ([[1, 0], [0, 1]], "shape"),
+        ([[[1, 0], [0, 1e-310]]], "precisions overflow"),
     ],
 )
 def test_parameters_that_are_no_mixture(tmp_path, covariances, message):
