@@ -41,7 +41,7 @@ def parse(file, version):
     text = _take(file, length).decode(encoding)
     if "\\" in text:  # in no dtype of numbers; a wrong escape would be warned of
         raise ValueError("it holds a backslash")
-    fields = ast.literal_eval(_LONG.sub("", text))
+    fields = ast.literal_eval(_LONG.sub("", text.strip()))
     if not isinstance(fields, dict) or set(fields) != _FIELDS:
         raise ValueError(f"it needs the fields {', '.join(sorted(_FIELDS))} and no others")
     shape, fortran = fields["shape"], fields["fortran_order"]

@@ -674,7 +674,9 @@ def test_no_room_is_made_for_a_header_that_is_not_there(tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8))])
+@pytest.mark.parametrize(
+    ("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8)), ("(4, 2), }\n  #", (4, 2))]
+)
 def test_odd_headers_that_numpy_reads(tmp_path, shape, found):
     """Python 2 wrote long integers; a bool is an integer, but no number of rows in a message."""
     path = tmp_path / "some.npy"
