@@ -106,11 +106,22 @@ def feature_names(X):
 
 
 def _check_precisions(precisions, covariance_type):
-    """Raise DataError unless given precisions are symmetric and positive definite."""
+    """Raise DataError unless given precisions are those of covariances."""
     if covariance_type not in ("full", "tied"):
         if not (precisions > 0).all():
             raise DataError("precisions_init must be positive")
-        return
+    else:
+        _check_matrices(precisions)
+    with np.errstate(all="ignore"):
+        try:
+            covariances = get_family(covariance_type).invert(precisions)
+        except np.linalg.LinAlgError:
+            covariances = np.inf
+    if not np.isfinite(covariances).all():
+        raise DataError("precisions_init holds values so small that covariances overflow")
+
+
+def _check_matrices(precisions):
     transposed = np.swapaxes(precisions, -1, -2)
     if not np.allclose(precisions, transposed, rtol=1e-6, atol=1e-8 * abs(precisions).max()):
         raise DataError("precisions_init must be symmetric")

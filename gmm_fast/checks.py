@@ -50,6 +50,8 @@ def array(name, value, shape):
         Not numbers, of another shape, or not finite.
     """
     try:
+        if getattr(getattr(value, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         found = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataError(f"{name} is not an array of numbers") from None

@@ -223,6 +223,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if labels is None and self.warm_start and hasattr(self, "means_"):
             return self._last_params(source)
         if labels is not None:
+            if self.n_components > source.n_samples:  # before they are counted
+                raise DataError(
+                    f"{source.name}: {source.n_samples} samples are fewer than "
+                    f"{self.n_components} components; ask for at most {source.n_samples}"
+                )
             labels = init.check_labels(labels, source.n_samples, self.n_components)
         elif all(value is not None for value in given.values()):
             # nothing to search for, and no race, which would move the start

@@ -587,7 +587,9 @@ def test_labels_are_a_start(x):
         ("means_init", np.full((3, 2), np.inf), "means_init holds values that are not finite"),
         ("means_init", "far", "means_init is not an array of numbers"),
         ("means_init", [[10**400, 0]] * 3, "means_init is not an array of numbers"),
+        ("means_init", np.full((3, 2), 1j), "means_init is not an array of numbers"),
         ("precisions_init", np.ones(3), "precisions_init has shape"),
+        ("precisions_init", 1e-320 * np.stack([np.eye(2)] * 3), "covariances overflow"),
         ("precisions_init", np.full((3, 2, 2), 1.0), "must be positive definite"),
         ("precisions_init", -np.stack([np.eye(2)] * 3), "must be positive definite"),
         ("precisions_init", np.stack([[[1, 0.5], [0, 1]]] * 3), "must be symmetric"),
@@ -638,6 +640,20 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
     assert same_state(vars(model), before)
 
 
+@pytest.mark.parametrize("k", [10**12, 10**30])
+def test_labels_are_not_counted_for_more_components_than_samples(x, k):
+    with pytest.raises(DataError, match="X: 200 samples are fewer than 10+ components"):
+        GaussianMixture(k).fit(x, labels=np.zeros(len(x), int))
+
+
+def test_variances_beyond_float32(x):
+    """Their inverse is 0 in float32."""
+    model = GaussianMixture(1, covariance_type="tied", reg_covar=1e100)
+    model.fit(x.astype(np.float32))
+    np.testing.assert_allclose(np.diagonal(model.covariances_), 1e100, rtol=1e-9)
+    np.testing.assert_allclose(model.means_[0], x.mean(axis=0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_component_whose_square_overflows(family):
     """Such a model may be loaded; samples have nothing to do with it, and no warning is given."""
@@ -660,6 +676,7 @@ def test_a_component_whose_square_overflows(family):
         (np.zeros(200), "all weights are zero"),
         (["a"] * 200, "not numbers"),
         ([10**400] * 200, "not numbers"),
+        (np.full(200, 1j), "not numbers"),
     ],
 )
 def test_wrong_weights(fitted, x, weights, message):

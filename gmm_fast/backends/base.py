@@ -169,6 +169,8 @@ def check_weights(weights, n_samples):
     if weights is None:
         return None
     try:
+        if getattr(getattr(weights, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         weights = np.ascontiguousarray(weights, np.float64)
     except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataError("sample_weight: not numbers") from None
