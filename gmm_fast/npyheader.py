@@ -18,6 +18,9 @@ MOST_BYTES = 10_000
 _FIELDS = {"descr", "fortran_order", "shape"}
 # What Python 2 wrote: (3L, 4L).
 _LONG = re.compile(r"(?<=[0-9])L(?=\s*[,)])")
+_STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
+# `1if` and the like, which Python warns of.
+_RUN_ON = re.compile(r"[0-9.][A-Za-z_]")
 
 
 def parse(file, version):
@@ -41,7 +44,11 @@ def parse(file, version):
     text = _take(file, length).decode(encoding)
     if "\\" in text:  # in no dtype of numbers; a wrong escape would be warned of
         raise ValueError("it holds a backslash")
-    fields = ast.literal_eval(_LONG.sub("", text.strip()))
+    if version < (3, 0):
+        text = _LONG.sub("", text)
+    if _RUN_ON.search(_STRING.sub("", text)):
+        raise ValueError("a number in it goes on as a name")
+    fields = ast.literal_eval(text)
     if not isinstance(fields, dict) or set(fields) != _FIELDS:
         raise ValueError(f"it needs the fields {', '.join(sorted(_FIELDS))} and no others")
     shape, fortran = fields["shape"], fields["fortran_order"]

@@ -654,6 +654,7 @@ BAD_FILES |= {
     "more": (raw_header(header_text(more="'x': 1")), "it needs the fields descr, fortran_order"),
     "order": (raw_header(header_text(fortran="1")), "fortran_order is neither True nor False"),
     "no shape": (raw_header(header_text("(4, 2.0)")), "(4, 2.0) is not a shape"),
+    "run-on": (raw_header(header_text("(4, 2if 1else 3)")), "a number in it goes on as a name"),
     "escape": (raw_header(header_text(descr=r"'\d'")), "it holds a backslash"),
     "nested": (raw_header(header_text(300 * "(" + 300 * ")")), "header is damaged"),
     "code": (raw_header(header_text(descr="__import__('os').abort()")), "header is damaged"),
@@ -674,9 +675,7 @@ def test_no_room_is_made_for_a_header_that_is_not_there(tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(
-    ("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8)), ("(4, 2), }\n  #", (4, 2))]
-)
+@pytest.mark.parametrize(("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8))])
 def test_odd_headers_that_numpy_reads(tmp_path, shape, found):
     """Python 2 wrote long integers; a bool is an integer, but no number of rows in a message."""
     path = tmp_path / "some.npy"
