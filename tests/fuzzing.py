@@ -1,6 +1,7 @@
 """What the fuzz tests share: how many cases they run, and what a fitted model is."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +9,24 @@ import numpy as np
 def cases(few):
     """`few` in `make test`; in `make fuzz` what FUZZ_CASES says."""
     return int(os.environ.get("FUZZ_CASES") or few)
+
+
+# Defects that are known and not mended yet, each to be removed with its repair: a warning of
+# overflow before a FitError or a fit, where values are about 1e160 and beyond.
+KNOWN_WARNINGS = (
+    # one row, or equal ones, so large: the floor under a constant feature's variance
+    ("rescue.py", "overflow encountered in square"),
+    # a component dies while reg_covar, and with it all variances, is about 1e300
+    ("rescue.py", "overflow encountered in divide"),
+    # means_init so far from the data that the step towards it has no square
+    ("families.py", "overflow encountered in multiply"),
+)
+
+
+def is_known(warning):
+    """Whether a warning comes from a defect that is known, and not mended yet."""
+    found = Path(warning.filename).name, str(warning.message)
+    return found in KNOWN_WARNINGS
 
 
 def check_fitted(model, rounding=1e-9):
