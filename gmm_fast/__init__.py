@@ -3,9 +3,10 @@
     from gmm_fast import GaussianMixture, open_source, search, load, save
 
 Where to change what: a covariance family in `families.py`, a data format in `sources/`, a stop
-rule in `em.py`, a way to start in `init.py`, a criterion in `criteria.py`, a kernel in
-`kernels/`, where a pass over the data runs in `backends/`, a command in `cli.py`, its options in
-`options.py`, its tables in `report.py`, what a checkpoint holds in `checkpoint.py`.
+rule in `em.py`, a way to start in `init.py`, a step on a batch in `incremental.py`, models to and
+from elsewhere in `convert.py`, a criterion in `criteria.py`, a kernel in `kernels/`, where a pass
+over the data runs in `backends/`, a command in `cli.py`, its options in `options.py`, its tables
+in `report.py`, what a checkpoint holds in `checkpoint.py`.
 """
 
 from .errors import DataError, FitError, ModelFileError

@@ -12,6 +12,7 @@ from .backends import check_weights
 from .errors import DataError
 from .estimator import GaussianMixture
 from .modelfile import check_facts, read_model, write_model
+from .regularisation import swamp_events
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ def search(
     covariance=("full",),
     criterion="bic",
     tol=1e-3,
-    reg_covar=1e-6,
+    reg_covar="auto",
     max_iter=100,
     n_init=1,
     init_params="auto",
@@ -88,6 +89,8 @@ def search(
     -----
     ConvergenceWarning
         The best candidate reached `max_iter`; of the others `table` tells.
+    UserWarning
+        `reg_covar` is a number that is not small beside the variance of a feature.
 
     Examples
     --------
@@ -129,6 +132,8 @@ def search(
         memory=promise,
         silhouette_rows=silhouette_rows,
     )
+    for event in swamp_events(reg_covar, backend.survey()):
+        warnings.warn(event, stacklevel=2)
     table = selection.search(
         backend,
         lo,
@@ -144,7 +149,7 @@ def search(
         candidate.result.events[:0] = events
         models.append(GaussianMixture.from_result(candidate.result, **shared))
     best = models[table.candidates.index(table.best)]
-    if not best.converged_:
+    if not best.converged_ and max_iter:
         warnings.warn(
             f"EM of the best candidate did not converge in {max_iter} iterations; raise "
             "max_iter, or tol",
@@ -201,5 +206,5 @@ def load(path):
         A ValueError: not a model file, of another version, or damaged.
     """
     params, facts = read_model(path)
-    check_facts(facts, path)
+    check_facts(facts, params.n_features, path)
     return GaussianMixture.from_result(em.FitResult.from_facts(params, facts))

@@ -146,7 +146,7 @@ def read_checkpoint(path):
         _demand(is_number(checkpoint.seconds))
         for i, (family, k, facts) in enumerate(header["done"]):
             params = check_mixture(_params_of(arrays, f"done{i}", family, k), path)
-            check_facts(facts, path)
+            check_facts(facts, params.n_features, path)
             checkpoint.done[Job(family, k)] = params, facts
         if header["running"] is not None:
             family, k, facts = header["running"]

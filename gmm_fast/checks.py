@@ -7,6 +7,11 @@ import numpy as np
 from .errors import DataError
 
 
+def spelled(value):
+    """A number in messages: NaN is written as most people write it."""
+    return "NaN" if np.isnan(value) else str(value)
+
+
 def integer(name, value, least):
     """`value` as an int.
 

@@ -215,7 +215,7 @@ def sample(model, n, out, labels_path, seed, as_json):
 def info(model, as_json):
     """`gmm-fast info`."""
     params, facts = read_model(model)
-    check_facts(facts, model)
+    check_facts(facts, params.n_features, model)
     result = em.FitResult.from_facts(params, facts)
     shown = {
         "n_components": params.n_components,

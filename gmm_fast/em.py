@@ -1,15 +1,19 @@
 """The EM loop: step, stop rules, trace, result."""
 
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from .errors import DataError
 from .families import get_family
 from .params import Params
+from .regularisation import reg_covar_for
 from .rescue import Rescue, thin_events
 from .threads import serial_blas
+
+# Iterations in float32 that went up and down without a gain: they will not settle any more.
+STALLED = 6
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,18 @@ class Settings:
         Stop when the mean log-likelihood of a sample changes by less than this in two iterations
         in a row.
     max_iter : int
-    reg_covar : float
-        Added to the variances in every M-step.
+    reg_covar : float, (d,) array or "auto"
+        Added to the variances in every M-step; see `regularisation`.
     """
 
     tol: float = 1e-3
     max_iter: int = 100
-    reg_covar: float = 1e-6
+    reg_covar: object = "auto"
+
+    def for_data(self, backend):
+        """The same, with the `reg_covar` of that data in place of "auto"."""
+        reg_covar = reg_covar_for(self.reg_covar, backend.survey(), backend.dtype)
+        return replace(self, reg_covar=reg_covar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +97,8 @@ class FitResult:
     events : list of str
         What happened that a user should know.
     seconds : dict of float
+    reg_covar : float, list of float or None
+        What was added to the variances, or to that of each feature.
     """
 
     params: Params
@@ -101,6 +112,7 @@ class FitResult:
     stop_reason: str
     events: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
+    reg_covar: object = None
 
     @property
     def mean_log_likelihood(self):
@@ -171,6 +183,7 @@ def fit(
     callback=None,
     state=None,
     on_state=None,
+    previous=None,
 ):
     """Run EM from `params` until the mean log-likelihood settles or `max_iter` is reached.
 
@@ -191,6 +204,9 @@ def fit(
         its own events and seconds.
     on_state : callable, optional
         Called with a `State` at the start and after each iteration.
+    previous : FitResult, optional
+        The fit whose parameters `params` are. If it was to the same data, its last iteration
+        counts for convergence, so that many short fits stop where one long fit does.
 
     Returns
     -------
@@ -201,8 +217,11 @@ def fit(
     DataError
         The data is not what `state` was made of.
     """
+    settings = settings.for_data(backend)
     if state is None:
         run = _Run.begin(backend, params, events, seconds)
+        if previous is not None:
+            run.follow(previous, settings)
     else:
         run = _Run.resume(backend, state)
     if on_state is not None and state is None:
@@ -254,6 +273,13 @@ class _Run:
     def iteration(self):
         return len(self.trace) - 1
 
+    def follow(self, previous, settings):
+        """Count the last iteration of the fit that this one goes on from."""
+        trace = previous.trace
+        if len(trace) > 1 and trace[-1] == self.trace[0]:  # the same bits: the same data
+            change = (trace[-1] - trace[-2]) / previous.total_weight
+            self.small_steps = int(abs(change) < settings.tol)
+
     def advance(self, settings):
         """One iteration. Returns the change of the mean log-likelihood."""
         events, rescue, iteration = self.rescue.events, self.rescue, len(self.trace)
@@ -265,12 +291,22 @@ class _Run:
         self.trace.append(self.stats.log_likelihood)
         change = (self.trace[-1] - self.trace[-2]) / self.stats.total_weight
         if not rescue.acted and change < -_rounding(self.backend.dtype, self.stats):
-            _say_fall(events, iteration, change, settings)
+            _say_fall(events, iteration, change, settings, self.backend.dtype)
         # one small step says little: EM leaves a poor start slowly. Two in a row are also when
         # scikit-learn stops, which compares what two iterations started from.
         small = abs(change) < settings.tol and not news
         self.small_steps = self.small_steps + 1 if small else 0
+        if self._only_rounding(settings):
+            self.small_steps = 2
         return change
+
+    def _only_rounding(self, settings):
+        """Whether the likelihood goes up and down, and nowhere: float32 beside thin covariances."""
+        if self.backend.dtype != np.float32 or settings.tol == 0 or self.iteration < STALLED:
+            return False
+        changes = np.diff(self.trace[-STALLED - 1 :])
+        gained = changes.sum() / self.stats.total_weight
+        return (changes < 0).sum() >= 2 and (changes > 0).any() and gained < settings.tol
 
     def state(self):
         return State(
@@ -298,6 +334,7 @@ class _Run:
             stop_reason="tolerance" if converged else "max_iter",
             events=self.rescue.events + thin,
             seconds=self._seconds(),
+            reg_covar=np.asarray(settings.reg_covar).tolist(),
         )
 
     def _seconds(self):
@@ -325,13 +362,15 @@ def _rounding(dtype, stats):
     return max(least, 1e-10) * max(abs(stats.mean_log_likelihood), 1.0)
 
 
-def _say_fall(events, iteration, change, settings):
+def _say_fall(events, iteration, change, settings, dtype):
     """Report the first fall of the likelihood, and count no more."""
     marker = "the log-likelihood fell"
     if any(marker in event for event in events):
         return
-    if settings.reg_covar > 0:
+    if np.ndim(settings.reg_covar) == 0 and settings.reg_covar > 0:
         why = "reg_covar is not small beside a component's variances; lower it or rescale the data"
+    elif dtype == np.float32:
+        why = "rounding beside covariances as thin as these; compute in float64"
     else:
-        why = "rounding; subtract the features' means, or compute in float64"
+        why = "rounding; subtract the features' means"
     events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")

@@ -1,8 +1,12 @@
-"""The package's own exceptions; the class decides the exit status of the command line."""
+"""The package's own exceptions, whose class decides the exit status, and words of messages."""
 
 
 class DataError(ValueError):
     """The data or the call is wrong (exit status 2); the message says what to do."""
+
+
+class DataTypeError(DataError, TypeError):
+    """Something of the data or the call is of a wrong type; scikit-learn's is a TypeError, too."""
 
 
 class ModelFileError(DataError):
@@ -27,3 +31,9 @@ class Interrupted(BaseException):
     def __init__(self, status, message):
         super().__init__(message)
         self.status = status
+
+
+def some(numbers, noun):
+    """At most ten numbers with their noun, for a message."""
+    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

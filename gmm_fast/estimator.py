@@ -7,12 +7,22 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, init
-from .arguments import check_parameters, feature_names, given_start, memory_bytes, seed_of
+from . import convert, criteria, em, fitting, incremental, init
+from .arguments import (
+    check_enough,
+    check_feature_names,
+    check_parameters,
+    decay_of,
+    feature_names,
+    given_start,
+    memory_bytes,
+    seed_of,
+)
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
 from .params import Params, check_params
+from .regularisation import swamp_events
 from .sampling import draw
 from .sources import is_dask
 
@@ -29,10 +39,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     tol : float, default=1e-3
         EM stops when the mean log-likelihood of a sample changes by less than this in two
         iterations in a row.
-    reg_covar : float, default=1e-6
-        Added to the variances in every iteration.
+    reg_covar : float or 'auto', default='auto'
+        Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
+        the variance of the feature where that is below 1: data in small units keeps its clusters.
     max_iter : int, default=100
-        Most iterations, at least 1.
+        Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
@@ -47,6 +58,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Decides the starts, and what `sample` draws.
     warm_start : bool, default=False
         Start the next `fit` from the last one's result.
+    learning_decay : float, default=0.7
+        How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
     verbose : int, default=0
         1 prints the log-likelihood every `verbose_interval` iterations and at the end.
     verbose_interval : int, default=10
@@ -69,13 +82,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
-        Mean log-likelihood of a sample under the parameters above.
+        Mean log-likelihood of a sample under the parameters above; after `partial_fit` see there.
     lower_bounds_ : list of float
         The same of the start and after each iteration, ``n_iter_ + 1`` values.
     stop_reason_ : str
-        'tolerance' or 'max_iter'.
+        'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' of a model made otherwise.
     events_ : list of str
         What happened that a user should know: rescued components, constant features.
+    n_samples_seen_ : float
+        Sum of the weights of the samples it was fitted to, the number of them without weights.
     n_features_in_ : int
     feature_names_in_ : (d,) array of str
         Only after a fit to a data frame whose column names are strings.
@@ -112,7 +127,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         *,
         covariance_type="full",
         tol=1e-3,
-        reg_covar=1e-6,
+        reg_covar="auto",
         max_iter=100,
         n_init=1,
         init_params="auto",
@@ -121,6 +136,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         precisions_init=None,
         random_state=None,
         warm_start=False,
+        learning_decay=0.7,
         verbose=0,
         verbose_interval=10,
         dtype=None,
@@ -139,6 +155,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.precisions_init = precisions_init
         self.random_state = random_state
         self.warm_start = warm_start
+        self.learning_decay = learning_decay
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.dtype = dtype
@@ -150,28 +167,30 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def fit(self, X, y=None, sample_weight=None, *, labels=None):
         """Fit the mixture.
 
-        Parameters
-        ----------
-        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
-        y : ignored
-        sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice.
-        labels : (n,) int array, optional
-            Start from this partition instead of `init_params`.
+            Parameters
+            ----------
+            X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+            y : ignored
+            sample_weight : (n,) array-like, optional
+                A weight of 2 is the same as the row twice.
+            labels : (n,) int array, optional
+                Start from this partition instead of `init_params`.
 
-        Returns
-        -------
-        self
+            Returns
+            -------
+            self
 
-        Raises
-        ------
-        DataError
-            A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+            Raises
+            ------
+            DataError
+                A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
 
-        Warns
-        -----
-        ConvergenceWarning
-            `max_iter` was reached.
+            Warns
+            -----
+            ConvergenceWarning
+                `max_iter` was reached.
+        UserWarning
+            `reg_covar` is a number that is not small beside the variance of a feature.
         """
         self._fit(X, sample_weight, labels)
         return self
@@ -185,6 +204,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         settings = check_parameters(self)
         names = feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
+        check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = fitting.open_backend(
@@ -196,6 +216,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             threads=self.threads,
             memory=memory_bytes(self.memory),
         )
+        for event in swamp_events(self.reg_covar, backend.survey()):
+            warnings.warn(event, stacklevel=3)
         result = fitting.fit(
             backend,
             int(self.n_components),
@@ -203,15 +225,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             start,
             settings,
             callback=self._report(),
+            previous=getattr(self, "result_", None) if self.warm_start else None,
         )
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, names)
         if self.verbose:
             print(f"{result.n_iter} iterations, {self.lower_bound_:.6f}: {result.stop_reason}")
-        if not result.converged:
-            warnings.warn(
-                f"EM did not converge in {self.max_iter} iterations; raise max_iter, or tol",
+        if not result.converged and result.n_iter:
+            change = abs(self.lower_bounds_[-1] - self.lower_bounds_[-2])
+            warnings.warn(  # scikit-learn's words first: people filter by them
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data. After max_iter="
+                f"{self.max_iter} iterations the mean log-likelihood still changed by {change:.2g}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -223,11 +249,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if labels is None and self.warm_start and hasattr(self, "means_"):
             return self._last_params(source)
         if labels is not None:
-            if self.n_components > source.n_samples:  # before they are counted
-                raise DataError(
-                    f"{source.name}: {source.n_samples} samples are fewer than "
-                    f"{self.n_components} components; ask for at most {source.n_samples}"
-                )
             labels = init.check_labels(labels, source.n_samples, self.n_components)
         elif all(value is not None for value in given.values()):
             # nothing to search for, and no race, which would move the start
@@ -267,19 +288,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _take(self, result, names=None):
         params = result.params
-        family = get_family(params.covariance_type)
-        factor = params.factor
-        if factor is None:
-            factor = family.inverse_cholesky(params.covariances)[0]
         self.weights_ = params.weights
         self.means_ = params.means
         self.covariances_ = params.covariances
-        if family.name in ("full", "tied"):
-            self.precisions_cholesky_ = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-            self.precisions_ = self.precisions_cholesky_ @ factor
-        else:
-            self.precisions_cholesky_ = factor
-            self.precisions_ = factor**2
+        self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -287,6 +299,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.stop_reason_ = result.stop_reason
         self.events_ = result.events
         self.result_ = result
+        self.n_samples_seen_ = result.total_weight
+        self._gathered = None
         self.n_features_in_ = params.n_features
         if names is not None:
             self.feature_names_in_ = names
@@ -300,6 +314,126 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
         model._take(result)
         return model
+
+    # -- incremental ---------------------------------------------------------------------------
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Take in a batch of samples by one step of stepwise EM.
+
+        The first call finds a start on its batch, which needs at least `n_components` rows, as
+        `fit` does, unless all of weights_init, means_init and precisions_init are given. As long
+        as there have been few rows (128 for each component or 2 for each free parameter, whichever
+        is more) the estimator keeps them and finds the start again, on all of them, each time that
+        their number has doubled: components may change places. After a `fit`, after `load` or on a
+        model made otherwise, it goes on from that model, which counts for ``n_samples_seen_``
+        samples. Batches should be alike: shuffle data that is sorted.
+
+        Parameters
+        ----------
+        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+            A batch of any size.
+        y : ignored
+        sample_weight : (n,) array-like, optional
+            A weight of 2 is the same as the row twice.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            A ValueError: the data or a parameter is wrong, or is not what the model was made with;
+            nothing of the estimator changed.
+
+        Notes
+        -----
+        Running statistics of the E-step are averaged with those of each batch, and the M-step is
+        that of the average [1]_. The step size of Liang and Klein [2]_, ``k ** -learning_decay``
+        for the k-th batch, holds for batches of 10 samples for each free parameter, and is spread
+        over the samples, so that it does not matter how the stream is cut. Before there have been
+        so many samples, all of them count the same. `learning_decay` should lie above 1/2 for a
+        stream that stays the same: on it the parameters settle. With 1 nothing is ever forgotten;
+        with less the model follows a stream that drifts; with 0 it always goes by as many of the
+        latest samples.
+
+        After it ``n_iter_`` is the number of batches (since the last `fit`), ``converged_`` is
+        False and ``stop_reason_`` 'partial_fit'. ``lower_bound_`` is the mean log-likelihood of a
+        sample of the last batch under the parameters from before it, which had not seen the batch
+        (of all samples under the present ones, where a start was found), ``lower_bounds_`` that of
+        the latest 1000 batches.
+
+        References
+        ----------
+        .. [1] O. Cappé and E. Moulines (2009), On-line expectation-maximization algorithm for
+           latent data models. Journal of the Royal Statistical Society B 71(3), 593-613.
+        .. [2] P. Liang and D. Klein (2009), Online EM for unsupervised models. Proceedings of
+           NAACL, 611-619.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gmm_fast import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> model = GaussianMixture(2, random_state=0)
+        >>> for _ in range(20):
+        ...     label = rng.random(100) < 0.3
+        ...     model = model.partial_fit(rng.normal(np.where(label, 9, 0)[:, None], 1, (100, 2)))
+        >>> np.sort(model.weights_).round(1)
+        array([0.3, 0.7])
+        >>> model.n_samples_seen_
+        2000.0
+        """
+        settings = check_parameters(self)
+        decay = decay_of(self)
+        if hasattr(self, "means_"):
+            names = getattr(self, "feature_names_in_", None)
+            state = self._next_state(X, sample_weight, settings, decay)
+        else:
+            names = feature_names(X)
+            state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), names)
+        self._gathered = state.gathered
+        return self
+
+    def _first_state(self, X, sample_weight, settings):
+        """What `incremental` makes of the first batch."""
+        source = fitting.open_data(X, memory_bytes(self.memory))
+        weights = check_weights(sample_weight, source.n_samples)
+        start = self._start(source, None)
+        k, family = int(self.n_components), self.covariance_type
+        backend, _, events = fitting.open_backend(
+            source,
+            [family],
+            [k],
+            dtype=self.dtype,
+            weights=weights,
+            threads=self.threads,
+            memory=memory_bytes(self.memory),
+        )
+        return incremental.begin(backend, k, family, start, settings, events)
+
+    def _next_state(self, X, sample_weight, settings, decay):
+        """What `incremental` makes of another batch."""
+        state = self._last_state()
+        return incremental.advance(state, self._backend(X, sample_weight), settings, decay)
+
+    def _last_state(self):
+        """What `incremental` goes on from."""
+        params = self._params()
+        family, k = params.covariance_type, params.n_components
+        if (self.covariance_type, self.n_components) != (family, k):
+            raise DataError(
+                f"partial_fit: the model has {k} components of family {family}, now "
+                f"{self.n_components} of {self.covariance_type} are asked for; call fit, or "
+                "partial_fit on a clone of the estimator"
+            )
+        return incremental.State.of(
+            params,
+            getattr(self, "n_samples_seen_", 0.0),
+            getattr(self, "result_", None),
+            getattr(self, "_gathered", None),
+        )
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -340,17 +474,20 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return draw(self._params(), n_samples, seed_of(self.random_state))
 
-    def aic(self, X):
+    def aic(self, X, sample_weight=None):
         """Akaike's criterion on `X`; lower is better."""
-        return criteria.aic(self._result_on(X))
+        return criteria.aic(self._result_on(X, sample_weight))
 
-    def bic(self, X):
-        """The Bayesian information criterion on `X`; lower is better."""
-        return criteria.bic(self._result_on(X))
+    def bic(self, X, sample_weight=None):
+        """The Bayesian information criterion on `X`, with the sum of the weights for n.
 
-    def icl(self, X):
+        Lower is better.
+        """
+        return criteria.bic(self._result_on(X, sample_weight))
+
+    def icl(self, X, sample_weight=None):
         """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        return criteria.icl(self._result_on(X))
+        return criteria.icl(self._result_on(X, sample_weight))
 
     def _n_parameters(self):
         # private in scikit-learn too, but widely called
@@ -367,8 +504,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        self._check_feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
+        check_feature_names(self, X, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
@@ -393,24 +530,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             return score_lazily(source.data, self._params(), what, self.dtype, dtype)
         return self._scored(self._backend(X), what, dtype)
 
-    def _check_feature_names(self, X):
-        fitted, found = getattr(self, "feature_names_in_", None), feature_names(X)
-        who = type(self).__name__
-        if fitted is None and found is not None:
-            warnings.warn(
-                f"X has feature names, but {who} was fitted without feature names", stacklevel=5
-            )
-        elif fitted is not None and found is None:
-            warnings.warn(
-                f"X does not have valid feature names, but {who} was fitted with feature names",
-                stacklevel=5,
-            )
-        elif fitted is not None and list(fitted) != list(found):
-            raise DataError(
-                "The feature names should match those that were passed during fit: "
-                f"{', '.join(fitted)}, in this order; not {', '.join(found)}"
-            )
-
     def _scored(self, backend, what, dtype=None):
         shape = (backend.n_samples, self.means_.shape[0])[: 2 if what == "resp" else 1]
         scored = np.empty(shape, dtype or backend.dtype)
@@ -423,3 +542,97 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         backend = self._backend(X, sample_weight)
         params = self._params()
         return em.FitResult.of(params, backend.stats(params), backend.n_samples)
+
+    # -- conversion ----------------------------------------------------------------------------
+
+    @classmethod
+    def from_params(
+        cls, weights, means, covariances, covariance_type=None, *, n_samples=1, **parameters
+    ):
+        """A model of a mixture that was found elsewhere.
+
+        Parameters
+        ----------
+        weights : (K,) array-like
+        means : (K, d) array-like
+        covariances : array-like
+            full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+        covariance_type : str, optional
+            By default what the shape of the covariances says, where it can be but one.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it.
+        **parameters
+            Of the constructor.
+
+        Returns
+        -------
+        GaussianMixture
+            Fitted as far as its use goes: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
+            ``lower_bound_``, which nobody knows, NaN.
+
+        Raises
+        ------
+        DataError
+            A ValueError: shapes that do not belong together or may be of several families, values
+            that are not finite, weights that are negative or do not sum to 1, a covariance that is
+            not symmetric and positive definite.
+
+        Examples
+        --------
+        >>> from gmm_fast import GaussianMixture
+        >>> model = GaussianMixture.from_params([0.5, 0.5], [[0, 0, 0], [9, 9, 9]], [1.0, 4.0])
+        >>> model
+        GaussianMixture(covariance_type='spherical', n_components=2)
+        >>> model.predict([[8, 8, 8]])
+        array([1])
+        """
+        params = convert.checked_params(weights, means, covariances, covariance_type)
+        return cls.from_result(convert.result_of(params, n_samples), **parameters)
+
+    @classmethod
+    def from_sklearn(cls, model, *, n_samples=1, **parameters):
+        """A model of a fitted mixture of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
+            Of the second the point estimates ``weights_``, ``means_`` and ``covariances_`` are
+            taken: its own predictions average over what they may be, too, and differ a little.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it; scikit-learn's mixture
+            does not know how many it was fitted to.
+        **parameters
+            Of the constructor, in place of the model's own.
+
+        Returns
+        -------
+        GaussianMixture
+            With the model's parameters and attributes. The ``lower_bound_`` of a Bayesian one is
+            no likelihood: NaN then.
+
+        Raises
+        ------
+        DataError
+            A ValueError: another object, or a mixture that is not valid.
+        sklearn.exceptions.NotFittedError
+        """
+        result = convert.result_of_sklearn(model, n_samples)
+        ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
+        ours._take(result, getattr(model, "feature_names_in_", None))
+        return ours
+
+    def to_sklearn(self):
+        """This model as scikit-learn's, for what takes no other.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+            Fitted: the same mixture, parameters of the constructor where it has them ('auto',
+            which it does not know, is its default), and predictions equal but for rounding.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        check_is_fitted(self, "means_")
+        return convert.to_sklearn(self, self._params())

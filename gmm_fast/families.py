@@ -44,7 +44,8 @@ class Family:
         stats : Stats
         delta : (K, d) float64
             New means less the means of `stats`.
-        reg_covar : float
+        reg_covar : float or (d,) array
+            Spherical takes its mean.
         """
         raise NotImplementedError
 
@@ -116,7 +117,8 @@ def _inverse_cholesky(covariances):
     least = 10 * d * np.finfo(float).eps * np.abs(variances)
     lower = _cholesky(covariances)
     singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
-    lower[singular] = np.eye(d)  # something valid in their place
+    if singular.any():
+        lower[singular] = np.eye(d)  # something valid in their place
     inverse = np.empty_like(lower)
     for k, one in enumerate(lower):
         inverse[k] = dtrtri(one, lower=1)[0]
@@ -254,7 +256,7 @@ class Spherical(Diag):
 
     def covariances(self, stats, delta, reg_covar):
         d = delta.shape[1]
-        return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + reg_covar
+        return (stats.s2 / stats.n_k - (delta**2).sum(axis=1)) / d + np.mean(reg_covar)
 
     def moments(self, centred, weights):
         return super().moments(centred, weights).sum(axis=1)

@@ -8,9 +8,10 @@ from . import criteria, em, init, seeding
 from .backends import DaskBackend, LocalBackend, current_client, default_dtype, warm_up
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .checkpoint import Job, Keeper
-from .errors import DataError
+from .errors import DataError, some
 from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
+from .regularisation import check_reg_covar
 from .sources import DaskSource, open_source
 from .threads import check_threads, wait_quietly
 
@@ -24,10 +25,9 @@ def check_settings(settings):
     """Raise DataError when a setting of `em.Settings` makes no sense."""
     if not (np.isfinite(settings.tol) and settings.tol >= 0):
         raise DataError(f"tol must be 0 or more, not {settings.tol}")
-    if settings.max_iter < 1:
-        raise DataError(f"max_iter must be at least 1, not {settings.max_iter}")
-    if not (np.isfinite(settings.reg_covar) and settings.reg_covar >= 0):
-        raise DataError(f"reg_covar must be 0 or more, not {settings.reg_covar}")
+    if settings.max_iter < 0:
+        raise DataError(f"max_iter must be at least 0, not {settings.max_iter}")
+    check_reg_covar(settings.reg_covar)
 
 
 def open_data(data, memory=None, **options):
@@ -139,8 +139,8 @@ def _warnings(backend):
     constant = backend.survey().constant_features
     if len(constant) == 0:
         return []
-    some = ", ".join(str(j) for j in constant[:10]) + (", ..." if len(constant) > 10 else "")
-    return [f"feature(s) {some} (counting from 0) are constant: they tell nothing apart"]
+    are, tell = ("is", "it tells") if len(constant) == 1 else ("are", "they tell")
+    return [f"{some(constant, 'feature')} (counting from 0) {are} constant: {tell} nothing apart"]
 
 
 def fit(
@@ -153,6 +153,7 @@ def fit(
     sample=None,
     callback=None,
     keeper=None,
+    previous=None,
 ):
     """Start and run EM, or go on with it.
 
@@ -169,12 +170,15 @@ def fit(
         As for `em.fit`.
     keeper : checkpoint.Keeper, optional
         What it has of this fit is not done again; it is given every state and the result.
+    previous : em.FitResult, optional
+        The fit whose parameters `start` are.
 
     Returns
     -------
     em.FitResult
     """
     check_settings(settings)
+    settings = settings.for_data(backend)
     if keeper is None:
         keeper = Keeper()
     job = Job(covariance_type, n_components)
@@ -192,6 +196,7 @@ def fit(
         callback=callback,
         state=state,
         on_state=keeper.listener(job),
+        previous=previous,
         **how,
     )
     keeper.finish(job, result)

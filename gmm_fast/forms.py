@@ -1,6 +1,7 @@
 """From parameters to what a kernel reads, and from a kernel's lanes to `Stats`."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -279,8 +280,14 @@ def _tied_triangular(log_weights, means, factor, dtype):
 
 def _symmetric(matrices):
     """(K, d, d) with the lower triangles' values above the diagonals, too."""
-    row = np.arange(matrices.shape[1])
-    return np.where(row[:, None] >= row, matrices, np.swapaxes(matrices, 1, 2))
+    return np.where(_lower(matrices.shape[1]), matrices, np.swapaxes(matrices, 1, 2))
+
+
+@cache
+def _lower(d):
+    """Which entries of a (d, d) matrix lie on the diagonal or below."""
+    row = np.arange(d)
+    return row[:, None] >= row
 
 
 def _used(array, d, dtype=None):

@@ -93,13 +93,15 @@ def check_mixture(params, what):
     return params
 
 
-def check_facts(facts, what):
+def check_facts(facts, n_features, what):
     """Raise ModelFileError unless stored facts tell all of a fit, in values that make sense."""
     wrong = [name for name, check in _FACTS.items() if not check(facts.get(name))]
-    if not wrong and len(facts["trace"]) != facts["n_iter"] + 1:
+    if not wrong and len(facts["trace"]) > facts["n_iter"] + 1:
         wrong = ["trace"]
-    if not wrong and facts["trace"][-1] != facts["log_likelihood"]:
-        wrong = ["log_likelihood"]
+    reg_covar = facts.get("reg_covar")
+    one_each = isinstance(reg_covar, list) and len(reg_covar) == n_features
+    if not (reg_covar is None or are_numbers(reg_covar if one_each else [reg_covar])):
+        wrong.append("reg_covar")
     if wrong:
         raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
 
@@ -117,17 +119,22 @@ def are_numbers(values):
     return isinstance(values, list) and all(map(is_number, values))
 
 
+def _is_likelihood(value):
+    """Whether a value is a number, or NaN: nobody knows how likely a model from elsewhere is."""
+    return is_number(value) or (type(value) is float and value != value)
+
+
 def _are_texts(values):
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 # What `em.FitResult` is made of, besides the parameters.
 _FACTS = {
-    "log_likelihood": is_number,
-    "log_max_resp": is_number,
+    "log_likelihood": _is_likelihood,
+    "log_max_resp": _is_likelihood,
     "total_weight": lambda value: is_number(value) and value > 0,
-    "n_samples": lambda value: is_count(value) and value > 0,
-    "trace": are_numbers,
+    "n_samples": is_count,
+    "trace": lambda values: isinstance(values, list) and all(map(_is_likelihood, values)),
     "n_iter": is_count,
     "converged": lambda value: isinstance(value, bool),
     "stop_reason": lambda value: isinstance(value, str),

@@ -30,6 +30,17 @@ class NotNegative(click.ParamType):
         return number
 
 
+class AutoOr(click.ParamType):
+    """The word auto, or a value of another type."""
+
+    def __init__(self, other):
+        self.other = other
+        self.name = f"auto|{other.name}"
+
+    def convert(self, value, param, ctx):
+        return value if value == "auto" else self.other.convert(value, param, ctx)
+
+
 class Size(click.ParamType):
     """A size in memory, such as 500MB; bytes."""
 
@@ -182,10 +193,10 @@ em_options = several(
     ),
     click.option(
         "--reg-covar",
-        default=1e-6,
+        default="auto",
         show_default=True,
-        type=NotNegative(),
-        help="Added to every variance.",
+        type=AutoOr(NotNegative()),
+        help="Added to every variance; auto is 1e-6, less for features whose variance is below 1.",
     ),
     click.option(
         "--init",

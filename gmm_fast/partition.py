@@ -66,9 +66,12 @@ def partition(chunks, labels, weights, n_components, covariance_type):
         for k, rows in enumerate(np.split(order, ends[:-1])):
             if not chunk_weights[rows].sum() > 0:
                 continue
-            part = x[rows]
-            centre = part.mean(axis=0) if parts[k] is None else parts[k].means[0]
-            stats = part_stats(part, chunk_weights[rows], centre, covariance_type)
+            part, part_weights = x[rows], chunk_weights[rows]
+            if parts[k] is None:  # weighted: outliers of weight zero are not there
+                centre = np.average(part, axis=0, weights=part_weights)
+            else:
+                centre = parts[k].means[0]
+            stats = part_stats(part, part_weights, centre, covariance_type)
             parts[k] = stats if parts[k] is None else merge(parts[k], stats)
     return parts
 
@@ -81,7 +84,7 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     parts : list of Stats or None
         Each of one component; None is an empty part and gets weight 0.
     covariance_type : str
-    reg_covar : float
+    reg_covar : float or (d,) array
     pseudo_weight : float
         Weight of pseudo-samples that draw each covariance towards the pooled one. A part of few
         samples has a covariance that is singular or nearly so, a start that EM rarely leaves; a

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .errors import FitError
+from .errors import FitError, some
 from .families import get_family
 from .params import Params
+from .regularisation import swamp_events
 
 # A component responsible for less than this many average samples has died.
 DEAD = 1e-6
@@ -40,10 +41,8 @@ class Rescue:
     def __init__(self, backend, covariance_type, events=(), *, collapsed=None, revivals=None):
         survey = backend.survey(covariance_type)
         self.least = DEAD * survey.total_weight / backend.n_samples
-        # what is left of a variance of zero when values are rounded to the kernel's dtype
-        seen = survey.mean if backend.origin is None else survey.mean - backend.origin
-        size = np.abs(seen) + np.sqrt(survey.variance)
-        self.noise = (np.finfo(backend.dtype).eps * size) ** 2
+        self._eps = np.finfo(backend.dtype).eps
+        self._origin = 0.0 if backend.origin is None else backend.origin
         # for a constant feature: its rounding, or where it is zero something not zero
         rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
         self.floor = np.maximum(FLOOR * survey.variance, rounding)
@@ -62,7 +61,7 @@ class Rescue:
         family = get_family(params.covariance_type)
         factor, singular = family.inverse_cholesky(params.covariances)
         variances = family.conditional_variances(factor)
-        thin = (variances <= self.noise).any(axis=1)
+        thin = (variances <= self._noise(params)).any(axis=1)
         before, self.collapsed = self.collapsed, singular | thin
         if before.any():
             self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
@@ -82,6 +81,14 @@ class Rescue:
         else:
             raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
         return Params(params.weights, params.means, covariances, params.covariance_type, factor)
+
+    def _noise(self, params):
+        """What is left of variances of zero when samples are rounded to the kernel's dtype.
+
+        At a component's own place: samples far from it, an outlier, say nothing of its digits.
+        """
+        noise = (self._eps * (params.means - self._origin)) ** 2
+        return noise.min(axis=0) if params.covariance_type == "tied" else noise
 
     def revive(self, params, dead, iteration):
         """`params` with each dead component given half of the heaviest one.
@@ -127,9 +134,10 @@ def thin_events(params, survey, reg_covar):
     varied = survey.variance > 1e3 * reg_covar
     varied[survey.constant_features] = False
     family = get_family(params.covariance_type)
+    added = np.mean(reg_covar) if family.name == "spherical" else reg_covar
     # given the other features: a component may be flat in a direction along no axis
     variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
-    thin = ((variances < 2 * reg_covar) & varied).any(axis=1)
+    thin = ((variances < 2 * added) & varied).any(axis=1)
     events = []
     if thin.any():
         events.append(
@@ -137,25 +145,11 @@ def thin_events(params, survey, reg_covar):
             "reg_covar (repeated rows, linearly dependent features, too many components, or "
             "fewer samples than features)"
         )
-    small = (survey.variance > 0) & (survey.variance < 100 * reg_covar)
-    small[survey.constant_features] = False
-    if small.any():
-        some = _some(np.flatnonzero(small), "feature")
-        events.append(
-            f"reg_covar ({reg_covar:g}) is not small beside the variance of {some} "
-            "(counting from 0): rescale the data, or lower reg_covar"
-        )
-    return events
+    return events + swamp_events(reg_covar, survey)
 
 
 def _who(params, which):
     """What to call the covariances that `which` marks."""
     if params.covariance_type == "tied":
         return "the tied covariance"
-    return _some(np.flatnonzero(which), "component")
-
-
-def _some(numbers, noun):
-    """At most ten numbers with their noun."""
-    text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
-    return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"
+    return some(np.flatnonzero(which), "component")

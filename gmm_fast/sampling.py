@@ -26,7 +26,7 @@ def draw(params, n_samples, seed):
     DataError
         `n_samples` is not an integer of at least 1, or a covariance is not positive definite.
     """
-    n_samples = checks.integer("the number of samples", n_samples, 1)
+    n_samples = checks.integer("Invalid value for 'n_samples': it", n_samples, 1)
     transform = _transform(params)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n_samples, params.weights / params.weights.sum())

@@ -1,17 +1,17 @@
-"""A sample of the data, and starting partitions of it: k-means++, k-means, random."""
+"""A sample of the data, and starting partitions of it: k-means++, random rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from .backends import count_positive, positive_rows
 from .kernels import kmeans
-from .partition import part_stats, partition
+from .partition import partition
 from .threads import share_out
 
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
-KMEANS_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Sample:
         stride = max(1, len(self.x) // rows)
         return self if stride == 1 else _sample(self.x[::stride], self.weights[::stride])
 
-    @property
+    @cached_property
     def whitened(self):
-        """As `standardised`, and without correlations; made anew each time."""
+        """As `standardised`, and without correlations."""
         z = self.standardised
         covariance = np.cov(z[:, : len(self.x)], aweights=self.weights, bias=True)
         values, vectors = np.linalg.eigh(covariance.reshape(len(z), len(z)))
@@ -64,38 +64,16 @@ def draw_sample(backend, n_rows, seed):
     Stretches are equally long, so that every row is as likely as any other.
     """
     weights = backend.weights
-    size = backend.n_samples if weights is None else _count_positive(weights)
+    size = backend.n_samples if weights is None else count_positive(weights)
     rows = np.arange(min(size, n_rows))
     if size > n_rows:
         rng = np.random.default_rng([seed, 0x5A3])
         ends = np.arange(n_rows + 1) * size // n_rows
         rows = rng.integers(ends[:-1], ends[1:])
     if weights is not None:
-        rows = _positive_rows(weights, rows)
+        rows = positive_rows(weights, rows)
     x = backend.take(rows)
     return _sample(x, np.ones(len(rows)) if weights is None else weights[rows])
-
-
-def _pieces(weights):
-    """(first row, piece): weights may be a memory map as long as the data."""
-    for start in range(0, len(weights), 2**20):
-        yield start, weights[start : start + 2**20]
-
-
-def _count_positive(weights):
-    return sum(np.count_nonzero(piece > 0) for _, piece in _pieces(weights))
-
-
-def _positive_rows(weights, ordinals):
-    """Row numbers of the samples at those places, sorted, among the ones of positive weight."""
-    rows = np.empty(len(ordinals), np.int64)
-    seen = done = 0
-    for start, piece in _pieces(weights):
-        positive = np.flatnonzero(piece > 0)
-        end = int(np.searchsorted(ordinals, seen + len(positive)))
-        rows[done:end] = start + positive[ordinals[done:end] - seen]
-        seen, done = seen + len(positive), end
-    return rows
 
 
 def _sample(x, weights):
@@ -119,21 +97,34 @@ class Seeder:
         self.events = events
 
     def parts(self, method, space, n_components, covariance_type, rng):
-        """Moments of each part of a partition found by `method`, a list of K `Stats`.
+        """Moments of each part of a partition, a list of K `Stats`.
 
-        `space`, "standardised" or "whitened", is where distances are measured.
+        Parameters
+        ----------
+        method : {'k-means++', 'rows'}
+            Some steps of k-means from there, or what is nearest to random rows.
+        space : {'standardised', 'whitened'}
+            Where distances are measured.
+        n_components : int
+        covariance_type : str
+        rng : numpy.random.Generator
         """
-        if method == "random":
-            return self._random(n_components, covariance_type, rng)
         z = getattr(self.sample, space)
-        if method == "random_from_data":
+        if method == "rows":
             rows = np.sort(rng.choice(len(self.sample.x), n_components, replace=False))
-            labels = self._lloyd(z, z[:, rows].T.copy(), 1)
+            labels = self.nearest(z, z[:, rows].T.copy())
         else:
-            steps = LLOYD_STEPS if method == "k-means++" else KMEANS_STEPS
-            labels = self._lloyd(z, self._plus_plus(z, n_components, rng), steps)
+            labels = self._lloyd(z, self._plus_plus(z, n_components, rng), LLOYD_STEPS)
+        return self.moments(labels, n_components, covariance_type)
+
+    def moments(self, labels, n_components, covariance_type):
+        """Those of each part of a partition of the sample, a list of K `Stats`."""
         x, weights = self.sample.x, self.sample.weights
         return partition([(0, x)], labels, weights, n_components, covariance_type)
+
+    def nearest(self, z, centers):
+        """Label of the nearest centre, (m,) int64."""
+        return self._nearest(z, centers)[0]
 
     def _plus_plus(self, z, n_components, rng):
         """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
@@ -145,7 +136,7 @@ class Seeder:
         for k in range(1, n_components):
             potential = nearest * weights
             if not potential.sum() > 0:
-                self._say_few_rows(k, n_components)
+                self.say_few_rows(k, n_components)
                 centers[k:] = z[:, rng.choice(len(weights), n_components - k)].T
                 break
             trials = _draw(potential, rng, n_trials)
@@ -176,14 +167,6 @@ class Seeder:
                 break
         return labels
 
-    def _random(self, n_components, covariance_type, rng):
-        """Responsibilities drawn uniformly, as scikit-learn's ``init_params="random"``."""
-        m = max(4096, 2**22 // n_components)
-        x, weights = self.sample.x[:m], self.sample.weights[:m]
-        resp = rng.uniform(size=(n_components, len(x)))
-        resp *= weights / resp.sum(axis=0)
-        return [part_stats(x, r, self.sample.mean, covariance_type) for r in resp]
-
     def _nearest(self, z, centers, squared=False):
         """Label and squared distance of the nearest centre, and on demand all distances."""
         m = len(self.sample.x)
@@ -196,7 +179,8 @@ class Seeder:
         share_out(measure, z.shape[1], kmeans.BLOCK, self.threads, 0.2 * centers.size * z.shape[1])
         return labels[:m].astype(np.int64), nearest[:m], found[:, :m]
 
-    def _say_few_rows(self, found, n_components):
+    def say_few_rows(self, found, n_components):
+        """Add an event, once."""
         rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"
         text = f"only {rows} found for {n_components} components"
         if text not in self.events:

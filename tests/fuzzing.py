@@ -11,14 +11,12 @@ def cases(few):
     return int(os.environ.get("FUZZ_CASES") or few)
 
 
-# Defects that are known and not mended yet, each to be removed with its repair: a warning of
-# overflow before a FitError or a fit, where values are about 1e160 and beyond.
+# Defects that are known and not mended yet, each to be removed with its repair: warnings of
+# overflow where values are about 1e160 and beyond, before a FitError or a fit.
 KNOWN_WARNINGS = (
     # one row, or equal ones, so large: the floor under a constant feature's variance
     ("rescue.py", "overflow encountered in square"),
-    # a component dies while reg_covar, and with it all variances, is about 1e300
-    ("rescue.py", "overflow encountered in divide"),
-    # means_init so far from the data that the step towards it has no square
+    # means_init so far from the data that the step from there has no square
     ("families.py", "overflow encountered in multiply"),
 )
 
@@ -29,8 +27,23 @@ def is_known(warning):
     return found in KNOWN_WARNINGS
 
 
-def check_fitted(model, rounding=1e-9):
-    """The attributes are those of a Gaussian mixture, and belong together."""
+def is_lopsided(model):
+    """Whether a fit ended with a tied covariance that `predict` and `load` do not take.
+
+    Known, too: what is left after cancellation, of one row or so, is not symmetric.
+    """
+    if not hasattr(model, "means_") or model.result_.params.covariance_type != "tied":
+        return False
+    covariance = model.covariances_
+    least = 1e-10 * covariance.diagonal().max()
+    return not np.allclose(covariance, covariance.T, rtol=0, atol=least)
+
+
+def check_fitted(model, rounding=1e-9, told=True):
+    """The attributes are those of a Gaussian mixture, and belong together.
+
+    `told`: what is said of how likely it is, too.
+    """
     family = model.result_.params.covariance_type
     k, d = model.means_.shape
     shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[family]
@@ -54,7 +67,9 @@ def check_fitted(model, rounding=1e-9):
         assert (covariances > 0).all()
         np.testing.assert_allclose(factor * np.sqrt(covariances), 1, rtol=1e-9)
     assert model.n_features_in_ == d
-    assert np.isfinite(model.lower_bounds_).all()
-    assert model.lower_bounds_[-1] == model.lower_bound_
-    assert len(model.lower_bounds_) == model.n_iter_ + 1
+    if told:
+        assert np.isfinite(model.lower_bounds_).all()
+        assert model.lower_bounds_[-1] == model.lower_bound_
+        if model.stop_reason_ != "partial_fit":
+            assert len(model.lower_bounds_) == model.n_iter_ + 1
     assert all(type(event) is str for event in model.events_)

@@ -80,7 +80,9 @@ def test_best_by_each_criterion(x, found, criterion):
     values = np.array([row[criterion] for row in found.table])
     best = int(np.nanargmax(values) if criterion == "silhouette" else np.nanargmin(values))
     assert result.best is result.models[best]
-    assert result.best.n_components == found.table[best]["n_components"] == 3
+    assert result.best.n_components == found.table[best]["n_components"]
+    if criterion != "aic":  # which asks for a component too many here
+        assert result.best.n_components == 3
     np.testing.assert_array_equal(result.best.means_, found.models[best].means_)
 
 
@@ -118,9 +120,9 @@ def test_seeds(x):
 
 def test_settings_arrive(x):
     settings = {
-        "tol": 1e-9,
+        "tol": 0.0,
         "max_iter": 2,
-        "reg_covar": 0.5,
+        "reg_covar": 0.05,
         "n_init": 2,
         "init_params": "random",
         "dtype": "float32",
@@ -160,7 +162,7 @@ def test_events_about_the_data_reach_every_model(x):
     flat = np.column_stack([x, np.ones(len(x))])
     result = search(flat, 1, 2)
     for row, model in zip(result.table, result.models, strict=True):
-        assert "feature(s) 2 (counting from 0) are constant" in row["events"][0]
+        assert "feature 2 (counting from 0) is constant" in row["events"][0]
         assert row["events"] == model.events_
 
 
@@ -189,13 +191,13 @@ def test_silhouette_of_a_sample(x):
         ({"criterion": "silhouette", "silhouette_rows": 0}, "needs silhouette_rows above 0"),
         ({"silhouette_rows": -1}, "silhouette_rows must be at least 0"),
         ({"silhouette_rows": 2.5}, "silhouette_rows must be an integer"),
-        ({"tol": -1}, "tol must be 0 or more"),
-        ({"max_iter": 0}, "max_iter must be at least 1"),
-        ({"n_init": 0}, "n_init must be at least 1"),
-        ({"init_params": "luck"}, "unknown init 'luck'"),
-        ({"random_state": -1}, "random_state must be"),
-        ({"dtype": "int8"}, "dtype must be"),
-        ({"threads": 0}, "threads must"),
+        ({"tol": -1}, "'tol' parameter of GaussianMixture must be a float in the"),
+        ({"max_iter": -1}, "'max_iter' parameter of GaussianMixture must be an int"),
+        ({"n_init": 0}, "'n_init' parameter of GaussianMixture must be an int"),
+        ({"init_params": "luck"}, "'init_params' .* must be a str among {'auto', .* Got 'luck'"),
+        ({"random_state": -1}, "'random_state' parameter .* Got -1 instead"),
+        ({"dtype": "int8"}, "'dtype' parameter .* must be 'float32', 'float64' or None"),
+        ({"threads": 0}, "'threads' parameter .* must be"),
         ({"sample_weight": [1.0]}, r"sample_weight has shape \(1,\)"),
         ({"X": "nowhere.npy"}, "nowhere.npy: no such file"),
     ],
@@ -205,6 +207,12 @@ def test_wrong_calls(x, monkeypatch, call, message):
     monkeypatch.setattr("gmm_fast.fitting.open_backend", None)
     with pytest.raises(DataError, match=message):
         search(**({"X": x, "lo": 1, "hi": 4} | call))
+
+
+def test_max_iter_0_compares_starts(x):
+    """Without a warning, as in the estimator."""
+    found = search(x, 2, 3, max_iter=0)
+    assert [row["n_iter"] for row in found.table] == [0, 0]
 
 
 def test_no_candidate_has_a_silhouette():

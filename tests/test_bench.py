@@ -317,3 +317,41 @@ def test_scale(tmp_path):
     fits = report["runs"]["300,000 × 4 float32"]["fits"].values()
     assert len({fit["log_likelihood"] for fit in fits}) == 1
     assert "| 200,000 × 3 float64, K = 16:" in (tmp_path / "scale.md").read_text()
+
+
+@pytest.mark.slow
+def test_starts(tmp_path):
+    printed = run("starts.py", "faithful", "--seeds", "2", "--out", ".", cwd=tmp_path)
+    assert "faithful (272 x 2, K = 3, tied): found" in printed
+    report = json.loads((tmp_path / "starts.json").read_text())
+    (result,) = report["results"]
+    runs = result["runs"]
+    assert [len(run["reached"]) for run in runs.values()] == [2, 2, 1]
+    # mclust's value, which our starts find
+    assert result["best"] * 272 == pytest.approx(-1126.316)
+    assert runs["gmm-fast"]["found"] == 1
+    assert (
+        "| faithful (272 x 2, K = 3, tied) | mclust's value |"
+        in (tmp_path / "starts.md").read_text()
+    )
+
+
+def test_the_cases_of_the_starts_are_what_they_say(bench):
+    """Of the right shape, the same each time, with components of samples enough."""
+    cases = bench("starts_cases").CASES
+    for make in cases:
+        one, again = make(), make()
+        np.testing.assert_array_equal(one.x, again.x)
+        assert np.isfinite(one.x).all()
+        if one.labels is not None:
+            assert np.bincount(one.labels).min() > one.x.shape[1]
+            assert len(np.unique(one.labels)) == one.k
+    assert len({make().name for make in cases}) == len(cases)
+
+
+def test_no_such_case_of_the_starts(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "starts.py"), "nowhere"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "no such case: nowhere; choose from elongated" in done.stderr

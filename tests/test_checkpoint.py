@@ -607,7 +607,7 @@ def search_ckpt(x):
     [
         ("--tol 1e-4", "--tol 0.0001 differs from the checkpoint's 0.0"),
         ("--max-iter 7", "--max-iter 7 differs from the checkpoint's 9"),
-        ("--reg-covar 0", "--reg-covar 0.0 differs from the checkpoint's 1e-06"),
+        ("--reg-covar 0", "--reg-covar 0.0 differs from the checkpoint's auto"),
         ("--init random", "--init random differs from the checkpoint's auto"),
         ("--n-init 2", "--n-init 2 differs from the checkpoint's 1"),
         ("--seed 1", "--seed 1 differs from the checkpoint's 0"),

@@ -140,17 +140,23 @@ DATA = [
     (".", ".: holds files of several formats"),
     ("/", "/: is a directory"),
     ("objects.npy", "objects.npy: holds Python objects; convert to numbers first"),
-    ("complex.npy", "complex.npy: dtype complex128 holds complex numbers; give real and imaginary"),
+    (
+        "complex.npy",
+        "complex.npy: Complex data not supported, its dtype is complex128; give real and",
+    ),
     ("text.npy", "text.npy: dtype <U1 holds text; keep the numeric columns"),
     ("dates.npy", "dates.npy: dtype datetime64[D] holds dates; convert to numbers"),
     ("records.npy", "holds records; make a plain 2-D array first"),
     ("scalar.npy", "scalar.npy: has 0 dimensions, two (samples by features) are needed"),
-    ("one.npy", "one.npy: has one dimension, samples by features are needed; if it is one feature"),
+    (
+        "one.npy",
+        "one.npy: has one dimension, samples by features are needed. Reshape your data: X.",
+    ),
     ("one.npy", "--one-feature on the command line"),
     ("three.npy", "three.npy: has 3 dimensions, two (samples by features) are needed"),
-    ("norows.npy", "norows.npy: shape (0, 2) has no rows"),
-    ("nocolumns.npy", "nocolumns.npy: shape (5, 0) has no columns"),
-    ("nan.npy", "nan.npy: row 7 (counting from 0), column 1 is nan; remove or fill such rows"),
+    ("norows.npy", "norows.npy: has no rows: 0 sample(s) (shape=(0, 2)) while a minimum"),
+    ("nocolumns.npy", "nocolumns.npy: has no columns: 0 feature(s) (shape=(5, 0))"),
+    ("nan.npy", "nan.npy: row 7 (counting from 0), column 1 is NaN; remove or fill such rows"),
     ("inf.npy", "inf.npy: row 9 (counting from 0), column 0 is -inf; remove or fill"),
 ]
 
@@ -189,7 +195,7 @@ FIT = [
     ("-k 2 --weights none.npy", "none.npy: no such file"),
     ("-k 2 --weights w_short.npy", "--weights w_short.npy: has 59 values for 60 rows of data"),
     ("-k 2 --weights w_negative.npy", "--weights w_negative.npy: row 5 (counting from 0) is -1.0"),
-    ("-k 2 --weights w_nan.npy", "--weights w_nan.npy: row 6 (counting from 0) is nan; weights mu"),
+    ("-k 2 --weights w_nan.npy", "--weights w_nan.npy: row 6 (counting from 0) is NaN; weights mu"),
     ("-k 2 --weights w_zero.npy", "--weights w_zero.npy: all weights are zero"),
     ("-k 2 --weights w_wide.npy", "w_wide.npy: has 2 columns; one value per row is needed"),
     ("-k 2 --weights w_text.npy", "w_text.npy: dtype <U1 holds text"),
@@ -354,7 +360,7 @@ def test_a_constant_feature_is_a_note_and_a_fit(tmp_path, monkeypatch):
     x = np.c_[blobs(), np.full(N, 7.0)]
     result = fit_of(tmp_path, monkeypatch, x, "-k 3")
     assert result.exit_code == 0
-    assert "note: feature(s) 2 (counting from 0) are constant" in result.stderr
+    assert "note: feature 2 (counting from 0) is constant" in result.stderr
     params, facts = read_model("data.gmm.npz")
     assert any("constant" in event for event in facts["events"])
     np.testing.assert_allclose(params.means[:, 2], 7)
@@ -385,7 +391,7 @@ def test_fewer_distinct_rows_than_components(tmp_path, monkeypatch, family):
     [
         ("fit -k 3 none.npy", "none.npy: no such file"),
         ("fit -k 3 objects.npy", "objects.npy: holds Python objects"),
-        ("fit -k 3 nan.npy --threads 1", "nan.npy: row 7 (counting from 0), column 1 is nan"),
+        ("fit -k 3 nan.npy --threads 1", "nan.npy: row 7 (counting from 0), column 1 is NaN"),
         ("fit -k 3 x.npy -c ful", "'ful' is not one of"),
         ("fit -k 61 x.npy", "60 samples are fewer than 61 components"),
         ("search 3 2 x.npy", "nothing to search"),

@@ -157,6 +157,20 @@ def test_it_is_the_local_fit(two, x, file, family, small_parts):
             np.testing.assert_allclose(theirs, ours, rtol=rtol, atol=10 * rtol)
 
 
+def test_rows_of_weight_zero_are_nowhere(two, x, tmp_path, small_parts):
+    """Not in the origin of float32 either, which the workers are told."""
+    far, weights = x.copy(), np.ones(len(x))
+    far[::3], weights[::3] = 1e12, 0
+    np.save(tmp_path / "far.npy", far)
+    source = open_source(tmp_path / "far.npy")
+    there = on(two, source, weights=weights, dtype=np.float32)
+    here = LocalBackend(source, weights=weights, dtype=np.float32)
+    np.testing.assert_allclose(there.origin, here.origin, rtol=1e-12)
+    assert np.abs(there.origin).max() < 10
+    without = LocalBackend(open_source(x[weights > 0]), dtype=np.float32)
+    np.testing.assert_allclose(there.survey().variance, without.survey().variance, rtol=1e-4)
+
+
 def scores(backend, params, what):
     """One output of all the samples."""
     found = [getattr(o, what).copy() for _, o in backend.score(params, **{what: True})]
@@ -242,7 +256,7 @@ def test_bad_values_are_named(two, x, tmp_path, small_parts, share):
     array = da.from_array(wrong, chunks=(9_000, 3))
     for data in (tmp_path / "wrong.npy", array):
         for dtype in (np.float64, np.float32):
-            with pytest.raises(DataError, match=r"row 54321 \(counting from 0\), column 1 is nan"):
+            with pytest.raises(DataError, match=r"row 54321 \(counting from 0\), column 1 is NaN"):
                 on(two, open_source(data), share, dtype=dtype).survey()
     wrong[54_321, 1] = 1e200
     with pytest.raises(DataError, match="so large that their squares overflow"):

@@ -505,7 +505,7 @@ def test_a_covariance_that_cannot_be_raised():
     [
         (np.ones(3), r"has shape \(3,\); \(4,\) is needed"),
         ([1, 2, -1, 0], r"row 2 \(counting from 0\) is -1"),
-        ([1, np.nan, 1, 1], r"row 1 \(counting from 0\) is nan"),
+        ([1, np.nan, 1, 1], r"row 1 \(counting from 0\) is NaN"),
         ([0, 0, 0, 0], "all weights are zero"),
         (["a", "b", "c", "d"], "not numbers"),
         ([0, 0, 1, 1e39], "the largest is 1e.39; it must lie between 1e-20 and 1e.20"),

@@ -185,7 +185,7 @@ def test_a_missing_value_is_a_bad_one(tmp_path, values, write):
         assert source.dtype == np.float64
         bad = first_bad_row(source)
         assert bad[:2] == (1, 1)
-        message = r"row 1 \(counting from 0\), column 1 \('b'\) is nan; remove or fill"
+        message = r"row 1 \(counting from 0\), column 1 \('b'\) is NaN; remove or fill"
         with pytest.raises(DataError, match=message):
             raise bad_value_error(source, bad)
 

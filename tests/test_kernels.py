@@ -15,6 +15,7 @@ from naive import LONG
 
 from gmm_fast import forms, threads
 from gmm_fast.backends import LocalBackend, local
+from gmm_fast.checks import spelled
 from gmm_fast.errors import DataError
 from gmm_fast.forms import make_form
 from gmm_fast.kernels import elementary, gaussian, kmeans
@@ -365,7 +366,9 @@ def look(one, params, how):
 def test_bad_values_are_refused(family, how, row, stored, bad):
     _, params, x = make_case(family, stored, 2000, 3, 2, seed=10)
     x[row, 1] = bad
-    with pytest.raises(DataError, match=rf"^X: row {row} \(counting from 0\), column 1 is {bad};"):
+    with pytest.raises(
+        DataError, match=rf"^X: row {row} \(counting from 0\), column 1 is {spelled(bad)};"
+    ):
         look(backend(x), params, how)
 
 
@@ -377,7 +380,9 @@ def test_bad_values_in_float32_of_float64_data(how, row, bad, streamed, monkeypa
     _, params, x = make_case("full", np.float64, 2000, 3, 2, seed=11)
     x[row, 1] = bad
     np.save(tmp_path / "x.npy", x)
-    with pytest.raises(DataError, match=rf"row {row} \(counting from 0\), column 1 is {bad};"):
+    with pytest.raises(
+        DataError, match=rf"row {row} \(counting from 0\), column 1 is {spelled(bad)};"
+    ):
         look(
             LocalBackend(
                 open_source(tmp_path / "x.npy"), room=0 if streamed else 2**20, dtype=np.float32

@@ -332,16 +332,18 @@ WHOLE = {
     ("change", "named"),
     [
         ({"total_weight": 0}, "total_weight"),
-        ({"log_likelihood": float("nan")}, "log_likelihood"),
+        ({"log_likelihood": float("inf")}, "log_likelihood"),
         ({"log_likelihood": 10**400}, "log_likelihood"),
-        ({"log_likelihood": -2.0}, "log_likelihood"),
-        ({"trace": []}, "trace"),
+        ({"trace": [-4.0, "x"]}, "trace"),
         ({"trace": None}, "trace"),
-        ({"trace": [-3.0]}, "trace"),
+        ({"trace": [-5.0, -4.0, -3.0]}, "trace"),
         ({"n_iter": True}, "n_iter"),
         ({"events": [1]}, "events"),
         ({"seconds": {"em": "1"}}, "seconds"),
-        ({"n_samples": 0, "converged": 1}, "n_samples, converged"),
+        ({"n_samples": -1, "converged": 1}, "n_samples, converged"),
+        ({"reg_covar": "auto"}, "reg_covar"),
+        ({"reg_covar": [0.1]}, "reg_covar"),
+        ({"reg_covar": [0.1, None]}, "reg_covar"),
     ],
 )
 def test_facts_that_tell_no_fit(tmp_path, change, named):

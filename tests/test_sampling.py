@@ -104,7 +104,7 @@ def test_many_features_of_a_diagonal_family_need_no_matrix():
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "3", None, True])
 def test_wrong_number(wrong):
-    with pytest.raises(DataError, match="the number of samples must be"):
+    with pytest.raises(DataError, match="Invalid value for 'n_samples': it must be"):
         draw(params("full"), wrong, 0)
 
 

@@ -10,8 +10,10 @@ import sys
 import threading
 import tracemalloc
 import weakref
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
@@ -251,6 +253,37 @@ def test_numeric_data_frames():
     assert_same_bits(same.array, np.column_stack([x, -x]))
     mixed = open_source(Frame({"x": x, "yes": yes}))  # objects, by the frame's own conversion
     assert_same_bits(mixed.array, np.column_stack([x, yes]).astype("f8"))
+
+
+def test_objects_that_are_numbers():
+    numbers = np.array([[1, 2.5], [np.float32(3), Fraction(1, 4)], [True, 10**30]], object)
+    source = open_source(numbers)
+    assert_same_bits(source.array, numbers.astype("f8"))
+    frame = pd.DataFrame(numbers, columns=["a", "b"])
+    frame["c"] = [1, 2, 3]
+    source = open_source(frame)
+    assert_same_bits(source.array, np.column_stack([numbers.astype("f8"), [1.0, 2, 3]]))
+    missing = open_source(np.array([[1, None]]))  # NumPy's and scikit-learn's reading of None
+    assert first_bad_row(missing)[:2] == (0, 1)
+    frame["d"] = pd.Categorical([1, 2, 3])
+    with pytest.raises(DataError, match=r"X: column 'd' \(category\) holds no real numbers"):
+        open_source(frame)
+    frame["d"] = ["1", "2", "3"]
+    with pytest.raises(DataError, match="X: column 'd' .* holds no real numbers"):
+        open_source(frame)
+
+
+def test_objects_that_are_no_numbers_are_a_type_error():
+    """As in scikit-learn; still the `ValueError` that all errors of data are."""
+    with pytest.raises(TypeError, match="argument must be .* string.* number"):
+        open_source(np.array([[1, {}]]))
+    with pytest.raises(TypeError, match=r"row 0, column 0 .*\(no number today\)"):
+        open_source(np.array([[Sulky()]]))
+
+
+class Sulky:
+    def __float__(self):
+        raise RuntimeError("no number today")
 
 
 def test_data_frames_with_other_columns_refused():
@@ -553,22 +586,28 @@ def header_file(path, descr="<f8", shape=(4, 2), body=64, fortran=False):
     [
         (np.ones(()), r"X: has 0 dimensions"),
         (3.0, r"X: has 0 dimensions"),
-        (np.ones(3), r"X: has one dimension.*X\.reshape\(-1, 1\).*--one-feature"),
+        (np.ones(3), r"X: has one dimension.*Reshape.*X\.reshape\(-1, 1\).*--one-feature"),
         (np.ones((2, 3, 4)), r"X: has 3 dimensions.*X\.reshape\(len\(X\), -1\)"),
-        (np.ones((0, 3)), r"X: shape \(0, 3\) has no rows"),
-        (np.ones((3, 0)), r"X: shape \(3, 0\) has no columns"),
+        (np.ones((0, 3)), r"X: has no rows: 0 sample\(s\) \(shape=\(0, 3\)\) while a minimum of 1"),
+        (np.ones((3, 0)), r"X: has no columns: 0 feature\(s\) \(shape=\(3, 0\)\) while a minimum"),
         ([], r"X: has one dimension"),
-        (np.ones((2, 2), complex), r"X: dtype complex128 holds complex.*separate columns"),
+        (np.ones((2, 2), complex), r"X: Complex data not sup.*complex128; give.*separate"),
         (np.array([["a", "b"]]), r"X: dtype <U1 holds text.*numeric columns"),
         (np.array([[b"a", b"b"]]), r"X: dtype \|S1 holds text"),
-        (np.array([[1, None]]), r"X: holds Python objects.*X\.astype\(float\)"),
-        (None, r"X: holds Python objects"),
+        (np.array([[1, 2], [3, {}]]), r"that are not numbers: row 1, column 1 \(counting from 0\)"),
+        (np.array([[1, 2j]], object), r"row 0, column 1 .* is 2j \("),
+        (np.array([[1, "2"]], object), r"row 0, column 1 .* is '2' \(text\); convert to numbers"),
+        (
+            np.array([{}]),
+            r"X: .* not numbers: place 0 \(counting from 0\) is {} \(float\(\) argument",
+        ),
+        (None, r"X: has 0 dimensions"),
         (np.zeros((2, 2), "M8[s]"), r"X: dtype datetime64\[s\] holds dates"),
         (np.zeros((2, 2), "m8[s]"), r"X: dtype timedelta64\[s\] holds time differences"),
         (np.zeros((2, 2), [("a", "f8")]), r"X: dtype .* holds records.*structured_to_unstruct"),
         ([[1, 2], [3]], r"X: list is not an array of numbers.*give a 2-D array"),
         (np.ma.masked_equal([[1, 2]], 2), r"X: holds masked values; remove or fill"),
-        (scipy.sparse.csr_array(np.eye(3)), r"X: sparse.*make it dense with X\.toarray\(\)"),
+        (scipy.sparse.csr_array(np.eye(3)), r"Sparse data was .* X, but dense .*X\.toarray\(\)"),
     ],
 )
 def test_arrays_refused(data, message):
@@ -755,7 +794,7 @@ def test_bad_value_error_says_where_and_what_to_do():
     error = bad_value_error(open_source(np.ones((2, 2))), (17, 3, float("nan")))
     assert isinstance(error, DataError)
     assert str(error) == (
-        "X: row 17 (counting from 0), column 3 is nan; remove or fill such rows first"
+        "X: row 17 (counting from 0), column 3 is NaN; remove or fill such rows first"
     )
 
 

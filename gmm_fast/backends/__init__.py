@@ -4,7 +4,15 @@
 cluster, `tasks` what those do, `connect` how one is found or started.
 """
 
-from .base import Backend, Survey, check_weights, default_dtype
+from .base import (
+    Backend,
+    Survey,
+    check_weights,
+    count_positive,
+    default_dtype,
+    positive_rows,
+    rough_centre,
+)
 from .connect import cluster, current_client, room_of_workers
 from .local import LocalBackend, Reading, chunk_rows, n_lanes, warm_up
 from .workers import DaskBackend, score_lazily
@@ -18,10 +26,13 @@ __all__ = [
     "check_weights",
     "chunk_rows",
     "cluster",
+    "count_positive",
     "current_client",
     "default_dtype",
     "n_lanes",
+    "positive_rows",
     "room_of_workers",
+    "rough_centre",
     "score_lazily",
     "warm_up",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import spelled
 from ..errors import DataError
 from ..families import get_family
 from ..params import Params
@@ -128,7 +129,7 @@ class Backend(ABC):
 
     def _look(self, family):
         with np.errstate(all="ignore"):
-            centre = self.take(spread_rows(self.n_samples)).mean(axis=0)
+            centre = rough_centre(self.take, self.n_samples, self.weights)
             if not np.isfinite(centre).all():
                 self.refuse_bad_values()
             if family.name == "spherical":  # it asks for traces; the same kernel looks deeper
@@ -143,9 +144,45 @@ class Backend(ABC):
         return Survey(stats.means[0] + delta, np.maximum(variance, 0), stats.total_weight)
 
 
-def spread_rows(n_samples):
-    """Row numbers from all over data of that length."""
-    return np.unique(np.linspace(0, n_samples - 1, LOOK_ROWS).astype(np.int64))
+def rough_centre(take, n_samples, weights):
+    """Median of some rows from all over the data, `take(rows)`.
+
+    Rows of weight zero are not looked at, wherever they lie, and one row far away moves nothing:
+    it would cost all others the digits of float32.
+    """
+    size = n_samples if weights is None else count_positive(weights)
+    rows = np.unique(np.linspace(0, size - 1, LOOK_ROWS).astype(np.int64))
+    if weights is None:
+        return np.median(take(rows), axis=0)
+    rows = positive_rows(weights, rows)
+    x = take(rows)
+    order = np.argsort(x, axis=0)
+    # as shares of the largest, so that the sum of tiny ones has digits
+    passed = np.cumsum((weights[rows] / weights[rows].max())[order], axis=0)
+    middle = (passed < 0.5 * passed[-1]).sum(axis=0)
+    return np.take_along_axis(np.take_along_axis(x, order, 0), middle[None], 0)[0]
+
+
+def _pieces(weights):
+    """(first row, piece): weights may be a memory map as long as the data."""
+    for start in range(0, len(weights), _PIECE):
+        yield start, weights[start : start + _PIECE]
+
+
+def count_positive(weights):
+    return sum(np.count_nonzero(piece > 0) for _, piece in _pieces(weights))
+
+
+def positive_rows(weights, ordinals):
+    """Row numbers of the samples at those places, sorted, among the ones of positive weight."""
+    rows = np.empty(len(ordinals), np.int64)
+    seen = done = 0
+    for start, piece in _pieces(weights):
+        positive = np.flatnonzero(piece > 0)
+        end = int(np.searchsorted(ordinals, seen + len(positive)))
+        rows[done:end] = start + positive[ordinals[done:end] - seen]
+        seen, done = seen + len(positive), end
+    return rows
 
 
 def default_dtype(stored):
@@ -176,13 +213,12 @@ def check_weights(weights, n_samples):
         raise DataError("sample_weight: not numbers") from None
     if weights.shape != (n_samples,):
         raise DataError(f"sample_weight has shape {weights.shape}; ({n_samples},) is needed")
-    for start in range(0, n_samples, _PIECE):
-        piece = weights[start : start + _PIECE]
+    for start, piece in _pieces(weights):
         wrong = np.flatnonzero(~np.isfinite(piece) | (piece < 0))
         if len(wrong):
             row = start + int(wrong[0])
             raise DataError(
-                f"sample_weight: row {row} (counting from 0) is {weights[row]}; "
+                f"sample_weight: row {row} (counting from 0) is {spelled(weights[row])}; "
                 "weights must be finite and not negative"
             )
     if not weights.max() > 0:

@@ -17,7 +17,7 @@ from ..kernels.tiles import BLOCK
 from ..sources import DaskSource
 from ..threads import check_threads
 from . import tasks
-from .base import Backend, default_dtype, needs_origin, spread_rows
+from .base import Backend, default_dtype, needs_origin, rough_centre
 from .local import chunk_rows
 
 # Chunks of a part, roughly: enough work that the scheduler's millisecond does not count.
@@ -141,7 +141,9 @@ class DaskBackend(Backend):
         if not needs_origin(self.source.dtype, self.dtype):
             return None
         with np.errstate(all="ignore"):
-            return self._take(self._data.raw, spread_rows(self.n_samples)).mean(axis=0)
+            return rough_centre(
+                lambda rows: self._take(self._data.raw, rows), self.n_samples, self.weights
+            )
 
     def warm_up(self, family):
         """Compile the kernel of `family` on every worker."""

@@ -1,10 +1,11 @@
 """Arrays in memory, and whatever becomes one: lists, memory maps, data frames."""
 
+import reprlib
 import sys
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, DataTypeError
 from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
 from .columns import choose
 
@@ -58,7 +59,10 @@ def as_array(data):
     """Return `data` as an array, without a copy where possible, or raise `DataError`."""
     scipy_sparse = sys.modules.get("scipy.sparse")
     if scipy_sparse is not None and scipy_sparse.issparse(data):
-        raise DataError("X: sparse matrices are not supported; make it dense with X.toarray()")
+        raise DataTypeError(  # in scikit-learn's words
+            "Sparse data was passed for X, but dense data is required; "
+            "make it dense with X.toarray()"
+        )
     if np.ma.is_masked(data):
         raise DataError(
             "X: holds masked values; remove or fill such rows first, e.g. X[~X.mask.any(axis=1)]"
@@ -67,13 +71,12 @@ def as_array(data):
     # Only some kinds of frames (pandas, Dask) have dtypes that tell what the columns hold.
     is_frame = is_frame and all(hasattr(dtype, "kind") for dtype in data.dtypes)
     if is_frame:
-        check_frame(data)
+        check_frame(data, look=hasattr(data, "iloc"))
     try:
         array = np.asarray(data)
         if is_frame and array.dtype.hasobject:
             # pandas makes objects of bool beside other columns, and of its nullable dtypes.
             array = np.asarray(data.astype("float64"))
-        return array
     except MemoryError:
         raise
     except Exception as error:  # an array-like's own __array__ may raise anything
@@ -81,14 +84,56 @@ def as_array(data):
             f"X: {type(data).__name__} is not an array of numbers ({error}); give a 2-D array, "
             "samples by features"
         ) from error
+    return numbers_of(array) if array.dtype.kind == "O" else array
 
 
-def check_frame(frame):
-    """Raise `DataError`, naming them, if columns of a data frame hold no real numbers."""
+def numbers_of(array):
+    """Python numbers in an array of objects as float64; `DataTypeError` for other objects.
+
+    Text that looks like numbers is not taken for them, here as everywhere.
+    """
+    if not any(issubclass(kind, (str, bytes)) for kind in set(map(type, array.flat))):
+        try:
+            return array.astype(np.float64)
+        except MemoryError:
+            raise
+        except Exception:  # an object's own __float__ may raise anything
+            pass
+    for place, value in np.ndenumerate(array):
+        if (problem := _not_a_number(value)) is not None:
+            names = ("row", "column") if array.ndim == 2 else ("place",) * array.ndim
+            where = ", ".join(f"{n} {i}" for n, i in zip(names, place, strict=True))
+            raise DataTypeError(
+                "X: holds Python objects that are not numbers: "
+                + (f"{where} (counting from 0) " if where else "it ")
+                + f"is {reprlib.repr(value)} ({problem}); convert to numbers first, "
+                "e.g. X.astype(float)"
+            )
+    raise DataTypeError("X: holds Python objects that make no array of numbers")
+
+
+def _not_a_number(value):
+    """What is wrong with an object that should be a number; None if it is one."""
+    if value is None:  # NumPy makes NaN of it
+        return None
+    if isinstance(value, (str, bytes)):
+        return "text"
+    try:
+        float(value)
+    except Exception as error:  # as above
+        return str(error)  # scikit-learn passes on the same words
+    return None
+
+
+def check_frame(frame, *, look=False):
+    """Raise `DataError`, naming them, if columns of a data frame hold no real numbers.
+
+    `look` into columns of Python objects, which may be numbers; by default they are refused.
+    """
     wrong = [
         f"{name!r} ({dtype})"
-        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
-        if dtype.kind not in "biuf"
+        for j, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True))
+        if dtype.kind not in "biuf" and not (look and _holds_numbers(frame, j, dtype))
     ]
     if not wrong:
         return
@@ -100,6 +145,17 @@ def check_frame(frame):
         f"X: {words % named} no real numbers; convert to numbers, or leave out with "
         "X.drop(columns=[...])"
     )
+
+
+def _holds_numbers(frame, j, dtype):
+    """Whether a column holds Python objects (not categories, not text) that are numbers."""
+    if not (isinstance(dtype, np.dtype) and dtype.hasobject):
+        return False
+    try:
+        numbers_of(np.asarray(frame.iloc[:, j]))
+    except DataError:
+        return False
+    return True
 
 
 def choose_frame_columns(data, columns):

@@ -16,7 +16,6 @@ _WIDE_ROW = 1024
 
 _REFUSED_KINDS = {
     "O": "Python objects; convert to numbers first, e.g. X.astype(float)",
-    "c": "complex numbers; give real and imaginary parts as separate columns",
     "S": "text; keep the numeric columns only, or convert with X.astype(float)",
     "U": "text; keep the numeric columns only, or convert with X.astype(float)",
     "T": "text; keep the numeric columns only, or convert with X.astype(float)",
@@ -133,6 +132,11 @@ def piece_rows(source, itemsize=0):
 def check_dtype(dtype, name):
     if dtype.hasobject:
         raise DataError(f"{name}: holds {_REFUSED_KINDS['O']}")
+    if dtype.kind == "c":  # in scikit-learn's words
+        raise DataError(
+            f"{name}: Complex data not supported, its dtype is {dtype}; give real and imaginary "
+            "parts as separate columns"
+        )
     if dtype.kind not in "biuf":
         problem = _REFUSED_KINDS.get(dtype.kind, "no real numbers; convert with X.astype(float)")
         raise DataError(f"{name}: dtype {dtype} holds {problem}")
@@ -144,19 +148,21 @@ def check_shape(shape, name, one_feature):
         shape = (*shape, 1)
     if len(shape) == 1:
         raise DataError(
-            f"{name}: has one dimension, samples by features are needed; if it is one feature, "
-            "say so: X.reshape(-1, 1) in Python, --one-feature on the command line"
+            f"{name}: has one dimension, samples by features are needed. Reshape your data: "
+            "X.reshape(-1, 1) if it is one feature (--one-feature on the command line), "
+            "X.reshape(1, -1) if it is one sample"
         )
     if len(shape) != 2:
         advice = "X.reshape(len(X), -1) makes a row of each X[i]" if shape else "give an array"
         raise DataError(
             f"{name}: has {len(shape)} dimensions, two (samples by features) are needed; {advice}"
         )
-    for length, word in zip(shape, ("row", "column"), strict=True):
-        if length < 1:
-            error = NoRowsError if word == "row" else DataError
+    whats = (("row", "sample", NoRowsError), ("column", "feature", DataError))
+    for length, (word, unit, error) in zip(shape, whats, strict=True):
+        if length < 1:  # in scikit-learn's words
             raise error(
-                f"{name}: shape {tuple(shape)} has no {word}s; at least one {word} is needed"
+                f"{name}: has no {word}s: 0 {unit}(s) (shape={tuple(shape)}) while a minimum of 1 "
+                f"is required; give at least one {word}"
             )
     return shape
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..checks import spelled
 from ..errors import DataError
 from .array import ArraySource
 from .base import column_label, piece_rows
@@ -180,8 +181,8 @@ def bad_value_error(source, bad):
     row, column, value = bad
     name, local = source.locate(row)
     return DataError(
-        f"{name}: row {local} (counting from 0), {column_label(source, column)} is {value}; "
-        "remove or fill such rows first"
+        f"{name}: row {local} (counting from 0), {column_label(source, column)} is "
+        f"{spelled(value)}; remove or fill such rows first"
     )
 
 

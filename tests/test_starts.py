@@ -1,0 +1,151 @@
+"""The race of starts, and scikit-learn's own by name."""
+
+import numpy as np
+import pytest
+import sklearn.mixture
+from blobs import blobs
+from cases import backend, draw, full_covariances, random_params
+from sklearn.cluster import kmeans_plusplus
+from sklearn.datasets import load_iris
+
+from gmm_fast import GaussianMixture, em, init, race
+from gmm_fast.init import Start
+from gmm_fast.params import Params
+
+SETTINGS = em.Settings(reg_covar=1e-6)
+
+
+@pytest.fixture(scope="module")
+def x():
+    """(600, 3), three clusters."""
+    rng = np.random.default_rng(0)
+    return draw(rng, random_params(rng, "full", 3, 3, spread=6.0), 600)
+
+
+def start(one, k, family="full", **options):
+    return init.initial_params(one, k, family, Start(**options), SETTINGS)[0]
+
+
+# -- the race --------------------------------------------------------------------------------------
+
+
+def test_it_is_won_by_the_best_candidate(x, family):
+    one = backend(x)
+    rng = np.random.default_rng(5)
+    good = start(one, 3, family, method="kmeans")
+    far = Params(good.weights, 1e3 + rng.normal(size=(3, 3)), good.covariances, family)
+    dull = Params(good.weights, np.tile(x.mean(axis=0), (3, 1)), good.covariances, family)
+    best = max(em.fit(one, p, em.Settings(0.0, 30, 1e-6)).log_likelihood for p in (good, dull))
+    for order in ([good, dull, far], [dull, far, good], [far, good, dull]):
+        winner, _ = race.best_start(one, order, SETTINGS)
+        assert one.stats(winner).log_likelihood > best - 1e-3 * len(x)
+
+
+def test_a_spurious_maximum_does_not_win(iris):
+    """Three samples in a plane have a likelihood without bound; mclust's fit is the one meant."""
+    x, _ = iris
+    for seed in range(10):
+        model = GaussianMixture(3, tol=1e-8, max_iter=2000, random_state=seed).fit(x)
+        assert model.lower_bound_ * len(x) == pytest.approx(-180.185, abs=2e-3)
+        assert model.events_ == []
+
+
+def test_what_is_thin_is_spurious(x, family):
+    """And what is as wide as the data is not; units do not matter."""
+    params = start(backend(x), 3, family, method="kmeans")
+    spread = race.spread_of(backend(x))
+    assert race.spuriousness(params, spread, len(x)) == 0
+    thin = Params(params.weights, params.means, params.covariances * 1e-6, family)
+    assert race.spuriousness(thin, spread, len(x)) > 20
+    # a component on a single sample cannot lose more than it can gain
+    point = Params(params.weights, params.means, params.covariances * 1e-30, family)
+    assert race.spuriousness(point, spread, len(x)) < 3 * 7 * 3 * 4
+    small = Params(params.weights, 1e-3 * params.means, 1e-6 * thin.covariances, family)
+    again = race.spuriousness(small, race.spread_of(backend(1e-3 * x)), len(x))
+    assert again == pytest.approx(race.spuriousness(thin, spread, len(x)))
+
+
+def test_an_outlier_is_no_measure_of_spread(x):
+    far = x.copy()
+    far[3] = 1e9
+    one, other = (race.spread_of(backend(data)) for data in (x, far))
+    np.testing.assert_allclose(one, other, atol=0.3)
+
+
+def test_more_rounds_race_more_starts(x, monkeypatch):
+    raced = []
+    best = race.best_start
+
+    def spy(backend, candidates, settings):
+        raced.append(len(candidates))
+        return best(backend, candidates, settings)
+
+    monkeypatch.setattr(init, "best_start", spy)
+    start(backend(x), 3, method="auto", n_init=2)
+    start(backend(x), 3, method="random", n_init=4)
+    start(backend(x), 3, method="kmeans")  # one start, no race
+    assert raced == [2 * len(init.AUTO), 4]
+
+
+# -- scikit-learn's ways, by name ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("init_params", ["kmeans", "random"])
+def test_the_same_start_as_scikit_learns(x, family, init_params, seed):
+    """So the same fit, after one iteration and after many."""
+    for steps in (1, 30):
+        call = {"covariance_type": family, "init_params": init_params, "random_state": seed}
+        call |= {"max_iter": steps, "tol": 0.0, "reg_covar": 1e-6}
+        with pytest.warns(UserWarning, match="converge"):
+            ours = GaussianMixture(3, **call).fit(x)
+        with pytest.warns(UserWarning, match="converge"):
+            theirs = sklearn.mixture.GaussianMixture(3, **call).fit(x)
+        for name in ("weights_", "means_", "covariances_"):
+            found, expected = getattr(ours, name), getattr(theirs, name)
+            np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_same_rows_as_scikit_learns(x, family, seed, offset):
+    """In the same order; the weights are equal, the covariances are not reg_covar alone."""
+    drawn = np.random.RandomState(seed)  # noqa: NPY002: whose draws these are
+    expected = {
+        "random_from_data": x[drawn.choice(600, size=4, replace=False)],
+        "k-means++": kmeans_plusplus(x, 4, random_state=seed)[0],
+    }
+    for method, means in expected.items():
+        params = start(backend(x + offset), 4, family, method=method, seed=seed)
+        np.testing.assert_allclose(params.means, means + offset, atol=1e-9)
+        np.testing.assert_array_equal(params.weights, 0.25)
+        assert np.linalg.eigvalsh(full_covariances(params)).min() > 1e-3
+
+
+def test_starts_go_on_from_one_another(x):
+    """As in scikit-learn, the second start draws what comes after the first."""
+    drawn = np.random.RandomState(3)  # noqa: NPY002: whose draws these are
+    expected = [x[drawn.choice(600, size=3, replace=False)] for _ in range(3)]
+    seen = []
+    best = race.best_start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(init, "best_start", lambda b, c, s: seen.extend(c) or best(b, c, s))
+        start(backend(x), 3, method="random_from_data", n_init=3, seed=3)
+    np.testing.assert_array_equal([params.means for params in seen], expected)
+
+
+def test_a_kmeans_start_of_few_samples_is_regular():
+    """A part that is too small is drawn towards the others; large ones are left alone."""
+    x = np.concatenate([blobs(seed=0, sizes=(300, 200), d=2, apart=6), [[90.0, 90], [90.5, 91]]])
+    params = start(backend(x), 3, method="kmeans")
+    assert np.linalg.eigvalsh(params.covariances).min() > 0.1
+    assert sorted(np.round(params.weights * 502)) == [2, 200, 300]
+
+
+def test_iris_as_scikit_learn_fits_it():
+    x = load_iris().data
+    for seed in range(5):
+        theirs = sklearn.mixture.GaussianMixture(3, random_state=seed).fit(x)
+        ours = GaussianMixture(3, init_params="kmeans", reg_covar=1e-6, random_state=seed).fit(x)
+        np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-8)
+        assert ours.n_iter_ == theirs.n_iter_
