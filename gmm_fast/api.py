@@ -132,7 +132,7 @@ def search(
         memory=promise,
         silhouette_rows=silhouette_rows,
     )
-    for event in swamp_events(reg_covar, backend.survey()):
+    for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = selection.search(
         backend,

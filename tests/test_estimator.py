@@ -417,6 +417,12 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
     assert same_state(vars(model), before)
 
 
+def test_a_fraction_that_swamps_the_data(x):
+    """The warning writes it as a number."""
+    with pytest.warns(UserWarning, match=r"reg_covar \(333\.333\) is not small"):
+        GaussianMixture(1, reg_covar=Fraction(1000, 3)).fit(x)
+
+
 @pytest.mark.parametrize("k", [10**12, 10**30])
 def test_labels_are_not_counted_for_more_components_than_samples(x, k):
     with pytest.raises(DataError, match="n_components = 10+, n_samples = 200"):
