@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Random cases that each fuzz test runs.
+CASES ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-scaling bench-large bench-cluster bench-scale bench-starts \
-	bench-suite \
-	clean
+.PHONY: help demo test fuzz lint bench bench-scaling bench-large bench-cluster bench-scale \
+	bench-starts bench-suite clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +19,10 @@ demo: $(VENV)/.demo ## Install, and fit the pixels of a photo
 
 test: $(VENV)/.test ## Run the tests
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.test ## Run the fuzz tests with CASES=10000 new random cases each
+	FUZZ_CASES=$(CASES) $(BIN)/python -m pytest --hypothesis-profile fuzz --durations=0 \
+		tests/test_fuzz_estimator.py tests/test_fuzz_files.py
 
 lint: $(VENV)/.test ## Check style and formatting
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .errors import DataError
 from .estimator import GaussianMixture
-from .modelfile import read_model, write_model
+from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
 
 
@@ -132,7 +132,7 @@ def search(
         memory=promise,
         silhouette_rows=silhouette_rows,
     )
-    for event in swamp_events(reg_covar, backend.survey()):
+    for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = selection.search(
         backend,
@@ -206,4 +206,5 @@ def load(path):
         A ValueError: not a model file, of another version, or damaged.
     """
     params, facts = read_model(path)
+    check_facts(facts, params.n_features, path)
     return GaussianMixture.from_result(em.FitResult.from_facts(params, facts))

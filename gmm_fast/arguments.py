@@ -90,9 +90,13 @@ def _real(model, name, rule="a float in the range [0.0, inf)", most=np.inf):
     value = getattr(model, name)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise _refusal(model, name, rule, DataTypeError)
-    if not (np.isfinite(value) and 0 <= value <= most):
+    try:
+        number = float(value)  # first: NumPy does not know fractions and very large integers
+    except OverflowError:
+        number = np.inf
+    if not (np.isfinite(number) and 0 <= number <= most):
         raise _refusal(model, name, rule)
-    return float(value)
+    return number
 
 
 def _choice(model, name, options):
@@ -115,7 +119,7 @@ def memory_bytes(memory):
 def _computable(dtype):
     try:
         return np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
+    except Exception:  # NumPy parses what it is given, and fails in many ways
         return False
 
 
@@ -158,6 +162,7 @@ def given_start(model, n_features):
         _check_weights(given["weights"])
     if given["precisions"] is not None:
         _check_precisions(given["precisions"], family)
+        _check_inverses(given["precisions"], family)
     return given
 
 
@@ -169,8 +174,10 @@ def _array(model, name, shape, word):
     if np.isscalar(value) or not (hasattr(value, "__len__") or hasattr(value, "__array__")):
         raise _refusal(model, name, "an array-like or None", DataTypeError)
     try:
+        if getattr(getattr(value, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         found = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataTypeError(f"{name} is not an array of numbers") from None
     if found.shape != shape:
         raise DataError(
@@ -287,6 +294,17 @@ def _check_precisions(precisions, covariance_type):
                 f"'{covariance_type} precision' should be symmetric, positive-definite: {where} is "
                 f"not {problem}"
             )
+
+
+def _check_inverses(precisions, covariance_type):
+    """Raise DataError when covariances of given precisions are beyond float64."""
+    with np.errstate(all="ignore"):
+        try:
+            covariances = FAMILIES[covariance_type].invert(precisions)
+        except np.linalg.LinAlgError:
+            covariances = np.inf
+    if not np.isfinite(covariances).all():
+        raise DataError("precisions_init holds values so small that covariances overflow")
 
 
 def _matrix_problem(matrix):

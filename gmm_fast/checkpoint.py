@@ -14,7 +14,8 @@ from . import __version__
 from .archive import Kind, read_archive, write_archive
 from .em import FitResult, State
 from .errors import DataError, FitError, Interrupted
-from .params import Params
+from .modelfile import are_numbers, check_facts, check_mixture, is_count, is_number
+from .params import Params, covariance_shape
 
 # Seconds between two writes, if nothing is said.
 EVERY = 60.0
@@ -85,7 +86,17 @@ class Checkpoint:
         return bool(self.done) or self.running is not None
 
 
-_PLAIN = ("command", "options", "folder", "data", "inputs", "complete", "seconds", "version")
+# Of the header, with the types of its values.
+_PLAIN = {
+    "command": str,
+    "options": dict,
+    "folder": str,
+    "data": dict,
+    "inputs": dict,
+    "complete": bool,
+    "seconds": int | float,
+    "version": str,
+}
 
 
 def write_checkpoint(path, checkpoint):
@@ -131,32 +142,62 @@ def read_checkpoint(path):
     try:
         header["version"] = header["gmm_fast"]
         checkpoint = Checkpoint(**{name: header[name] for name in _PLAIN})
+        _demand(all(isinstance(header[name], kind) for name, kind in _PLAIN.items()))
+        _demand(is_number(checkpoint.seconds))
         for i, (family, k, facts) in enumerate(header["done"]):
-            params = _params_of(arrays, f"done{i}", family)
+            params = check_mixture(_params_of(arrays, f"done{i}", family, k), path)
+            check_facts(facts, params.n_features, path)
             checkpoint.done[Job(family, k)] = params, facts
         if header["running"] is not None:
             family, k, facts = header["running"]
-            state = State(
-                params=_params_of(arrays, "running", family),
-                trace=tuple(arrays["running_trace"].tolist()),
-                small_steps=facts["small_steps"],
-                events=tuple(facts["events"]),
-                collapsed=arrays["running_collapsed"],
-                revivals=dict(facts["revivals"]),
-                seconds=facts["seconds"],
-            )
-            checkpoint.running = Job(family, k), state
-    except (KeyError, TypeError, ValueError):
+            params = _params_of(arrays, "running", family, k)
+            checkpoint.running = Job(family, k), _state_of(arrays, params, facts)
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise DataError(f"{path}: the checkpoint's header is not complete") from None
     return checkpoint
+
+
+def _state_of(arrays, params, facts):
+    trace, collapsed = arrays["running_trace"], arrays["running_collapsed"]
+    _demand(trace.ndim == 1 and len(trace) and are_numbers(trace.tolist()))
+    n_covariances = 1 if params.covariance_type == "tied" else params.n_components
+    _demand(collapsed.dtype == bool and collapsed.shape == (n_covariances,))
+    revivals, events, seconds = dict(facts["revivals"]), tuple(facts["events"]), facts["seconds"]
+    _demand(all(is_count(n) for item in revivals.items() for n in item))
+    _demand(max(revivals, default=0) < params.n_components)
+    _demand(is_count(facts["small_steps"]) and all(isinstance(event, str) for event in events))
+    _demand(are_numbers(list(seconds.values())))
+    return State(
+        params=params,
+        trace=tuple(trace.tolist()),
+        small_steps=facts["small_steps"],
+        events=events,
+        collapsed=collapsed,
+        revivals=revivals,
+        seconds=seconds,
+    )
+
+
+def _demand(holds):
+    """Refuse what a checkpoint says unless it can be so."""
+    if not holds:
+        raise ValueError
 
 
 def _arrays_of(params, prefix):
     return {f"{prefix}_{name}": getattr(params, name) for name in _PARAMS}
 
 
-def _params_of(arrays, prefix, family):
-    return Params(*(arrays[f"{prefix}_{name}"] for name in _PARAMS), family)
+def _params_of(arrays, prefix, family, k):
+    """Parameters of the right shapes. In the middle of a fit they need not be a mixture yet."""
+    params = Params(*(arrays[f"{prefix}_{name}"] for name in _PARAMS), family)
+    _demand(params.means.ndim == 2 and params.means.size and params.n_components == k)
+    _demand(params.weights.shape == (k,))
+    _demand(params.covariances.shape == covariance_shape(family, *params.means.shape))
+    for name in _PARAMS:
+        array = getattr(params, name)
+        _demand(array.dtype == np.float64 and np.isfinite(array).all())
+    return params
 
 
 class Keeper:

@@ -37,9 +37,13 @@ def real(name, value):
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise DataError(f"{name} must be a number, not {value!r}")
-    if not (np.isfinite(value) and value >= 0):
+    try:
+        number = float(value)  # first: NumPy does not know fractions and very large integers
+    except OverflowError:
+        number = np.inf
+    if not (np.isfinite(number) and number >= 0):
         raise DataError(f"{name} must be 0 or more and finite, not {value}")
-    return float(value)
+    return number
 
 
 def array(name, value, shape):
@@ -51,8 +55,10 @@ def array(name, value, shape):
         Not numbers, of another shape, or not finite.
     """
     try:
+        if getattr(getattr(value, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         found = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataError(f"{name} is not an array of numbers") from None
     if found.shape != shape:
         raise DataError(f"{name} has shape {found.shape}; {shape} is needed")

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import criteria, em, fitting, init, inputs, report, selection
 from .errors import DataError
-from .modelfile import read_model, write_model
+from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
 from .params import Params
 from .progress import Progress
@@ -215,6 +215,7 @@ def sample(model, n, out, labels_path, seed, as_json):
 def info(model, as_json):
     """`gmm-fast info`."""
     params, facts = read_model(model)
+    check_facts(facts, params.n_features, model)
     result = em.FitResult.from_facts(params, facts)
     shown = {
         "n_components": params.n_components,

@@ -217,7 +217,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             threads=self.threads,
             memory=memory_bytes(self.memory),
         )
-        for event in swamp_events(self.reg_covar, backend.survey()):
+        for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
             backend,

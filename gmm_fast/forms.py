@@ -90,7 +90,9 @@ def make_form(params, dtype=np.float64, origin=None):
         "diagonal": _diagonal,
         "whitened": _whitened,
     }[family.form]
-    with np.errstate(over="ignore", invalid="ignore"):  # of means far from everything
+    # means so far apart that squares overflow: another form is chosen, or samples have no density,
+    # which whoever asked is told of
+    with np.errstate(over="ignore", invalid="ignore"):
         form = build(log_weights, means, factor, np.dtype(dtype))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
 
@@ -252,6 +254,8 @@ def _whitened(log_weights, means, factor, dtype):
     dp = padded(d, 4)
     log_const = _log_const(log_weights, np.log(np.diagonal(factor)).sum(), d)
     whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
+    if not np.diagonal(whiten).all():  # variances so large that it underflows, and has no inverse
+        return _tied_triangular(log_weights, means, factor, dtype)
     unwhiten = np.linalg.inv(whiten)
     linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
     used_means = white_means if linear is not None else _used(white_means, d, dtype)

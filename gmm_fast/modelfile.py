@@ -1,5 +1,9 @@
 """Model files: the parameters of a mixture, and facts about the fit that found them."""
 
+import sys
+
+import numpy as np
+
 from .archive import Kind, read_archive, write_archive
 from .errors import DataError, ModelFileError
 from .families import FAMILIES
@@ -22,6 +26,9 @@ MODEL = Kind(
     complete=_complete,
     names=("weights", "means", "covariances"),
 )
+
+# Of one over a standard deviation: its square is a precision.
+MOST_FACTOR = 1e150
 
 
 def write_model(path, params, facts):
@@ -55,9 +62,82 @@ def read_model(path):
     header, arrays = read_archive(path, MODEL)
     params = Params(**arrays, covariance_type=header["covariance_type"])
     try:
-        params = check_params(params, str(path))
+        params = check_mixture(params, str(path))
     except DataError as error:
         raise ModelFileError(str(error)) from None
-    if FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)[1].any():
-        raise ModelFileError(f"{path}: covariances are not positive definite; fit again")
-    return params, header["facts"]
+    facts = header["facts"]
+    features = facts.get("features")
+    if features is not None and not (_are_texts(features) and len(features) == params.n_features):
+        raise ModelFileError(f"{path}: the names of the features are no names; fit again")
+    return params, facts
+
+
+def check_mixture(params, what):
+    """Stored parameters, checked.
+
+    Raises
+    ------
+    DataError
+        As `params.check_params`; other numbers than float64; covariances that are singular.
+    """
+    for name in MODEL.names:
+        dtype = getattr(params, name).dtype
+        if dtype.newbyteorder("=") != np.float64:
+            raise DataError(f"{what}: {name} are {dtype}, not float64; fit again")
+    params = check_params(params, what)
+    factor, singular = FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)
+    if singular.any():
+        raise DataError(f"{what}: covariances are not positive definite; fit again")
+    if np.abs(factor).max() > MOST_FACTOR:
+        raise DataError(f"{what}: covariances are so small that precisions overflow; fit again")
+    return params
+
+
+def check_facts(facts, n_features, what):
+    """Raise ModelFileError unless stored facts tell all of a fit, in values that make sense."""
+    wrong = [name for name, check in _FACTS.items() if not check(facts.get(name))]
+    if not wrong and len(facts["trace"]) > facts["n_iter"] + 1:
+        wrong = ["trace"]
+    reg_covar = facts.get("reg_covar")
+    one_each = isinstance(reg_covar, list) and len(reg_covar) == n_features
+    if not (reg_covar is None or are_numbers(reg_covar if one_each else [reg_covar])):
+        wrong.append("reg_covar")
+    if wrong:
+        raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
+
+
+def is_number(value):
+    """Whether a JSON value is a finite number, as float64."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def is_count(value):
+    return type(value) is int and value >= 0
+
+
+def are_numbers(values):
+    return isinstance(values, list) and all(map(is_number, values))
+
+
+def _is_likelihood(value):
+    """Whether a value is a number, or NaN: nobody knows how likely a model from elsewhere is."""
+    return is_number(value) or (type(value) is float and value != value)
+
+
+def _are_texts(values):
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+# What `em.FitResult` is made of, besides the parameters.
+_FACTS = {
+    "log_likelihood": _is_likelihood,
+    "log_max_resp": _is_likelihood,
+    "total_weight": lambda value: is_number(value) and value > 0,
+    "n_samples": is_count,
+    "trace": lambda values: isinstance(values, list) and all(map(_is_likelihood, values)),
+    "n_iter": is_count,
+    "converged": lambda value: isinstance(value, bool),
+    "stop_reason": lambda value: isinstance(value, str),
+    "events": _are_texts,
+    "seconds": lambda value: isinstance(value, dict) and are_numbers(list(value.values())),
+}

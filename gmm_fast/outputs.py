@@ -212,5 +212,15 @@ def save_npy(path, array):
 
 
 def _target(path):
-    """Return the name for messages, and the absolute path behind any symbolic links."""
-    return os.fsdecode(path), os.path.realpath(os.fsdecode(path))
+    """Return the name for messages, and the absolute path behind any symbolic links.
+
+    Raises
+    ------
+    DataError
+        No file can have such a name.
+    """
+    name = os.fsdecode(path)
+    try:
+        return name, os.path.realpath(name)
+    except ValueError as error:  # a NUL byte
+        raise DataError(f"{name!r}: cannot be written: {error}; check the path") from None

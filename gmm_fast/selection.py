@@ -110,7 +110,7 @@ def check_search(
         raise DataError("name at least one covariance family")
     for name in covariance_types:
         get_family(name)
-    if criterion not in CRITERIA:
+    if not isinstance(criterion, str) or criterion not in CRITERIA:
         raise DataError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
     if criterion == "silhouette" and hi == 1:
         raise DataError("the silhouette is not defined for K = 1; search from 2, or use bic")

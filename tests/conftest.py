@@ -9,6 +9,8 @@ from hypothesis import settings
 from sklearn.datasets import load_iris
 
 settings.register_profile("gmm_fast", derandomize=True, deadline=None, database=None)
+# `make fuzz`: other cases each time, kept when they fail; a failure prints how to run it again.
+settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("gmm_fast")
 
 REFERENCE = Path(__file__).parent / "reference"

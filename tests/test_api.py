@@ -68,6 +68,11 @@ def test_a_model_of_a_search_is_the_model_of_a_fit(found, x):
         assert again.lower_bounds_ == model.lower_bounds_
 
 
+def test_a_criterion_that_is_no_name(x):
+    with pytest.raises(DataError, match="unknown criterion"):
+        search(x, 1, 2, criterion=np.array(["bic", "aic"]))
+
+
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_best_by_each_criterion(x, found, criterion):
     result = search(x, 1, 4, covariance=ALL, random_state=1, criterion=criterion)

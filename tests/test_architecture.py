@@ -14,7 +14,8 @@ PACKAGE = Path(gmm_fast.__file__).parent
 # From the bottom up; a module imports from layers below its own only.
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
-    ("checks", "memory", "params", "stats", "outputs", "kernels.elementary", "kernels.pairs"),
+    ("checks", "memory", "npyheader", "params", "stats", "outputs"),
+    ("kernels.elementary", "kernels.pairs"),
     ("archive", "families", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
     ("kernels.block", "kernels.products"),
     ("kernels.gaussian",),

@@ -3,9 +3,11 @@
 import datetime
 import decimal
 import gzip
+import io
 import os
 import pickle
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -69,6 +71,40 @@ def model(path):
     np.savez(path, weights=np.ones(1), means=X[:1], covariances=X[:1], header=np.zeros(3, "u1"))
 
 
+def forged_npz(shape=None, method=zipfile.ZIP_STORED, change=lambda content: content):
+    """An archive of `X`, its header or the bytes of the archive changed."""
+
+    def make(path):
+        file = io.BytesIO()
+        np.save(file, X)
+        member = file.getvalue()
+        if shape is not None:
+            # as many bytes, taken from the padding
+            before = b"(1000, 4), }" + b" " * (len(shape) - len("(1000, 4)"))
+            assert before in member
+            member = member.replace(before, shape.encode() + b", }")
+        with zipfile.ZipFile(file := io.BytesIO(), "w", method) as archive:
+            archive.writestr("X.npy", member)
+        write(path, change(file.getvalue()))
+
+    return make
+
+
+def zeroed(at, n_bytes=8):
+    """What `at` marks, and what follows, with zeros in their place."""
+
+    def change(content):
+        begin = content.index(at)
+        return content[:begin] + bytes(n_bytes) + content[begin + n_bytes :]
+
+    return change
+
+
+def cut_in_front(content):
+    """The beginning is missing, so the list at the end tells of places before the file."""
+    return content[200:]
+
+
 def folder(**files):
     def make(path):
         path.mkdir()
@@ -123,6 +159,13 @@ CASES = [
     ("x.npz:Y", lambda path: np.savez(path, X=X), ["holds no array 'Y'; it holds 'X'"]),
     ("x.npz", model, ["holds a model, not data; MODEL comes before DATA"]),
     ("x.npz", lambda path: np.savez_compressed(path, X=X.T), ["column order", "ascontiguous"]),
+    ("x.npz", forged_npz("(1000000000, 4)", zipfile.ZIP_DEFLATED), ["cut short: 32000000000"]),
+    ("x.npz", forged_npz("(1, 1000000000000)", zipfile.ZIP_DEFLATED), ["cut short: 8000000000"]),
+    ("x.npz", forged_npz("(10, 4)  ", zipfile.ZIP_DEFLATED), ["31680 bytes follow the 320"]),
+    ("x.npz", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one", "again"]),
+    ("x.npz:X", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one"]),
+    ("x.npz:X", forged_npz(None, zipfile.ZIP_LZMA, zeroed(b"X.npy", 40)), ["a damaged one"]),
+    ("x.npz:X", forged_npz(None, zipfile.ZIP_BZIP2, zeroed(b"BZh")), ["a damaged one"]),
     # HDF5
     ("x.h5", lambda path: None, ["no such file"]),
     ("x.h5", lambda path: path.mkdir(), ["is a directory; give the path of a HDF5 file"]),

@@ -16,6 +16,7 @@ from cases import backend, draw, random_params
 from click.testing import CliRunner
 
 from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming
+from gmm_fast.archive import read_archive, write_archive
 from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
 from gmm_fast.cli import main
 from gmm_fast.errors import DataError, Interrupted
@@ -187,7 +188,7 @@ def test_what_is_kept_comes_back(file):
         data={"mean": [1 / 3, -0.0]},
         inputs={"--weights": "abc"},
         done={JOB: (result.params, result.facts())},
-        running=(Job("full", 4), some_state(3)),
+        running=(Job("full", 3), some_state(3, "full")),
         complete=True,
         seconds=1 / 7,
         version="9",
@@ -199,10 +200,52 @@ def test_what_is_kept_comes_back(file):
     assert list(found.done) == [JOB]
     assert bits(em.FitResult.from_facts(*found.done[JOB])) == bits(result)
     (job, state), wanted = found.running, kept.running[1]
-    assert job == Job("full", 4)
+    assert job == Job("full", 3)
     assert (state.trace, state.small_steps, state.events) == (wanted.trace, 1, ("é",))
     assert (state.revivals, state.seconds) == ({2: 1}, {"em": 0.1})
     np.testing.assert_array_equal(state.collapsed, wanted.collapsed)
+
+
+FORGERIES = [
+    lambda header, arrays: header.update(options=None),
+    lambda header, arrays: header.update(folder=3),
+    lambda header, arrays: header.update(seconds="1"),
+    lambda header, arrays: header.update(done=[[*JOB, {}]]),
+    lambda header, arrays: header.update(done=[["diag", 2, header["done"][0][2]]]),
+    lambda header, arrays: header.update(done=[["full", 3, header["done"][0][2]]]),
+    lambda header, arrays: header.update(done=3),
+    lambda header, arrays: header["running"][2].update(revivals=[[7, 1]]),
+    lambda header, arrays: header["running"][2].update(small_steps=-1),
+    lambda header, arrays: header["running"][2].update(events=[1]),
+    lambda header, arrays: header["running"][2].update(seconds={"em": None}),
+    lambda header, arrays: header.update(running=[*JOB, 3]),
+    lambda header, arrays: arrays.update(running_trace=np.zeros(0)),
+    lambda header, arrays: arrays.update(running_trace=np.array([np.nan])),
+    lambda header, arrays: arrays.update(running_collapsed=np.zeros(2, bool)),
+    lambda header, arrays: arrays.update(running_collapsed=np.zeros(3)),
+    lambda header, arrays: arrays.update(running_means=np.zeros((2, 2))),
+    lambda header, arrays: arrays.update(running_means=np.zeros((3, 2), "f4")),
+    lambda header, arrays: arrays.update(running_covariances=np.full((3, 2), np.inf)),
+    lambda header, arrays: arrays.update(done0_covariances=np.zeros((3, 2))),
+    lambda header, arrays: arrays.update(done0_weights=np.ones(3)),
+    lambda header, arrays: arrays.pop("done0_means"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(FORGERIES)))
+def test_a_forged_checkpoint(file, number):
+    """What somebody made who knows the format: refused when it is read, not in the work."""
+    x, start = plain_case("diag")
+    result = em.fit(backend(x), start, em.Settings(0.0, 2, 1e-6))
+    done = {JOB: (result.params, result.facts())}
+    write_checkpoint(file, Checkpoint("search", {}, "/", done=done, running=(JOB, some_state())))
+    header, arrays = read_archive(file, checkpoint.CHECKPOINT)
+    write_archive(file, checkpoint.CHECKPOINT, dict(header), arrays)
+    assert read_checkpoint(file).begun
+    FORGERIES[number](header, arrays)
+    write_archive(file, checkpoint.CHECKPOINT, header, arrays)
+    with pytest.raises(DataError, match="the checkpoint's header is not complete"):
+        read_checkpoint(file)
 
 
 def test_writes_are_no_more_often_than_asked(file, keeper, monkeypatch):

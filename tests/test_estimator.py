@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from blobs import FAMILIES, FITTED, D, K, blobs, given
 from sklearn.exceptions import ConvergenceWarning
 
 from gmm_fast import DataError, GaussianMixture
+from gmm_fast.em import FitResult
+from gmm_fast.params import Params
 
 
 @pytest.fixture(scope="module")
@@ -304,12 +307,15 @@ def test_labels_are_a_start(x):
         ("tol", -1e-3, r"must be a float in the range \[0\.0, inf\)\. Got -0.001 instead\."),
         ("tol", np.nan, "must be a float .* Got nan instead"),
         ("tol", "small", "must be a float .* Got 'small' instead"),
+        ("tol", 10**400, "must be a float .* Got 1000"),
+        ("reg_covar", Fraction(-1, 3), r"must be .* Got Fraction\(-1, 3\) instead"),
         ("reg_covar", -1, "'reg_covar' parameter .* Got -1 instead"),
         ("max_iter", -1, r"must be an int in the range \[0, inf\)"),
         ("max_iter", 2.5, "must be an int"),
         ("n_init", 0, r"must be an int in the range \[1, inf\)"),
         ("n_init", 1.5, "must be an int"),
         ("init_params", "luck", "a str among {'auto', .*, 'random_from_data'}. Got 'luck' instead"),
+        ("init_params", np.array(["auto", "kmeans"]), "a str among .* Got array"),
         ("init_params", 3, "a str among .* Got 3 instead"),
         (
             "random_state",
@@ -325,6 +331,8 @@ def test_labels_are_a_start(x):
         ("threads", 10**6, "threads must lie between 1 and"),
         ("dtype", "float16", "must be 'float32', 'float64' or None. Got 'float16' instead"),
         ("dtype", "wide", "'dtype' parameter of GaussianMixture must be"),
+        ("dtype", ",", "'dtype' parameter of GaussianMixture must be"),
+        ("dtype", {"names": ["a"]}, "'dtype' parameter of GaussianMixture must be"),
         (
             "weights_init",
             [1.0],
@@ -342,6 +350,9 @@ def test_labels_are_a_start(x):
         ("means_init", np.full((3, 2), np.nan), "means_init contains NaN; starting values"),
         ("means_init", "far", "must be an array-like or None. Got 'far' instead"),
         ("means_init", ["far"], "means_init is not an array of numbers"),
+        ("means_init", [[10**400, 0]] * 3, "means_init is not an array of numbers"),
+        ("means_init", np.full((3, 2), 1j), "means_init is not an array of numbers"),
+        ("precisions_init", 1e-320 * np.stack([np.eye(2)] * 3), "covariances overflow"),
         ("precisions_init", np.ones(3), r"'full precision' should have the shape of \(3, 2, 2\)"),
         ("precisions_init", np.full((3, 2, 2), 1.0), r"_init\[0\] is not positive definite"),
         (
@@ -406,6 +417,41 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
     assert same_state(vars(model), before)
 
 
+def test_a_fraction_that_swamps_the_data(x):
+    """The warning writes it as a number."""
+    with pytest.warns(UserWarning, match=r"reg_covar \(333\.333\) is not small"):
+        GaussianMixture(1, reg_covar=Fraction(1000, 3)).fit(x)
+
+
+@pytest.mark.parametrize("k", [10**12, 10**30])
+def test_labels_are_not_counted_for_more_components_than_samples(x, k):
+    with pytest.raises(DataError, match="n_components = 10+, n_samples = 200"):
+        GaussianMixture(k).fit(x, labels=np.zeros(len(x), int))
+
+
+def test_variances_beyond_float32(x):
+    """Their inverse is 0 in float32."""
+    model = GaussianMixture(1, covariance_type="tied", reg_covar=1e100)
+    with pytest.warns(UserWarning, match="not small beside the variance"):
+        model.fit(x.astype(np.float32))
+    np.testing.assert_allclose(np.diagonal(model.covariances_), 1e100, rtol=1e-9)
+    np.testing.assert_allclose(model.means_[0], x.mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_component_whose_square_overflows(family):
+    """Such a model may be loaded; samples have nothing to do with it, and no warning is given."""
+    unit = {"full": np.stack([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2))}
+    params = Params(
+        np.full(2, 0.5), np.array([[0, 0], [1e300, 0]]), unit.get(family, np.ones(2)), family
+    )
+    model = GaussianMixture.from_result(
+        FitResult(params, -2.0, -1.0, 2.0, 2, [-2.0], 0, True, "tolerance")
+    )
+    assert model.predict(np.zeros((3, 2))).tolist() == [0, 0, 0]
+    assert model.score(np.zeros((1, 2))) == pytest.approx(np.log(0.5 / (2 * np.pi)))
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -413,6 +459,8 @@ def test_wrong_data_leaves_a_fitted_model_alone(x, data, message):
         (np.r_[np.ones(199), -1], r"sample_weight: row 199 \(counting from 0\) is -1.0"),
         (np.zeros(200), "all weights are zero"),
         (["a"] * 200, "not numbers"),
+        ([10**400] * 200, "not numbers"),
+        (np.full(200, 1j), "not numbers"),
     ],
 )
 def test_wrong_weights(fitted, x, weights, message):

@@ -1,8 +1,11 @@
 """Model files: what was written comes back to the bit, and nothing else is taken for a model."""
 
+import io
 import json
 import os
 import pickle
+import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gmm_fast
 from gmm_fast import archive
 from gmm_fast.errors import ModelFileError
 from gmm_fast.modelfile import read_model, write_model
@@ -226,6 +230,7 @@ def test_a_header_that_is_no_header(model, text):
         ([[[1, 0], [0, -1]]], "variances that are not positive"),
         ([[[1, 0], [0, np.nan]]], "not finite"),
         ([[1, 0], [0, 1]], "shape"),
+        ([[[1, 0], [0, 1e-310]]], "precisions overflow"),
     ],
 )
 def test_parameters_that_are_no_mixture(tmp_path, covariances, message):
@@ -253,6 +258,119 @@ def test_files_that_are_no_models(tmp_path):
     ]:
         with pytest.raises(ModelFileError, match=message):
             read_model(tmp_path / name)
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(path, content, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
+
+
+def test_no_room_is_made_for_what_a_header_announces(model):
+    content = members(model)
+    means = content["means.npy"]
+    # as long as before, and 3.2 GB of numbers
+    forged = means.replace(b"'shape': (3, 2), }        ", b"'shape': (200000000, 2), }")
+    assert len(forged) == len(means)
+    assert forged != means
+    write_members(model, content | {"means.npy": forged})
+    assert peak_of_refusal(model) < 2**20
+
+
+def test_nothing_is_unpacked(model):
+    """A few kB of zeros, compressed, may be gigabytes."""
+    file = io.BytesIO()
+    np.save(file, np.zeros(2**23, np.uint8))
+    write_members(model, members(model) | {"header.npy": file.getvalue()}, zipfile.ZIP_DEFLATED)
+    assert peak_of_refusal(model) < 2**20
+
+
+def test_members_that_share_their_bytes(model):
+    """Two names of one stretch of the file: many such names would fill the memory, too."""
+    content = bytearray(model.read_bytes())
+    with zipfile.ZipFile(model) as archive:
+        first, *others = archive.infolist()
+    for other in others:  # in the list at the end, all lie where the first lies, and are as long
+        at = content.rindex(b"PK\x01\x02", 0, content.rindex(other.filename.encode()))
+        content[at + 20 : at + 28] = 2 * struct.pack("<I", first.file_size)
+        content[at + 42 : at + 46] = struct.pack("<I", first.header_offset)
+    model.write_bytes(content)
+    with pytest.raises(ModelFileError, match="not a gmm-fast model file"):
+        read_model(model)
+
+
+def peak_of_refusal(path):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match="not a gmm-fast model file"):
+            read_model(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+WHOLE = {
+    "log_likelihood": -3.0,
+    "log_max_resp": -0.5,
+    "total_weight": 2.5,
+    "n_samples": 3,
+    "trace": [-4.0, -3.0],
+    "n_iter": 1,
+    "converged": True,
+    "stop_reason": "tolerance",
+    "events": [],
+    "seconds": {"em": 0.1},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"total_weight": 0}, "total_weight"),
+        ({"log_likelihood": float("inf")}, "log_likelihood"),
+        ({"log_likelihood": 10**400}, "log_likelihood"),
+        ({"trace": [-4.0, "x"]}, "trace"),
+        ({"trace": None}, "trace"),
+        ({"trace": [-5.0, -4.0, -3.0]}, "trace"),
+        ({"n_iter": True}, "n_iter"),
+        ({"events": [1]}, "events"),
+        ({"seconds": {"em": "1"}}, "seconds"),
+        ({"n_samples": -1, "converged": 1}, "n_samples, converged"),
+        ({"reg_covar": "auto"}, "reg_covar"),
+        ({"reg_covar": [0.1]}, "reg_covar"),
+        ({"reg_covar": [0.1, None]}, "reg_covar"),
+    ],
+)
+def test_facts_that_tell_no_fit(tmp_path, change, named):
+    """As somebody writes them who knows the format, the digest included."""
+    path = tmp_path / "m"
+    write_model(path, some_params("diag"), WHOLE)
+    assert gmm_fast.load(path).lower_bounds_ == [-1.6, -1.2]
+    write_model(path, some_params("diag"), WHOLE | change)
+    with pytest.raises(ModelFileError, match=f": {named} of the fit cannot be used") as caught:
+        gmm_fast.load(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("features", ["ab", ["a"], ["a", 2], {"a": 1, "b": 2}, 2])
+def test_features_that_are_no_names(tmp_path, features):
+    write_model(tmp_path / "m", some_params("diag"), {"features": features})
+    with pytest.raises(ModelFileError, match="names of the features"):
+        read_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i8", "f2"])
+def test_other_numbers_than_float64(tmp_path, dtype):
+    params = some_params("spherical")
+    other = Params(params.weights, params.means.astype(dtype), params.covariances, "spherical")
+    write_model(tmp_path / "m", other, {})
+    with pytest.raises(ModelFileError, match="means are .*, not float64"):
+        read_model(tmp_path / "m")
 
 
 def test_data_given_as_model_is_not_read_whole(tmp_path):

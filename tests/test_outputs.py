@@ -31,6 +31,11 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(DataError, match=r"^'a\\x00b': cannot be written: .*check the path"):
+        check_writable("a\0b")
+
+
 def test_atomic_write_appears_at_the_end(tmp_path):
     path = tmp_path / "out.bin"
     path.write_bytes(b"old")

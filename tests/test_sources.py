@@ -4,9 +4,11 @@ import gc
 import os
 import pickle
 import re
+import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 import weakref
 from fractions import Fraction
 
@@ -671,6 +673,54 @@ BAD_FILES = {
     "objects": (lambda path: header_file(path, descr="|O"), "holds Python objects"),
     "records": (lambda path: header_file(path, descr=[("a", "<f8")]), "holds records"),
 }
+
+
+def raw_header(text, version=(1, 0), length=None):
+    """A `.npy` file with that text as its header."""
+    text = text.encode("latin-1")
+    length = len(text) if length is None else length
+    code = "<H" if version == (1, 0) else "<I"
+    magic = b"\x93NUMPY" + bytes(version)
+    return lambda path: path.write_bytes(magic + struct.pack(code, length) + text + bytes(64))
+
+
+def header_text(shape="(4, 2)", descr="'<f8'", fortran="False", more=""):
+    return f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, {more}}}\n"
+
+
+BAD_FILES |= {
+    "no field": (raw_header("{'descr': '<f8', 'shape': (4, 2)}"), "it needs the fields descr, "),
+    "more": (raw_header(header_text(more="'x': 1")), "it needs the fields descr, fortran_order"),
+    "order": (raw_header(header_text(fortran="1")), "fortran_order is neither True nor False"),
+    "no shape": (raw_header(header_text("(4, 2.0)")), "(4, 2.0) is not a shape"),
+    "run-on": (raw_header(header_text("(4, 2if 1else 3)")), "a number in it goes on as a name"),
+    "escape": (raw_header(header_text(descr=r"'\d'")), "it holds a backslash"),
+    "nested": (raw_header(header_text(300 * "(" + 300 * ")")), "header is damaged"),
+    "code": (raw_header(header_text(descr="__import__('os').abort()")), "header is damaged"),
+    "long": (raw_header(header_text() + 9999 * " "), "it is 10059 bytes long"),
+    "short": (raw_header(header_text(), length=9999), "the file is cut short"),
+}
+
+
+def test_no_room_is_made_for_a_header_that_is_not_there(tmp_path):
+    path = tmp_path / "some.npy"
+    raw_header(header_text(), version=(2, 0), length=2**32 - 1)(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="it is 4294967295 bytes long"):
+            open_source(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8))])
+def test_odd_headers_that_numpy_reads(tmp_path, shape, found):
+    """Python 2 wrote long integers; a bool is an integer, but no number of rows in a message."""
+    path = tmp_path / "some.npy"
+    raw_header(header_text(shape))(path)
+    with open_source(path) as source:
+        assert repr((source.n_samples, source.n_features)) == repr(found)
 
 
 @pytest.mark.parametrize("case", BAD_FILES)

@@ -209,8 +209,10 @@ def check_weights(weights, n_samples):
     if weights is None:
         return None
     try:
+        if getattr(getattr(weights, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         weights = np.ascontiguousarray(weights, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataError("sample_weight: not numbers") from None
     if weights.shape != (n_samples,):
         raise DataError(f"sample_weight has shape {weights.shape}; ({n_samples},) is needed")

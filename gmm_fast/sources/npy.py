@@ -14,19 +14,13 @@ from io import FileIO
 import numpy as np
 from numpy.lib import format as npy_format
 
+from .. import npyheader
 from ..errors import DataError, FitError
 from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
 from .forks import remake_after_fork
 
 # Two wanted row ranges closer than this are read as one: reading 64 KiB costs about one call.
 _GAP_BYTES = 64 << 10
-
-# Version 3 differs from 2 only in non-ASCII field names, and records are refused anyway.
-_HEADER_READERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
-    (3, 0): npy_format.read_array_header_2_0,
-}
 
 
 class NpySource(Source):
@@ -68,7 +62,7 @@ class NpySource(Source):
             check_dtype(self.dtype, self.name)
             self.n_samples, self.n_features = check_shape(shape, self.name, self.one_feature)
             self._fortran = fortran and self.n_features > 1
-            self._check_size(end - self._offset)
+            check_size(self, end - self._offset, self._fortran)
         except BaseException:
             self.close()
             raise
@@ -83,26 +77,6 @@ class NpySource(Source):
         """Return shape, Fortran flag, dtype, and where in the file the data begins and ends."""
         header = read_header(self._file, self.name)
         return *header, self._file.tell(), os.fstat(self._file.fileno()).st_size
-
-    def _check_size(self, found):
-        n_items = self.n_samples * self.n_features
-        expected = n_items * self.dtype.itemsize
-        if found < expected:
-            lines, length, word = self.n_samples, self.n_features, "rows"
-            if self._fortran:
-                lines, length, word = length, lines, "columns"
-            held = found // (length * self.dtype.itemsize)
-            raise DataError(
-                f"{self.name}: the file is cut short: {expected} bytes of data expected, {found} "
-                f"found ({held} of {lines} {word}); write or copy it again"
-            )
-        if found > expected:
-            # np.load would read the first array in silence, and leave out the rest.
-            raise DataError(
-                f"{self.name}: {found - expected} bytes follow the {expected} that the header "
-                "announces (several np.save calls into one file?); save one array per file, "
-                "e.g. np.save('data.npy', np.concatenate(parts))"
-            )
 
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_close", "_lock")}
@@ -206,6 +180,28 @@ def open_regular(path, name, kind=".npy"):
     return file
 
 
+def check_size(source, found, fortran=False):
+    """Raise `DataError` unless `found` bytes are what the header of `source` announces."""
+    shape = source.n_samples, source.n_features
+    expected = npyheader.n_bytes(shape, source.dtype)
+    if found < expected:
+        lines, length, word = *shape, "rows"
+        if fortran:
+            lines, length, word = length, lines, "columns"
+        held = found // (length * source.dtype.itemsize)
+        raise DataError(
+            f"{source.name}: the file is cut short: {expected} bytes of data expected, {found} "
+            f"found ({held} of {lines} {word}); write or copy it again"
+        )
+    if found > expected:
+        # np.load would read the first array in silence, and leave out the rest.
+        raise DataError(
+            f"{source.name}: {found - expected} bytes follow the {expected} that the header "
+            "announces (several np.save calls into one file?); save one array per file, "
+            "e.g. np.save('data.npy', np.concatenate(parts))"
+        )
+
+
 def _nothing():
     """What `close` does before the file was opened."""
 
@@ -225,11 +221,11 @@ def read_header(file, name):
     if len(head) < npy_format.MAGIC_LEN or not head.startswith(npy_format.MAGIC_PREFIX):
         raise DataError(f"{name}: is not a .npy file; {advice}")
     version = tuple(head[-2:])
-    if version not in _HEADER_READERS:
+    if version not in npyheader.VERSIONS:
         raise DataError(
             f"{name}: .npy format version {version[0]}.{version[1]} is not supported; {advice}"
         )
     try:
-        return _HEADER_READERS[version](file)
-    except Exception as error:  # numpy lets parser errors of many kinds through
+        return npyheader.parse(file, version)
+    except Exception as error:  # parsers of Python and NumPy raise errors of many kinds
         raise DataError(f"{name}: the .npy header is damaged ({error}); {advice}") from error

@@ -1,21 +1,37 @@
 """Arrays in NumPy's archives, ``.npz``."""
 
+import lzma
 import os
 import struct
 import zipfile
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
 from ..errors import DataError
 from .base import check_dtype, check_shape
 from .columns import listed
-from .npy import NpySource, changed_error, open_regular, read_header
+from .npy import NpySource, changed_error, check_size, open_regular, read_header
 from .stream import StreamSource, block_rows, read_error
 
 _MODEL = {"weights", "means", "covariances", "header"}
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+# ValueError: names that are no UTF-8, places before the file begins. An encrypted member is a
+# RuntimeError.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+# Deflate packs 258 bytes into 2 bits at best.
+_MOST_PACKED = 1032
 
 
 def open_npz(path, inner=None, *, one_feature=False):
@@ -38,15 +54,25 @@ def open_npz(path, inner=None, *, one_feature=False):
     with file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{path}: the file is empty; save the data with np.savez(path, X=X)")
-        try:
-            with zipfile.ZipFile(file) as archive:
-                member = _choose(archive, path, inner, one_feature)
-        except _DAMAGE as error:
-            raise DataError(
-                f"{path}: is not a .npz file, or a damaged one ({error}); write or copy it again"
-            ) from error
+        with _refusing_damage(path), zipfile.ZipFile(file) as archive:
+            member = _choose(archive, path, inner, one_feature)
+            _header(archive, member, path)  # it can be read from where the list says it is
     source = StoredNpzSource if member.compress_type == zipfile.ZIP_STORED else PackedNpzSource
     return source(path, member, one_feature=one_feature)
+
+
+@contextmanager
+def _refusing_damage(path):
+    """Give what readers of archives raise as a `DataError`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(
+            f"{path}: is not a .npz file, or a damaged one ({reason}); write or copy it again"
+        ) from error
 
 
 def _choose(archive, path, inner, one_feature):
@@ -114,10 +140,20 @@ class PackedNpzSource(StreamSource):
         self.name = path
         self.path = os.path.abspath(path)
         self._member = member.filename
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as file:
+        with (
+            _refusing_damage(path),
+            zipfile.ZipFile(self.path) as archive,
+            archive.open(self._member) as file,
+        ):
             shape, fortran, self.dtype = read_header(file, self.name)
+            header_bytes = file.tell()
         check_dtype(self.dtype, self.name)
         self.n_samples, self.n_features = check_shape(shape, self.name, one_feature)
+        # before room is made for what the header announces
+        check_size(self, member.file_size - header_bytes)
+        packed = member.compress_type == zipfile.ZIP_DEFLATED
+        if packed and member.file_size > _MOST_PACKED * member.compress_size:
+            raise DataError(f"{path}: is a damaged .npz file; write or copy it again")
         if fortran and self.n_features > 1 and self.n_samples > 1:
             raise DataError(
                 f"{self.name}: the array is compressed in column order, so no row can be had "
@@ -135,6 +171,8 @@ class PackedNpzSource(StreamSource):
                     if not _fill(file, block):
                         return
                     yield first, block
+        except DataError:
+            raise
         except _DAMAGE as error:
             raise read_error(self.name, error) from error
 

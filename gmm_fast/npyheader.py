@@ -1,0 +1,71 @@
+"""The header of a ``.npy`` file: read without trust in anything that it says.
+
+NumPy's own reader makes room for as many bytes as the header announces to be long, and warns of
+what Python's parser thinks of it.
+"""
+
+import ast
+import math
+import re
+import struct
+
+from numpy.lib import format as npy_format
+
+# Lengths of the header's text, and how it is encoded, by version of the format.
+VERSIONS = {(1, 0): ("<H", "latin-1"), (2, 0): ("<I", "latin-1"), (3, 0): ("<I", "utf-8")}
+# NumPy reads none that are longer, either.
+MOST_BYTES = 10_000
+_FIELDS = {"descr", "fortran_order", "shape"}
+# What Python 2 wrote: (3L, 4L).
+_LONG = re.compile(r"(?<=[0-9])L(?=\s*[,)])")
+_STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
+# `1if` and the like, which Python warns of.
+_RUN_ON = re.compile(r"[0-9.][A-Za-z_]")
+
+
+def parse(file, version):
+    """Shape, Fortran flag and dtype; `file` goes from behind the magic to the data.
+
+    Parameters
+    ----------
+    file : binary file object
+    version : tuple of int
+        A key of `VERSIONS`.
+
+    Raises
+    ------
+    Exception
+        Of whatever kind, if it is no such header.
+    """
+    code, encoding = VERSIONS[version]
+    (length,) = struct.unpack(code, _take(file, struct.calcsize(code)))
+    if length > MOST_BYTES:
+        raise ValueError(f"it is {length} bytes long")
+    text = _take(file, length).decode(encoding)
+    if "\\" in text:  # in no dtype of numbers; a wrong escape would be warned of
+        raise ValueError("it holds a backslash")
+    if version < (3, 0):
+        text = _LONG.sub("", text)
+    if _RUN_ON.search(_STRING.sub("", text)):
+        raise ValueError("a number in it goes on as a name")
+    fields = ast.literal_eval(text)
+    if not isinstance(fields, dict) or set(fields) != _FIELDS:
+        raise ValueError(f"it needs the fields {', '.join(sorted(_FIELDS))} and no others")
+    shape, fortran = fields["shape"], fields["fortran_order"]
+    if not isinstance(shape, tuple) or not all(isinstance(n, int) for n in shape):
+        raise ValueError(f"{str(shape)[:40]} is not a shape")
+    if not isinstance(fortran, bool):
+        raise ValueError("fortran_order is neither True nor False")
+    return tuple(map(int, shape)), fortran, npy_format.descr_to_dtype(fields["descr"])
+
+
+def n_bytes(shape, dtype):
+    """Bytes of data that a header announces."""
+    return math.prod(shape) * dtype.itemsize
+
+
+def _take(file, size):
+    found = file.read(size)
+    if len(found) < size:
+        raise ValueError("the file is cut short")
+    return found
