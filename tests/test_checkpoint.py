@@ -221,6 +221,7 @@ FORGERIES = [
     lambda header, arrays: header.update(running=[*JOB, 3]),
     lambda header, arrays: arrays.update(running_trace=np.zeros(0)),
     lambda header, arrays: arrays.update(running_trace=np.array([np.nan])),
+    lambda header, arrays: arrays.update(running_trace=np.array([1])),
     lambda header, arrays: arrays.update(running_collapsed=np.zeros(2, bool)),
     lambda header, arrays: arrays.update(running_collapsed=np.zeros(3)),
     lambda header, arrays: arrays.update(running_means=np.zeros((2, 2))),
