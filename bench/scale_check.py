@@ -46,6 +46,7 @@ class Run:
         self.backend.warm_up(get_family(params.covariance_type))
         self.parts = Parts.of(self.backend.edges)
         self.rescue = Rescue(self.backend, params.covariance_type)
+        self.settings = Settings().for_data(self.backend)
         self.params, self.stats = params, self.backend.stats(params)
         self.shares = sorted((_parts_held(client) - before).values(), reverse=True)
         self.seconds, self.sent = [], []
@@ -55,7 +56,7 @@ class Run:
         sent, began = loopback_bytes(), time.perf_counter()
         with serial_blas():
             self.params, self.stats = step(
-                self.backend, self.stats, self.params, Settings(), self.rescue, 1
+                self.backend, self.stats, self.params, self.settings, self.rescue, 1
             )
         self.seconds.append(time.perf_counter() - began)
         self.sent.append(loopback_bytes() - sent)

@@ -149,8 +149,8 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
 
 
 def _auto(seeder, n_components, covariance_type, reg_covar, start):
-    """Yield the starts of all rounds of `AUTO`; one where all is given and none is needed."""
-    tries = AUTO[:1] if start.complete else AUTO * start.n_init
+    """Yield the starts of all rounds of `AUTO`; one where there is no choice."""
+    tries = AUTO[:1] if start.complete or n_components == 1 else AUTO * start.n_init
     # a part of few samples has a covariance that is singular or nearly so
     pseudo = pseudo_weight(seeder.sample, covariance_type)
     for i, (method, space) in enumerate(tries):

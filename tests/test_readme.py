@@ -83,11 +83,16 @@ def test_make_commands_are_targets():
 
 def test_python(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    code, with_dask = blocks("python")
+    code, with_dask, stream = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "True" in capsys.readouterr().out
     exec(compile(with_dask, "README.md", "exec"), {})
     assert capsys.readouterr().out == "(5,)\n"
+    (folder / "model.npz").unlink()
+    names = {}
+    exec(compile(stream, "README.md", "exec"), names)
+    assert names["theirs"].means_.shape == (4, 2)
+    assert names["model"].covariance_type == "spherical"
     assert (folder / "model.npz").exists()
 
 
