@@ -52,11 +52,11 @@ def parse(file, version):
     if not isinstance(fields, dict) or set(fields) != _FIELDS:
         raise ValueError(f"it needs the fields {', '.join(sorted(_FIELDS))} and no others")
     shape, fortran = fields["shape"], fields["fortran_order"]
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) for n in shape):
+    if not isinstance(shape, tuple) or not all(type(n) is int for n in shape):
         raise ValueError(f"{str(shape)[:40]} is not a shape")
     if not isinstance(fortran, bool):
         raise ValueError("fortran_order is neither True nor False")
-    return tuple(map(int, shape)), fortran, npy_format.descr_to_dtype(fields["descr"])
+    return shape, fortran, npy_format.descr_to_dtype(fields["descr"])
 
 
 def n_bytes(shape, dtype):

@@ -692,6 +692,7 @@ BAD_FILES |= {
     "no field": (raw_header("{'descr': '<f8', 'shape': (4, 2)}"), "it needs the fields descr, "),
     "more": (raw_header(header_text(more="'x': 1")), "it needs the fields descr, fortran_order"),
     "order": (raw_header(header_text(fortran="1")), "fortran_order is neither True nor False"),
+    "bool": (raw_header(header_text("(True, 8)")), "(True, 8) is not a shape"),
     "no shape": (raw_header(header_text("(4, 2.0)")), "(4, 2.0) is not a shape"),
     "run-on": (raw_header(header_text("(4, 2if 1else 3)")), "a number in it goes on as a name"),
     "escape": (raw_header(header_text(descr=r"'\d'")), "it holds a backslash"),
@@ -714,13 +715,11 @@ def test_no_room_is_made_for_a_header_that_is_not_there(tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("shape", "found"), [("(4L, 2L)", (4, 2)), ("(True, 8)", (1, 8))])
-def test_odd_headers_that_numpy_reads(tmp_path, shape, found):
-    """Python 2 wrote long integers; a bool is an integer, but no number of rows in a message."""
+def test_a_header_that_python_2_wrote(tmp_path):
     path = tmp_path / "some.npy"
-    raw_header(header_text(shape))(path)
+    raw_header(header_text("(4L, 2L)"))(path)
     with open_source(path) as source:
-        assert repr((source.n_samples, source.n_features)) == repr(found)
+        assert (source.n_samples, source.n_features) == (4, 2)
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
