@@ -46,7 +46,7 @@ class Run:
         self.backend.warm_up(get_family(params.covariance_type))
         self.parts = Parts.of(self.backend.edges)
         self.rescue = Rescue(self.backend, params.covariance_type)
-        self.settings = Settings().for_data(self.backend)
+        self.settings = Settings().for_data(self.backend, params.covariance_type)
         self.params, self.stats = params, self.backend.stats(params)
         self.shares = sorted((_parts_held(client) - before).values(), reverse=True)
         self.seconds, self.sent = [], []

@@ -112,7 +112,7 @@ def pieces(path, rows, k, family, repeats=20):
     start = Params(
         np.full(k, 1 / k), means, unit_covariances(k, backend.n_features, family), family
     )
-    rescue, settings = Rescue(backend, family), Settings().for_data(backend)
+    rescue, settings = Rescue(backend, family), Settings().for_data(backend, family)
     with serial_blas():
         found = backend.stats(start)
         # as in a fit: these carry the factors of their covariances

@@ -34,9 +34,13 @@ class Settings:
     max_iter: int = 100
     reg_covar: object = "auto"
 
-    def for_data(self, backend):
-        """The same, with the `reg_covar` of that data in place of "auto"."""
-        reg_covar = reg_covar_for(self.reg_covar, backend.survey(), backend.dtype)
+    def for_data(self, backend, covariance_type):
+        """The same, with the `reg_covar` of that data in place of "auto".
+
+        `covariance_type` is what is going to be fitted: see `Backend.survey`.
+        """
+        survey = backend.survey(covariance_type)
+        reg_covar = reg_covar_for(self.reg_covar, survey, backend.dtype)
         return replace(self, reg_covar=reg_covar)
 
 
@@ -217,7 +221,8 @@ def fit(
     DataError
         The data is not what `state` was made of.
     """
-    settings = settings.for_data(backend)
+    family = (params if state is None else state.params).covariance_type
+    settings = settings.for_data(backend, family)
     if state is None:
         run = _Run.begin(backend, params, events, seconds)
         if previous is not None:

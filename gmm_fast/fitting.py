@@ -178,7 +178,7 @@ def fit(
     em.FitResult
     """
     check_settings(settings)
-    settings = settings.for_data(backend)
+    settings = settings.for_data(backend, covariance_type)
     if keeper is None:
         keeper = Keeper()
     job = Job(covariance_type, n_components)

@@ -327,9 +327,9 @@ def _reg_covar(state, backend, settings):
     if isinstance(state.reg_covar, list):  # a number was somebody's choice
         return np.asarray(state.reg_covar)
     if state.seen == 0:  # given parameters, and the first batch
-        return settings.for_data(backend).reg_covar
+        return settings.for_data(backend, state.params.covariance_type).reg_covar
     known = _Seen.of(state.params, backend, 1.0, 0.0)
-    return settings.for_data(known).reg_covar
+    return settings.for_data(known, state.params.covariance_type).reg_covar
 
 
 def _window(params):

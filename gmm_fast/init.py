@@ -125,7 +125,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
         Fewer samples than components, given values of the wrong shape.
     """
     check_counts(backend, n_components)
-    settings = settings.for_data(backend)
+    settings = settings.for_data(backend, covariance_type)
     if start.labels is not None:
         params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
         return _override(params, start), []

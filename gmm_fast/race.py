@@ -73,7 +73,8 @@ def best_start(backend, candidates, settings):
         runners = runners[: max(FINALISTS, ceil(len(runners) / 2)) if leg else 1]
         leg *= 2
     # of those that are level the first in order, so that rounding does not choose
-    level = runners[0].score - tol * backend.survey().total_weight
+    weight = backend.survey(candidates[0].covariance_type).total_weight
+    level = runners[0].score - tol * weight
     winner = min((r for r in runners if r.score >= level), key=lambda r: r.number)
     return winner.params, winner.events
 

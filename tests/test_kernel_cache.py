@@ -99,3 +99,22 @@ def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
     ]
     assert [d.stderr.split()[-1] for d in done] == ["0", "1"]
     assert done[0].stdout == done[1].stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "kernels"), [("full", ["triangular"]), ("tied", ["linear"]), ("diag", ["linear"])]
+)
+def test_a_fit_compiles_the_kernel_of_its_family_and_no_other(family, kernels):
+    """Each costs seconds in the first fit ever on a machine; starts of large data, too."""
+    code = (
+        "import numpy as np; from gmm_fast import GaussianMixture; "
+        "from gmm_fast.kernels import gaussian\n"
+        "x = np.random.default_rng(0).normal(size=(40_000, 3))\n"
+        f"GaussianMixture(2, covariance_type={family!r}, random_state=0).fit(x)\n"
+        "for name in ('triangular', 'diagonal', 'linear'):\n"
+        "    if getattr(gaussian, name + '_pass').signatures:\n"
+        "        print(name)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == kernels
