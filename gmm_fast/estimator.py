@@ -168,28 +168,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def fit(self, X, y=None, sample_weight=None, *, labels=None):
         """Fit the mixture.
 
-            Parameters
-            ----------
-            X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
-            y : ignored
-            sample_weight : (n,) array-like, optional
-                A weight of 2 is the same as the row twice.
-            labels : (n,) int array, optional
-                Start from this partition instead of `init_params`.
+        Parameters
+        ----------
+        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+        y : ignored
+        sample_weight : (n,) array-like, optional
+            A weight of 2 is the same as the row twice.
+        labels : (n,) int array, optional
+            Start from this partition instead of `init_params`.
 
-            Returns
-            -------
-            self
+        Returns
+        -------
+        self
 
-            Raises
-            ------
-            DataError
-                A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+        Raises
+        ------
+        DataError
+            A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
 
-            Warns
-            -----
-            ConvergenceWarning
-                `max_iter` was reached.
+        Warns
+        -----
+        ConvergenceWarning
+            `max_iter` was reached.
         UserWarning
             `reg_covar` is a number that is not small beside the variance of a feature.
         """
@@ -208,15 +208,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
-        backend, seconds, events = fitting.open_backend(
-            source,
-            [self.covariance_type],
-            [int(self.n_components)],
-            dtype=self.dtype,
-            weights=weights,
-            threads=self.threads,
-            memory=memory_bytes(self.memory),
-        )
+        backend, seconds, events = self._opened(source, weights)
         for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
@@ -244,6 +236,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return backend
 
+    def _opened(self, source, weights):
+        """What `fitting.open_backend` makes of data that is going to be fitted."""
+        return fitting.open_backend(
+            source,
+            [self.covariance_type],
+            [int(self.n_components)],
+            dtype=self.dtype,
+            weights=weights,
+            threads=self.threads,
+            memory=memory_bytes(self.memory),
+        )
+
     def _start(self, source, labels):
         """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
         given = given_start(self, source.n_features)
@@ -262,18 +266,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return init.Start(self.init_params, int(self.n_init), seed, labels=labels, **given)
 
     def _last_params(self, source):
-        params = self._params()
-        family, k, d = params.covariance_type, params.n_components, params.n_features
-        if (self.covariance_type, self.n_components) != (family, k):
-            raise DataError(
-                f"warm_start: the last fit has {k} components of family {family}, now "
-                f"{self.n_components} of {self.covariance_type} are asked for; "
-                "set warm_start=False"
-            )
-        if source.n_features != d:
+        params = self._same_mixture("warm_start: the last fit", "set warm_start=False")
+        if source.n_features != params.n_features:
             raise DataError(
                 f"warm_start: {source.name} has {source.n_features} features, the last fit had "
-                f"{d}; set warm_start=False"
+                f"{params.n_features}; set warm_start=False"
+            )
+        return params
+
+    def _same_mixture(self, what, advice):
+        """The fitted `Params`, if they are of the family and size that is asked for."""
+        params = self._params()
+        family, k = params.covariance_type, params.n_components
+        if (self.covariance_type, self.n_components) != (family, k):
+            raise DataError(
+                f"{what} has {k} components of family {family}, now {self.n_components} of "
+                f"{self.covariance_type} are asked for; {advice}"
             )
         return params
 
@@ -403,15 +411,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
-        backend, _, events = fitting.open_backend(
-            source,
-            [family],
-            [k],
-            dtype=self.dtype,
-            weights=weights,
-            threads=self.threads,
-            memory=memory_bytes(self.memory),
-        )
+        backend, _, events = self._opened(source, weights)
         return incremental.begin(backend, k, family, start, settings, events)
 
     def _next_state(self, X, sample_weight, settings, decay):
@@ -421,14 +421,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _last_state(self):
         """What `incremental` goes on from."""
-        params = self._params()
-        family, k = params.covariance_type, params.n_components
-        if (self.covariance_type, self.n_components) != (family, k):
-            raise DataError(
-                f"partial_fit: the model has {k} components of family {family}, now "
-                f"{self.n_components} of {self.covariance_type} are asked for; call fit, or "
-                "partial_fit on a clone of the estimator"
-            )
+        params = self._same_mixture(
+            "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
+        )
         return incremental.State.of(
             params,
             getattr(self, "n_samples_seen_", 0.0),

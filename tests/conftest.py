@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blobs import D, K, blobs
 from hypothesis import settings
 from sklearn.datasets import load_iris
+
+from gmm_fast import GaussianMixture
 
 settings.register_profile("gmm_fast", derandomize=True, deadline=None, database=None)
 # `make fuzz`: other cases each time, kept when they fail; a failure prints how to run it again.
@@ -42,3 +45,24 @@ def mclust():
         name: json.loads((REFERENCE / f"{name}_from_labels.json").read_text())
         for name in ("iris", "faithful")
     }
+
+
+# Of the tests of the estimator; others have an `x` of their own.
+
+
+@pytest.fixture(scope="module")
+def x():
+    """(200, 2), three blobs."""
+    return blobs(seed=1, sizes=(90, 60, 50), d=D, apart=5)
+
+
+@pytest.fixture(scope="module")
+def new():
+    """(70, 2): data that no model was fitted to, some of it far out."""
+    return np.random.default_rng(9).normal(3, 8, (70, D))
+
+
+@pytest.fixture(scope="module")
+def fitted(x):
+    """A model of it."""
+    return GaussianMixture(K, random_state=0).fit(x)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.mixture
-from blobs import FAMILIES, FITTED, D, K, blobs, given, identity_precisions
+from blobs import FAMILIES, FITTED, D, K, given, identity_precisions
 from cases import draw, full_covariances, random_params
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
@@ -23,22 +23,6 @@ from sklearn.utils.estimator_checks import (
 from gmm_fast import DataError, GaussianMixture
 from gmm_fast.families import get_family
 from gmm_fast.init import METHODS
-
-
-@pytest.fixture(scope="module")
-def x():
-    return blobs(seed=1, sizes=(90, 60, 50), d=D, apart=5)
-
-
-@pytest.fixture(scope="module")
-def new():
-    """Data that no model was fitted to, some of it far out."""
-    return np.random.default_rng(9).normal(3, 8, (70, D))
-
-
-@pytest.fixture(scope="module")
-def fitted(x):
-    return GaussianMixture(K, random_state=0).fit(x)
 
 
 def pair(x, family, **parameters):

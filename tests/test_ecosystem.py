@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import sklearn
-from blobs import FITTED, D, K, blobs
+from blobs import FITTED, K
 from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.model_selection import (
@@ -28,23 +28,6 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from gmm_fast import DataError, GaussianMixture
-
-
-@pytest.fixture(scope="module")
-def x():
-    return blobs(seed=1, sizes=(90, 60, 50), d=D, apart=5)
-
-
-@pytest.fixture(scope="module")
-def new():
-    """Data that no model was fitted to, some of it far out."""
-    return np.random.default_rng(9).normal(3, 8, (70, D))
-
-
-@pytest.fixture(scope="module")
-def fitted(x):
-    return GaussianMixture(K, random_state=0).fit(x)
-
 
 # -- what it is ------------------------------------------------------------------------------------
 

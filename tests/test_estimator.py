@@ -7,28 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from blobs import FAMILIES, FITTED, D, K, blobs, given
+from blobs import FAMILIES, FITTED, D, K, given
 from sklearn.exceptions import ConvergenceWarning
 
 from gmm_fast import DataError, GaussianMixture
 from gmm_fast.em import FitResult
 from gmm_fast.params import Params
-
-
-@pytest.fixture(scope="module")
-def x():
-    return blobs(seed=1, sizes=(90, 60, 50), d=D, apart=5)
-
-
-@pytest.fixture(scope="module")
-def new():
-    """Data that no model was fitted to, some of it far out."""
-    return np.random.default_rng(9).normal(3, 8, (70, D))
-
-
-@pytest.fixture(scope="module")
-def fitted(x):
-    return GaussianMixture(K, random_state=0).fit(x)
 
 
 def state(model):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import random_params
 from fuzzing import cases, check_fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,6 @@ from gmm_fast.checkpoint import CHECKPOINT, Checkpoint, Job, read_checkpoint, wr
 from gmm_fast.em import FitResult, State
 from gmm_fast.errors import DataError, FitError, ModelFileError
 from gmm_fast.modelfile import MODEL, write_model
-from gmm_fast.params import Params
 from gmm_fast.sources import load_resident, open_source
 
 FAMILIES = ("full", "tied", "diag", "spherical")
@@ -94,17 +94,8 @@ def edited(draw, content, others=(b"",)):
 # Models and checkpoints ------------------------------------------------------------------------
 
 
-def a_result(family, k=2, d=2):
-    rng = np.random.default_rng(1)
-    a = rng.normal(size=(k, d, d))
-    full = a @ a.transpose(0, 2, 1) + np.eye(d)
-    covariances = {
-        "full": full,
-        "tied": full[0],
-        "diag": rng.uniform(0.1, 3, (k, d)),
-        "spherical": rng.uniform(0.1, 3, k),
-    }[family]
-    params = Params(rng.dirichlet(np.ones(k)), rng.normal(size=(k, d)), covariances, family)
+def a_result(family):
+    params = random_params(np.random.default_rng(1), family, 2, 2)
     return FitResult(
         params, -70.5, -1.25, 20.0, 20, [-80.0, -70.5], 1, True, "tolerance", ["naïve"]
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import random_params
 
 import gmm_fast
 from gmm_fast import archive
@@ -23,16 +24,7 @@ FACTS = {"log_likelihood": -1 / 3, "events": ["naïve"], "seconds": {"em": 1e-9}
 
 
 def some_params(family, k=3, d=2):
-    rng = np.random.default_rng(5)
-    a = rng.normal(size=(k, d, d))
-    full = a @ a.transpose(0, 2, 1) + np.eye(d)
-    covariances = {
-        "full": full,
-        "tied": full[0],
-        "diag": rng.uniform(0.1, 3, (k, d)),
-        "spherical": rng.uniform(0.1, 3, k),
-    }[family]
-    return Params(rng.dirichlet(np.ones(k)), rng.normal(size=(k, d)), covariances, family)
+    return random_params(np.random.default_rng(5), family, k, d)
 
 
 def contents(path):
