@@ -307,7 +307,8 @@ def _step(state, backend, settings, decay):
     params = state.params
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, by name
         stats = backend.stats(params)
-    if not np.isfinite(stats.s2).all():
+        total = stats.mean_log_likelihood * (state.seen + stats.total_weight)
+    if not (np.isfinite(stats.s2).all() and np.isfinite(total)):
         backend.refuse_bad_values()
     past = 0.0
     if decay is not None:

@@ -105,7 +105,8 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     if family.name == "tied":
         s2, divisor = s2.sum(axis=0), n_k
     else:
-        s2 = s2 + pseudo_weight * s2.sum(axis=0) / total
+        with np.errstate(over="ignore"):  # what is not finite is seen, and told, by `Rescue`
+            s2 = s2 + pseudo_weight * s2.sum(axis=0) / total
         divisor = np.where(n_k + pseudo_weight > 0, n_k + pseudo_weight, 1.0)
     stats = Stats(total, np.nan, np.nan, means, divisor, np.zeros(means.shape), s2)
     covariances = family.covariances(stats, stats.s1, reg_covar)

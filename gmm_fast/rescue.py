@@ -56,6 +56,7 @@ class Rescue:
         """Which components are responsible for nothing, (K,) bool."""
         return stats.n_k < self.least
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite ends as a FitError
     def raise_singular(self, params, iteration):
         """`params` with singular covariances made regular."""
         family = get_family(params.covariance_type)
@@ -87,8 +88,7 @@ class Rescue:
 
         At a component's own place: samples far from it, an outlier, say nothing of its digits.
         """
-        with np.errstate(over="ignore"):
-            noise = (self._eps * (params.means - self._origin)) ** 2
+        noise = (self._eps * (params.means - self._origin)) ** 2
         return noise.min(axis=0) if params.covariance_type == "tied" else noise
 
     def revive(self, params, dead, iteration):

@@ -10,7 +10,7 @@ from conftest import FAMILIES
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gmm_fast import DataError, GaussianMixture
+from gmm_fast import DataError, FitError, GaussianMixture
 
 RNG = np.random.default_rng(0)
 BLOBS = np.concatenate([RNG.normal(8 * i, 1, (100, 3)) for i in range(3)])
@@ -211,3 +211,34 @@ def test_a_tied_covariance_is_symmetric():
     x = np.random.default_rng(0).normal(size=(9, 5)) + 1e3
     model = fitted(x, 6, covariance_type="tied", means_init=x[:6])
     np.testing.assert_array_equal(model.covariances_, model.covariances_.T)
+
+
+@pytest.mark.parametrize("far", [1e30, 1e149])
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_model_beyond_float32_says_no_nan_of_float32_rows(family, k, far):
+    """Where float32 kernels cannot tell, it is refused; in float64 they can."""
+    x = np.array([[far], [0.0]])[:k]
+    model = fitted(x, k, covariance_type=family, init_params="random")
+    row = np.array([[0.2]], np.float32)
+    try:
+        resp, log_prob = model.predict_proba(row), model.score_samples(row)
+    except DataError as error:
+        assert "squares overflow float32" in str(error)
+    else:
+        np.testing.assert_allclose(resp.sum(axis=1), 1, rtol=1e-6)
+        assert np.isfinite(log_prob).all()
+    assert np.isfinite(model.set_params(dtype="float64").score_samples(row)).all()
+
+
+def test_a_batch_whose_total_likelihood_overflows(family):
+    """The mean is finite; times the samples seen so far it is not."""
+    model = GaussianMixture(1, covariance_type=family, random_state=0)
+    model.partial_fit([[0.2]], sample_weight=[1e19])
+    before = model.means_.copy()
+    try:
+        model.partial_fit([[2.4e149]])
+    except (DataError, FitError) as error:
+        assert "rescale the data" in str(error)
+        np.testing.assert_array_equal(model.means_, before)
+    assert np.isfinite(model.lower_bounds_).all()
+    assert np.isfinite(model.covariances_).all()

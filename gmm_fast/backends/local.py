@@ -220,7 +220,8 @@ class LocalBackend(Backend):
                 part = chunk[first : first + rows]
                 out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
                 self._launch(form, start + first, part, lanes, out, self.threads, weighted=False)
-                if not np.isfinite(lanes.totals[:, 3]).all():
+                # of values whose squares overflow, too, there may be nothing but NaN to say
+                if not np.isfinite(lanes.totals[:, 3]).all() or np.isnan(lanes.totals[:, 1]).any():
                     self.refuse_bad_values()
                 yield start + first, out
 
