@@ -26,6 +26,8 @@ MAX_LANES = 64
 MIN_LANES = 4
 # Nanoseconds of work for which it pays to wake another thread.
 THREAD_WORK = 100_000
+# Square root of the largest float32, nearly: what float32 rows are to such a mean is not known.
+MOST_MEAN = 1e18
 # Kernels that wait for data for a larger share of a pass may do with a thread less.
 WAITING = 0.15
 
@@ -205,6 +207,11 @@ class LocalBackend(Backend):
         return form.collect(merged)
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
+        if self.dtype == np.float32 and np.abs(params.means).max() > MOST_MEAN:
+            raise DataError(
+                "a component of the model is so far from zero that squares overflow float32; use "
+                "dtype='float64'"
+            )
         with serial_blas():
             form = make_form(params, self.dtype, self.origin)
         k = params.n_components
