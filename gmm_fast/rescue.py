@@ -91,6 +91,7 @@ class Rescue:
         noise = (self._eps * (params.means - self._origin)) ** 2
         return noise.min(axis=0) if params.covariance_type == "tied" else noise
 
+    @np.errstate(over="ignore")  # a variance without bound beside the floor is the widest
     def revive(self, params, dead, iteration):
         """`params` with each dead component given half of the heaviest one.
 
