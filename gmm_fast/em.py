@@ -154,15 +154,20 @@ def m_step(stats, previous, reg_covar, dead):
     Dead components keep their mean and covariance and get weight 0.
     """
     family = get_family(previous.covariance_type)
-    alive = ~dead
-    n_k = np.where(alive, stats.n_k, 1.0)
-    delta = np.where(alive[:, None], stats.s1 / n_k[:, None], 0.0)
-    weights = np.where(alive, stats.n_k, 0.0)
+    any_dead = bool(dead.any())
+    n_k = weights = stats.n_k
+    if any_dead:
+        n_k, weights = np.where(dead, 1.0, stats.n_k), np.where(dead, 0.0, stats.n_k)
+    delta = stats.s1 / n_k[:, None]
+    if any_dead:
+        delta[dead] = 0.0
     with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
         covariances = family.covariances(stats, delta, reg_covar)
-    if dead.any() and covariances.shape[:1] == dead.shape and family.name != "tied":
-        covariances[dead] = previous.covariances[dead]
-    means = np.where(alive[:, None], stats.means + delta, previous.means)
+    means = stats.means + delta
+    if any_dead:
+        means[dead] = previous.means[dead]
+        if covariances.shape[:1] == dead.shape and family.name != "tied":
+            covariances[dead] = previous.covariances[dead]
     return Params(weights / weights.sum(), means, covariances, previous.covariance_type)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from .errors import DataError
+from .kernels import cholesky
+
+EPS = float(np.finfo(np.float64).eps)
 
 
 class Family:
@@ -113,8 +116,14 @@ def _inverse_cholesky(covariances):
     A pivot is judged beside its feature's variance, so that units of features do not matter.
     """
     d = covariances.shape[1]
-    variances = np.diagonal(covariances, axis1=1, axis2=2)
-    least = 10 * d * np.finfo(float).eps * np.abs(variances)
+    tolerance = 10 * d * EPS
+    if d <= cholesky.MOST_FEATURES:
+        if not (covariances.flags.c_contiguous and covariances.flags.writeable):
+            covariances = covariances.copy()  # of others the kernel would be compiled anew
+        inverse, singular = np.zeros(covariances.shape), np.empty(len(covariances), bool)
+        cholesky.inverse_cholesky(covariances, tolerance, inverse, singular)
+        return inverse, singular
+    least = tolerance * np.abs(np.diagonal(covariances, axis1=1, axis2=2))
     lower = _cholesky(covariances)
     singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
     if singular.any():
@@ -155,8 +164,7 @@ class Full(Family):
 
     def covariances(self, stats, delta, reg_covar):
         sigma = stats.s2 / stats.n_k[:, None, None] - delta[:, :, None] * delta[:, None, :]
-        diagonal = np.arange(sigma.shape[1])
-        sigma[:, diagonal, diagonal] += reg_covar
+        sigma.reshape(len(sigma), -1)[:, :: sigma.shape[1] + 1] += reg_covar  # the diagonals
         return sigma
 
     def inverse_cholesky(self, covariances):
@@ -197,7 +205,7 @@ class Tied(Family):
         between = (stats.n_k[:, None] * delta).T @ delta
         sigma = (stats.s2 - between) / stats.total_weight
         sigma = 0.5 * (sigma + sigma.T)  # of what cancels, the rounding is not symmetric
-        sigma[np.diag_indices_from(sigma)] += reg_covar
+        sigma.flat[:: len(sigma) + 1] += reg_covar
         return sigma
 
     def inverse_cholesky(self, covariances):

@@ -12,7 +12,7 @@ from .errors import DataError, some
 from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
 from .regularisation import check_reg_covar
-from .sources import DaskSource, open_source
+from .sources import ArraySource, DaskSource, open_source
 from .threads import check_threads, wait_quietly
 
 # What Python, the allocator and the threads' stacks hold besides.
@@ -32,6 +32,8 @@ def check_settings(settings):
 
 def open_data(data, memory=None, **options):
     """Open data that is going to be worked on within `memory` bytes; see `open_source`."""
+    if isinstance(data, np.ndarray):  # nothing to keep; what is free takes a millisecond to find
+        return open_source(data, **options)
     room = free_share() if memory is None else memory - anonymous_bytes() - TEXT_RESERVE
     return open_source(data, keep_bytes=max(0, room), **options)
 
@@ -118,7 +120,8 @@ def _backend(source, dtype, weights, threads, memory, client, room, working):
     if client is not None:
         options = {"dtype": dtype, "weights": weights, "threads": threads, "room": room}
         return DaskBackend(client, source, **options)
-    room = room_for_data(memory, working)
+    if memory is not None or not isinstance(source, ArraySource):  # which is in memory already
+        room = room_for_data(memory, working)
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
 
 

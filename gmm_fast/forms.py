@@ -5,6 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
 from .errors import FitError
 from .families import get_family
@@ -256,7 +257,7 @@ def _whitened(log_weights, means, factor, dtype):
     whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
     if not np.diagonal(whiten).all():  # variances so large that it underflows, and has no inverse
         return _tied_triangular(log_weights, means, factor, dtype)
-    unwhiten = np.linalg.inv(whiten)
+    unwhiten = dtrtri(whiten, lower=1)[0]
     linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
     used_means = white_means if linear is not None else _used(white_means, d, dtype)
 

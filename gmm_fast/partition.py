@@ -64,13 +64,12 @@ def partition(chunks, labels, weights, n_components, covariance_type):
         order = np.argsort(chunk_labels.astype(np.min_scalar_type(n_components)), kind="stable")
         ends = np.cumsum(np.bincount(chunk_labels, minlength=n_components))
         for k, rows in enumerate(np.split(order, ends[:-1])):
-            if not chunk_weights[rows].sum() > 0:
-                continue
             part, part_weights = x[rows], chunk_weights[rows]
-            if parts[k] is None:  # weighted: outliers of weight zero are not there
-                centre = np.average(part, axis=0, weights=part_weights)
-            else:
-                centre = parts[k].means[0]
+            total = part_weights.sum()
+            if not total > 0:
+                continue
+            # weighted: outliers of weight zero are not there
+            centre = part_weights @ part / total if parts[k] is None else parts[k].means[0]
             stats = part_stats(part, part_weights, centre, covariance_type)
             parts[k] = stats if parts[k] is None else merge(parts[k], stats)
     return parts

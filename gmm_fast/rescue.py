@@ -1,7 +1,6 @@
 """Components that die or collapse: made usable again while EM runs, and told of."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -68,7 +67,9 @@ class Rescue:
             self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
         self.acted = bool(self.collapsed.any())
         if not self.acted:
-            return replace(params, factor=factor)
+            return Params(
+                params.weights, params.means, params.covariances, params.covariance_type, factor
+            )
         if (self.collapsed & ~before).any():
             self._say_singular(params, self.collapsed & ~before, iteration)
         which, floor = self.collapsed, self.floor

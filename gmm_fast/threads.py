@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ContextDecorator, contextmanager
+from contextlib import ContextDecorator
 
 import numba
 from numba.core.compiler_lock import global_compiler_lock
@@ -43,14 +43,16 @@ def check_threads(threads):
     return int(threads)
 
 
-@contextmanager
-def kernel_threads(threads):
-    """Run kernels on `threads` threads, one Python thread at a time."""
+def run_kernel(threads, kernel, *arguments):
+    """Run a kernel on `threads` threads, one Python thread at a time."""
     with _kernel_lock:
         before = numba.get_num_threads()
+        if threads == before:
+            kernel(*arguments)
+            return
         numba.set_num_threads(threads)
         try:
-            yield
+            kernel(*arguments)
         finally:
             numba.set_num_threads(before)
 

@@ -15,9 +15,9 @@ PACKAGE = Path(gmm_fast.__file__).parent
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
     ("checks", "memory", "npyheader", "params", "stats", "outputs"),
-    ("kernels.elementary", "kernels.pairs"),
-    ("archive", "families", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
-    ("kernels.block", "kernels.products"),
+    ("kernels.cholesky", "kernels.elementary", "kernels.pairs"),
+    ("archive", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
+    ("families", "kernels.block", "kernels.products"),
     ("kernels.gaussian",),
     ("forms", "modelfile", "regularisation", "sampling"),
     ("rescue",),
@@ -45,7 +45,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 THIRD_PARTY = {
     "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
-    "scipy": {"families"},
+    "scipy": {"families", "forms"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts"},

@@ -229,6 +229,12 @@ def test_a_model_beyond_float32_and_float32_rows(family, k, far):
     np.testing.assert_allclose(model.predict_proba(row).sum(axis=1), 1)
 
 
+def test_a_variance_without_bound_beside_constant_data(family):
+    """A component that dies is revived along the widest feature, though no number says how wide."""
+    model = fitted(np.full((8, 1), -0.14), 2, covariance_type=family, reg_covar=1e300)
+    assert np.isfinite(model.means_).all()
+
+
 def test_a_batch_whose_total_likelihood_overflows(family):
     """The mean is finite, times the samples seen so far it is not: refused, or a valid model."""
     model = GaussianMixture(1, covariance_type=family, random_state=0)

@@ -10,6 +10,7 @@ from gmm_fast import em, stats
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.families import FAMILIES, get_family
 from gmm_fast.forms import make_form
+from gmm_fast.kernels import cholesky
 from gmm_fast.params import Params, check_params, covariance_shape
 from gmm_fast.stats import Stats
 
@@ -176,6 +177,24 @@ def test_singular_whatever_the_units(name, units):
     for sigma, bad in [(line, True), (narrow, False)]:
         _, singular = one.inverse_cholesky(sigma if name == "tied" else sigma[None])
         assert singular.tolist() == [bad]
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, cholesky.MOST_FEATURES])
+def test_small_matrices_are_inverted_as_large_ones_are(d, monkeypatch):
+    rng = np.random.default_rng(d)
+    a = rng.normal(size=(7, d, 2 * d))
+    matrices = a @ np.swapaxes(a, 1, 2)
+    matrices[2, :, -1] = matrices[2, -1] = 0.0  # a feature that is constant
+    matrices[4] = np.outer(a[4, :, 0], a[4, :, 0]) if d > 1 else np.nan
+    matrices[5, -1, -1] = -1.0
+    small, found = get_family("full").inverse_cholesky(matrices)
+    read_only = np.broadcast_to(matrices, (1, *matrices.shape))[0]
+    np.testing.assert_array_equal(get_family("full").inverse_cholesky(read_only)[0], small)
+    monkeypatch.setattr(cholesky, "MOST_FEATURES", 0)
+    large, expected = get_family("full").inverse_cholesky(matrices)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.flatnonzero(found), [2, 4, 5])
+    np.testing.assert_allclose(small, large, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])

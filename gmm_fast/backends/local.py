@@ -3,7 +3,7 @@
 import ctypes
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..kernels.tiles import BLOCK
 from ..memory import free_share
 from ..params import Params
 from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
-from ..threads import check_threads, kernel_threads, numba_threads_lost, serial_blas, share_out
+from ..threads import check_threads, numba_threads_lost, run_kernel, serial_blas, share_out
 from .base import Backend, default_dtype, needs_origin, rough_centre
 
 # A chunk: large enough that starting the threads costs nothing, small enough for what was read to
@@ -195,10 +195,10 @@ class LocalBackend(Backend):
         lanes = self._lanes(form, params.n_components)
         nothing = _no_outputs(params.n_components, self.dtype)
         pace = self._pace(form, params.n_components)
-        before = replace(self.reading)
+        seconds, waited = self.reading.seconds, self.reading.waited
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing, pace.threads)
-        pace.passed(self.reading.seconds - before.seconds, self.reading.waited - before.waited)
+        pace.passed(self.reading.seconds - seconds, self.reading.waited - waited)
         merged = _merge_lanes(lanes)
         self._spare = {(form.shapes, params.n_components): lanes}
         first = merged.s1[:, :, : self.n_features]  # behind it there may be squares
@@ -266,8 +266,8 @@ class LocalBackend(Backend):
             return
         # threads without work would only have to be woken: milliseconds on a busy machine
         worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
-        with kernel_threads(min(threads, len(lanes.totals), worth)):
-            form.kernel(chunk, weights, form.arrays, lanes, out)
+        threads = min(threads, len(lanes.totals), worth)
+        run_kernel(threads, form.kernel, chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):
         """Zeroed accumulators; k = 0 turns the statistics off."""
