@@ -72,6 +72,11 @@ def search(settings, given, as_json):
     data, families, criterion = (settings[name] for name in ("data", "families", "criterion"))
     numbers = range(settings["lo"], settings["hi"] + 1)
     folds = selection.folds_of(criterion, settings["folds"])
+    if folds is not None and not (settings["workers"] is settings["scheduler"] is None):
+        raise DataError(
+            "cross-validation does not run on Dask workers; leave --workers and --scheduler out, "
+            "or --folds and --criterion cv"
+        )
     how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
     selection.check_search(numbers, families, criterion, **how)
     source = inputs.open_data(settings)

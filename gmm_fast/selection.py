@@ -20,6 +20,8 @@ PATIENCE = 3
 # (Kass & Raftery 1995, Bayes factors, JASA 90). For cross-validation it is the standard error of
 # the difference.
 SLIGHT = {"bic": 10.0, "aic": 10.0, "icl": 10.0, "silhouette": 0.01}
+# Losses that are apart by less than this share are level: rounding does not choose.
+LEVEL = 1e-12
 # Reasons named in one message.
 MOST_REASONS = 3
 
@@ -110,13 +112,11 @@ class SearchTable:
     _ranked: list = field(init=False, repr=False)
 
     def __post_init__(self):
-        ranked = sorted(self.candidates, key=lambda c: c.loss(self.criterion))  # stable
-        ranked = [c for c in ranked if np.isfinite(c.loss(self.criterion))]
-        object.__setattr__(self, "_ranked", ranked)
+        object.__setattr__(self, "_ranked", _ranked(self.candidates, self.criterion))
 
     @property
     def best(self):
-        """The candidate of the lowest loss, the first of equals; None where no loss is finite."""
+        """The candidate of the lowest loss, of equals the simplest; None where none has a loss."""
         return self._ranked[0] if self._ranked else None
 
     @property
@@ -129,7 +129,8 @@ class SearchTable:
         """How much worse the runner-up is by the criterion, in its own unit; None without one."""
         if self.runner_up is None:
             return None
-        return float(self.runner_up.loss(self.criterion) - self.best.loss(self.criterion))
+        best, other = (c.loss(self.criterion) for c in (self.best, self.runner_up))
+        return max(0.0, float(other - best))
 
     @property
     def warnings(self):
@@ -147,7 +148,7 @@ class SearchTable:
             yield f"the best K, {best}, is the lowest that was tried; try lower ones"
         fitted = max(c.n_components for c in self._ranked)
         if best == fitted:
-            what = "tried; try higher ones" if fitted == tried[-1] else "could be fitted"
+            what = "was tried; try higher ones" if fitted == tried[-1] else "could be fitted"
             yield f"the best K, {best}, is the highest that {what}"
 
     def _slight(self):
@@ -171,6 +172,17 @@ class SearchTable:
         """Standard error of the difference of the best two, which were seen on the same folds."""
         best, other = (np.array(c.held_out.folds) for c in (self.best, self.runner_up))
         return crossval.standard_error(best - other)
+
+
+def _ranked(candidates, criterion):
+    """Candidates that have a loss, the lowest first; of those that are level the simplest first."""
+    scored = [(c.loss(criterion), c) for c in candidates]
+    scored = sorted((s for s in scored if np.isfinite(s[0])), key=lambda s: s[0])
+    if not scored:
+        return []
+    level = scored[0][0] + LEVEL * max(1.0, abs(scored[0][0]))
+    first = [c for loss, c in scored if loss <= level]
+    return sorted(first, key=lambda c: c.n_parameters) + [c for loss, c in scored if loss > level]
 
 
 def candidate_row(candidate):

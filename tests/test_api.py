@@ -17,7 +17,7 @@ import gmm_fast.api
 import gmm_fast.cli
 import gmm_fast.estimator
 from gmm_fast import DataError, GaussianMixture, ModelFileError, load, save, search
-from gmm_fast.criteria import CRITERIA
+from gmm_fast.criteria import CRITERIA, HIGHER
 from gmm_fast.errors import FitError
 
 ALL = ("full", "tied", "diag", "spherical")
@@ -59,9 +59,10 @@ def test_numbers_are_those_of_the_models(found, x):
             assert row["silhouette"] == pytest.approx(silhouette_score(x, model.predict(x)))
 
 
-def test_a_model_of_a_search_is_the_model_of_a_fit(found, x):
-    """Same seed and settings: the same bits."""
-    for model in found.models[::5]:
+def test_a_search_of_one_number_is_a_fit(x, family):
+    """Same seed and settings: the same bits. Of several, starts learn from one another."""
+    for k in (1, 3):
+        (model,) = search(x, k, covariance=family, random_state=1).models
         again = GaussianMixture(**model.get_params()).fit(x)
         np.testing.assert_array_equal(again.means_, model.means_)
         np.testing.assert_array_equal(again.covariances_, model.covariances_)
@@ -77,8 +78,11 @@ def test_a_criterion_that_is_no_name(x):
 def test_best_by_each_criterion(x, found, criterion):
     result = search(x, range(1, 5), covariance=ALL, random_state=1, criterion=criterion)
     assert result.criterion == criterion
-    values = np.array([row[criterion] for row in found.table])
-    best = int(np.nanargmax(values) if criterion == "silhouette" else np.nanargmin(values))
+    values = np.array([row[criterion] for row in result.table])
+    top = np.nanmax(values) if criterion in HIGHER else np.nanmin(values)
+    # labels may be the same in several families: then it is the one of the fewest parameters
+    level = [i for i, value in enumerate(values) if value == top]
+    best = min(level, key=lambda i: result.table[i]["n_parameters"])
     assert result.best is result.models[best]
     assert result.best.n_components == found.table[best]["n_components"]
     if criterion != "aic":  # which asks for a component too many here
@@ -177,17 +181,29 @@ def test_silhouette_of_a_sample(x):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"lo": 0}, "number of components must be at least 1, not 0"),
-        ({"lo": 1.0}, "number of components must be an integer, not 1.0"),
-        ({"hi": "4"}, "number of components must be an integer, not '4'"),
-        ({"lo": 5}, "the lowest K, 5, is above the highest, 4"),
-        ({"hi": 500}, "200 samples are fewer than 500 components"),
+        ({"n_components": 0}, "number of components must be at least 1, not 0"),
+        ({"n_components": range(0, 3)}, "number of components must be at least 1, not 0"),
+        ({"n_components": range(3, -9, -1)}, "number of components must be at least 1, not -8"),
+        ({"n_components": [1, 2.0]}, "number of components must be an integer, not 2.0"),
+        ({"n_components": 2.0}, "n_components must be an integer or several, .* not 2.0"),
+        ({"n_components": "24"}, "n_components must be an integer or several, .* not '24'"),
+        ({"n_components": True}, "number of components must be an integer, not True"),
+        ({"n_components": None}, "n_components must be an integer or several, .* not None"),
+        ({"n_components": range(5, 5)}, r"nothing to search: range\(5, 5\) holds no number"),
+        ({"n_components": []}, "nothing to search: .* holds no number of components"),
+        ({"n_components": range(1, 501)}, "200 samples are fewer than 500 components"),
+        ({"n_components": range(1, 10**15)}, "200 samples are fewer than 999999999999999"),
+        ({"folds": 1}, "folds must be at least 2, not 1"),
+        ({"folds": 2.0}, "folds must be an integer, not 2.0"),
+        ({"folds": 201}, "201 folds are more than 200 samples; ask for at most 200"),
+        ({"n_components": [2, 101], "folds": 2}, "folds of 200 samples 100 are left to fit, fewer"),
+        ({"early_stop": 3}, "early_stop must be True or False, not 3"),
         ({"covariance": "round"}, "unknown covariance family 'round'"),
         ({"covariance": []}, "at least one covariance family"),
         ({"covariance": 3}, "covariance must be one or more names of families, not 3"),
         ({"covariance": ["full", 3]}, "covariance must be one or more names"),
         ({"criterion": "luck"}, "unknown criterion 'luck'; choose from bic"),
-        ({"criterion": "silhouette", "hi": 1}, "silhouette is not defined for K = 1"),
+        ({"criterion": "silhouette", "n_components": 1}, "silhouette is not defined for K = 1"),
         ({"criterion": "silhouette", "silhouette_rows": 0}, "needs silhouette_rows above 0"),
         ({"silhouette_rows": -1}, "silhouette_rows must be at least 0"),
         ({"silhouette_rows": 2.5}, "silhouette_rows must be an integer"),
@@ -206,7 +222,7 @@ def test_wrong_calls(x, monkeypatch, call, message):
     """A clear message before any work."""
     monkeypatch.setattr("gmm_fast.fitting.open_backend", None)
     with pytest.raises(DataError, match=message):
-        search(**({"X": x, "lo": 1, "hi": 4} | call))
+        search(**({"X": x, "n_components": range(1, 5)} | call))
 
 
 def test_max_iter_0_compares_starts(x):
