@@ -220,8 +220,7 @@ def test_cross_validation_margin_and_early_stop_are_shown(screen):
     found = candidates(3)
     for candidate in found:
         candidate.cv, candidate.cv_se = -1.25, 0.5
-    found[2].__class__ = type("Named", (SimpleNamespace,), {"__str__": lambda _: "K=4 full"})
-    more = {"runner_up": found[2], "margin": 0.125, "stopped_at": 4}
+    more = {"runner_up": Candidate(4, "full", None), "margin": 0.125, "stopped_at": 4}
     report.print_candidates(table(found, 1, "cv", **more))
     lines = read()
     assert all("-1.2500 ± 0.5000" in line for line in lines[1:4])
@@ -352,17 +351,14 @@ def test_progress_of_em(clock):
     clock.time += 7
     assert line_of(progress, 80) == "3/36 K=10 spherical: fit · 7 s"
     search.iteration(10, "spherical", 1, -12.345678, 0.5)
-    assert (
-        line_of(progress, 80)
-        == (
-            "3/36 K=10 spherical: fit · iteration 1/100 · log-likelihood -12.34568 · change +5.0e-01"
-        )[:80].rpartition(" · ")[0]
+    assert line_of(progress, 80) == (
+        "3/36 K=10 spherical: fit · iteration 1/100 · log-likelihood -12.34568"
     )
     clock.time += 2
     search.iteration(10, "spherical", 9, -12.25, 1e-3)
     assert line_of(progress, 200) == (
-        "3/36 K=10 spherical: fit · iteration 9/100 · log-likelihood -12.25000 · 4.0 iterations/s · "
-        "change +1.0e-03 · 8.0 M samples/s"
+        "3/36 K=10 spherical: fit · iteration 9/100 · log-likelihood -12.25000 · "
+        "4.0 iterations/s · change +1.0e-03 · 8.0 M samples/s"
     )
     assert line_of(progress, 95).endswith(" · 4.0 iterations/s")
     assert line_of(progress, 50).endswith("iteration 9/100")
