@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, field
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,27 +24,41 @@ class SearchResult:
     ----------
     table : list of dict
         One row per candidate: n_components, covariance_type, log_likelihood, n_parameters, bic,
-        aic, icl, silhouette, n_iter, converged, stop_reason, events.
+        aic, icl, silhouette, cv and its standard error cv_se (None without cross-validation),
+        n_iter, converged, stop_reason, events, failure (None, or why it could not be fitted: then
+        there are no numbers).
     best : GaussianMixture
         The best candidate, fitted.
     criterion : str
     models : list of GaussianMixture
-        All candidates, in the order of `table`.
+        All candidates, in the order of `table`; None for one that could not be fitted.
+    margin : float or None
+        How much worse the runner-up is by the criterion, in its own unit; None without one.
+    runner_up : GaussianMixture or None
+    warnings : list of str
+        What makes the choice doubtful: the best is at the edge of the range, the margin is slight.
+    early_stop : int or None
+        The last number of components, where the search ended early.
     """
 
     table: list = field(repr=False)
     best: GaussianMixture
     criterion: str
     models: list = field(repr=False)
+    margin: float | None = field(default=None, repr=False)
+    runner_up: GaussianMixture | None = field(default=None, repr=False)
+    warnings: list = field(default_factory=list, repr=False)
+    early_stop: int | None = field(default=None, repr=False)
 
 
 def search(
     X,
-    lo,
-    hi,
+    n_components,
     *,
     covariance=("full",),
     criterion="bic",
+    folds=None,
+    early_stop=False,
     tol=1e-3,
     reg_covar="auto",
     max_iter=100,
@@ -56,16 +71,28 @@ def search(
     threads=None,
     memory=None,
 ):
-    """Fit every number of components from `lo` to `hi` in every family, and choose.
+    """Fit several numbers of components in every family, and choose.
+
+    Starts are found on a sample, from seeds that are the same for all numbers of components; the
+    start for K + 1 is compared with a split of the solution for K. Small data is fitted side by
+    side on all threads. A candidate that cannot be fitted is a row of the table with its reason.
 
     Parameters
     ----------
     X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
-    lo, hi : int
-        Lowest and highest number of components.
+    n_components : int, range or iterable of int
+        Numbers of components to try, such as ``range(2, 11)``.
     covariance : str or sequence of str
         Families to try.
-    criterion : {'bic', 'aic', 'icl', 'silhouette'}
+    criterion : {'bic', 'aic', 'icl', 'silhouette', 'cv'}
+        What the best is chosen by. 'cv' is the mean log-likelihood of samples that were held out
+        (Smyth 2000, "Model selection for probabilistic clustering using cross-validated
+        likelihood", Statistics and Computing 10).
+    folds : int, optional
+        Folds of a cross-validation, which costs as many more fits of each candidate; 5 where it is
+        the criterion, none otherwise. A row that is in the data twice may be in two folds.
+    early_stop : bool
+        End when 3 numbers of components in a row were not better than the best before.
     tol, reg_covar, max_iter, n_init, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
@@ -98,14 +125,21 @@ def search(
     >>> from gmm_fast import search
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(9, 1, (100, 2))])
-    >>> found = search(X, 1, 4, covariance=["full", "spherical"])
+    >>> found = search(X, range(1, 5), covariance=["full", "spherical"])
     >>> found.best
     GaussianMixture(covariance_type='spherical', n_components=2, random_state=0)
     >>> len(found.models), found.table[0]["n_components"]
     (8, 1)
+    >>> found.margin > 10, found.warnings
+    (True, [])
     """
     families = _families(covariance)
-    selection.check_search(lo, hi, families, criterion, silhouette_rows=silhouette_rows)
+    numbers = selection.numbers_of(n_components)
+    folds = selection.folds_of(criterion, folds)
+    how = {"silhouette_rows": silhouette_rows, "folds": folds}
+    selection.check_search(numbers, families, criterion, **how)
+    if not isinstance(early_stop, bool | np.bool_):
+        raise DataError(f"early_stop must be True or False, not {early_stop!r}")
     shared = {
         "tol": tol,
         "reg_covar": reg_covar,
@@ -120,35 +154,39 @@ def search(
     settings = check_parameters(GaussianMixture(**shared))
     promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
-    selection.check_search(lo, hi, families, criterion, source.n_samples)
+    selection.check_search(numbers, families, criterion, source.n_samples, **how)
     weights = check_weights(sample_weight, source.n_samples)
     backend, _, events = fitting.open_backend(
         source,
         families,
-        range(lo, hi + 1),
+        numbers,
         dtype=dtype,
         weights=weights,
         threads=threads,
         memory=promise,
         silhouette_rows=silhouette_rows,
+        search=True,
+        folds=folds,
     )
     for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = selection.search(
         backend,
-        lo,
-        hi,
+        numbers,
         families,
         criterion,
         init.Start(init_params, int(n_init), shared["random_state"]),
         settings,
-        silhouette_rows=silhouette_rows,
+        early_stop=bool(early_stop),
+        **how,
     )
-    models = []
+    models = {None: None}
     for candidate in table.candidates:
-        candidate.result.events[:0] = events
-        models.append(GaussianMixture.from_result(candidate.result, **shared))
-    best = models[table.candidates.index(table.best)]
+        models[candidate] = None
+        if candidate.result is not None:
+            candidate.result.events[:0] = events
+            models[candidate] = GaussianMixture.from_result(candidate.result, **shared)
+    best = models[table.best]
     if not best.converged_ and max_iter:
         warnings.warn(
             f"EM of the best candidate did not converge in {max_iter} iterations; raise "
@@ -157,7 +195,16 @@ def search(
             stacklevel=2,
         )
     rows = [selection.candidate_row(c) for c in table.candidates]
-    return SearchResult(rows, best, criterion, models)
+    return SearchResult(
+        rows,
+        best,
+        criterion,
+        [models[c] for c in table.candidates],
+        table.margin,
+        models[table.runner_up],
+        table.warnings,
+        table.stopped_at,
+    )
 
 
 def _families(covariance):

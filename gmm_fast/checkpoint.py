@@ -3,6 +3,7 @@
 import copy
 import os
 import shlex
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -224,6 +225,8 @@ class Keeper:
         self._trouble = None
         self._written = None
         self._changed = False
+        self._results_alone = False
+        self._lock = threading.RLock()  # fits may run side by side
         self._before = 0.0 if checkpoint is None else checkpoint.seconds
         self._began = time.perf_counter()
 
@@ -259,7 +262,7 @@ class Keeper:
 
     def listener(self, job):
         """What to call with each state of a fit; None where none is wanted."""
-        if self.path is None:
+        if self.path is None or self._results_alone:
             return None
 
         def keep(state):
@@ -270,15 +273,26 @@ class Keeper:
 
         return keep
 
+    @contextmanager
+    def side_by_side(self):
+        """Several fits run at a time in the block: only results are kept, of all that end."""
+        self._results_alone = True
+        try:
+            yield
+        finally:
+            self._results_alone = False
+
     def finish(self, job, result):
         """A fit has ended: written at once, for what follows it may be long and without states."""
         if self.path is None:
             return
-        # a copy, for events are added to results later
-        self.checkpoint.done[job] = result.params, copy.deepcopy(result.facts())
-        self.checkpoint.running = None
-        self._changed = True
-        self.save()
+        with self._lock:
+            # a copy, for events are added to results later
+            self.checkpoint.done[job] = result.params, copy.deepcopy(result.facts())
+            if self.state(job) is not None:
+                self.checkpoint.running = None
+            self._changed = True
+            self.save()
 
     # Writing
 

@@ -24,6 +24,7 @@ from .options import (
     positive,
     reading_options,
     seed_option,
+    several_folds,
 )
 
 
@@ -185,7 +186,18 @@ def fit(as_json, **settings):
     type=click.Choice(CRITERIA, case_sensitive=False),
     default="bic",
     show_default=True,
-    help="What the best is judged by.",
+    help="What the best is judged by; cv is the log-likelihood of held-out samples.",
+)
+@click.option(
+    "--folds",
+    type=several_folds,
+    help="Folds of a cross-validation, that many more fits of each candidate.  [default: 5 for "
+    "--criterion cv, else none]",
+)
+@click.option(
+    "--early-stop",
+    is_flag=True,
+    help="End when 3 values of K in a row were not better than the best before.",
 )
 @em_options
 @data_options
@@ -199,6 +211,8 @@ def search(as_json, **settings):
     \b
     gmm-fast search 2 10 data.npy
     gmm-fast search 2 10 data.npy --covariance full,tied,diag,spherical
+    gmm-fast search 2 10 data.npy --criterion cv --folds 5
+    gmm-fast search 2 50 data.npy --early-stop
     gmm-fast search 2 10 data.npy --checkpoint search.ckpt
     gmm-fast search --resume search.ckpt
     """

@@ -9,7 +9,7 @@ from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
 from .params import Params
-from .progress import Progress
+from .progress import Progress, SearchProgress
 from .resuming import Kept, shape_of
 from .sampling import draw
 from .sources import check_columns, files_of, stem_of
@@ -49,17 +49,15 @@ def fit(settings, given, as_json):
             keeper=keeper,
         )
         progress.say("silhouette")
-        scores, rows = selection.silhouettes_of(
-            backend, [result.params], settings["silhouette_rows"], settings["seed"]
-        )
+        silhouettes = selection.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
         result.events[:0] = events
-        candidate = selection.Candidate.of(result, scores[0])
+        candidate = selection.Candidate.of(result, silhouettes.of([result.params])[0])
         outputs.write(backend, candidate, progress)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
     seconds = seconds | result.seconds | {"total": keeper.seconds}
-    facts = _fit_facts(backend, candidate, rows, seconds, settings, outputs)
+    facts = _fit_facts(backend, candidate, silhouettes.n_rows, seconds, settings, outputs)
     if as_json:
         report.print_json(facts)
     else:
@@ -71,30 +69,36 @@ def search(settings, given, as_json):
     """`gmm-fast search`."""
     kept = Kept("search", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
-    names = ("data", "lo", "hi", "families", "criterion")
-    data, lo, hi, families, criterion = (settings[name] for name in names)
-    selection.check_search(lo, hi, families, criterion)
+    data, families, criterion = (settings[name] for name in ("data", "families", "criterion"))
+    numbers = range(settings["lo"], settings["hi"] + 1)
+    folds = selection.folds_of(criterion, settings["folds"])
+    if folds is not None and not (settings["workers"] is settings["scheduler"] is None):
+        raise DataError(
+            "cross-validation does not run on Dask workers; leave --workers and --scheduler out, "
+            "or --folds and --criterion cv"
+        )
+    how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
+    selection.check_search(numbers, families, criterion, **how)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
-    selection.check_search(lo, hi, families, criterion, source.n_samples)
+    selection.check_search(numbers, families, criterion, source.n_samples, **how)
     outputs = _Outputs(kept, source)
     progress = Progress(source.n_samples, settings["max_iter"])
     with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
         backend, seconds, events = inputs.open_backend(
-            source, families, range(lo, hi + 1), kept, progress, client
+            source, families, numbers, kept, progress, client, search=True, folds=folds
         )
         table = selection.search(
             backend,
-            lo,
-            hi,
+            numbers,
             families,
             criterion,
             _start(settings),
             _em(settings),
-            silhouette_rows=settings["silhouette_rows"],
-            callback=progress.iteration,
-            progress=progress.candidate,
+            early_stop=settings["early_stop"],
+            watch=SearchProgress(progress),
             keeper=keeper,
+            **how,
         )
         best = table.best
         best.result.events[:0] = events
@@ -105,13 +109,28 @@ def search(settings, given, as_json):
     seconds = seconds | best.result.seconds | {"total": keeper.seconds}
     facts = _fit_facts(backend, best, table.silhouette_rows, seconds, settings, outputs)
     if as_json:
-        rows = [selection.candidate_row(c) for c in table.candidates]
-        report.print_json({"criterion": criterion, "best": facts, "candidates": rows})
+        report.print_json(_search_facts(table, facts))
     else:
-        report.print_candidates(table.candidates, best, criterion)
+        report.print_candidates(table)
         report.show()
         report.print_fit(data, best.result, facts, len(table.candidates))
     report.print_notes(best.result)
+    report.print_doubts(table.warnings)
+
+
+def _search_facts(table, best):
+    """The keys of `search --json`; `best` are those of a fit."""
+    other = table.runner_up
+    return {
+        "criterion": table.criterion,
+        "best": best | {"cv": table.best.cv, "cv_se": table.best.cv_se},
+        "margin": table.margin,
+        "runner_up": None if other is None else [other.n_components, other.covariance_type],
+        "warnings": table.warnings,
+        "folds": table.folds,
+        "early_stop": table.stopped_at,
+        "candidates": [selection.candidate_row(c) for c in table.candidates],
+    }
 
 
 def predict(model, out, proba, as_json, settings):

@@ -1,4 +1,4 @@
-"""How good a fit is: BIC, AIC, ICL and the silhouette. Lower is better, but for the last."""
+"""How good a fit is: BIC, AIC, ICL and the silhouette, and which of them are better low."""
 
 import numpy as np
 
@@ -8,10 +8,22 @@ from .kernels import pairs
 from .sources import ArraySource
 from .threads import share_out
 
-CRITERIA = ("bic", "aic", "icl", "silhouette")
+CRITERIA = ("bic", "aic", "icl", "silhouette", "cv")
+# Of which more is better; "cv" is the mean log-likelihood of held-out samples (`crossval`).
+HIGHER = ("silhouette", "cv")
 SILHOUETTE_ROWS = 10_000
 # Sums of distances held at a time; labelings that need more are measured in several turns.
 SUMS_BYTES = 64 * 2**20
+
+
+def named(criterion):
+    """What a criterion is called in tables and messages."""
+    return criterion if criterion == "silhouette" else criterion.upper()
+
+
+def in_words(criterion, value):
+    """A value of a criterion, or a difference of two, with its usual decimals."""
+    return f"{value:,.4f}" if criterion in HIGHER else f"{value:,.1f}"
 
 
 def n_parameters(params):

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from . import criteria, em, init, seeding
-from .backends import DaskBackend, LocalBackend, current_client, default_dtype, warm_up
+from .backends import DaskBackend, LocalBackend, current_client, default_dtype, n_lanes, warm_up
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .checkpoint import Job, Keeper
 from .errors import DataError, some
@@ -50,6 +50,8 @@ def open_backend(
     client=None,
     room=None,
     silhouette_rows=0,
+    search=False,
+    folds=None,
 ):
     """A backend with its kernels compiled and its data looked at.
 
@@ -71,6 +73,10 @@ def open_backend(
         Bytes of data that they may keep.
     silhouette_rows : int
         Rows of silhouettes to be measured.
+    search : bool
+        Whether fits may run side by side.
+    folds : int, optional
+        Of a cross-validation.
 
     Returns
     -------
@@ -92,13 +98,15 @@ def open_backend(
         memory or free_share()
     ):
         wait_quietly()
+    at_once = check_threads(threads) if search else 1
     for form in {family.form: family for family in families}.values():
-        warm_up(form, source.n_features, dtype, threads)
+        warm_up(form, source.n_features, dtype, threads, side_by_side=at_once > 1)
     seeding.warm_up(check_threads(threads))
     compiled = time.perf_counter()
     # after the kernels are loaded: what they take is seen, not guessed
     most, together = max(numbers), len(families) * sum(numbers)
-    working = working_bytes(source.n_features, most, together, silhouette_rows)
+    working = working_bytes(source.n_features, most, together, silhouette_rows, at_once)
+    working += 2 * source.n_samples if folds else 0  # which of them each row is in
     backend = _backend(source, dtype, weights, threads, memory, client, room, working)
     backend.survey(families[0].name)
     looked = time.perf_counter()
@@ -125,15 +133,18 @@ def _backend(source, dtype, weights, threads, memory, client, room, working):
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
 
 
-def working_bytes(n_features, n_components, all_components, silhouette_rows):
+def working_bytes(n_features, n_components, all_components, silhouette_rows, at_once=1):
     """Bytes that fits hold beside the data, at most, for any number of rows.
 
     Chunks under way, accumulators, the sample that starts are found on with its transforms,
     silhouettes (of models with `all_components` components together), what the allocator keeps.
+    `at_once` fits run on samples at a time, each with accumulators of its own.
     """
     moments = 8 * n_features**2 * n_components
     lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
-    sample = 6 * 8 * n_features * init.sample_rows(n_components, n_features)
+    rows = init.sample_rows(n_components, n_features)
+    sample = 6 * 8 * n_features * rows
+    lanes += 2 * (at_once - 1) * n_lanes(rows, moments) * moments
     measured = criteria.working_bytes(silhouette_rows, n_features, all_components)
     return 4 * CHUNK_BYTES + lanes + sample + measured + SLACK
 
@@ -153,10 +164,11 @@ def fit(
     start,
     settings,
     *,
-    sample=None,
     callback=None,
     keeper=None,
     previous=None,
+    events=(),
+    seconds=0.0,
 ):
     """Start and run EM, or go on with it.
 
@@ -168,13 +180,16 @@ def fit(
     start : init.Start or Params
         `Params` to go on from.
     settings : em.Settings
-    sample : seeding.Sample, optional
     callback : callable, optional
         As for `em.fit`.
     keeper : checkpoint.Keeper, optional
         What it has of this fit is not done again; it is given every state and the result.
     previous : em.FitResult, optional
         The fit whose parameters `start` are.
+    events : sequence of str
+        What happened while `start`, `Params`, was found.
+    seconds : float
+        What that took.
 
     Returns
     -------
@@ -191,7 +206,9 @@ def fit(
     state, how = keeper.state(job), {}
     params = None
     if state is None:
-        params, how = _start(backend, job, start, settings, sample)
+        params, how = _start(backend, job, start, settings)
+        how["events"] += events
+        how["seconds"]["init"] += seconds
     result = em.fit(
         backend,
         params,
@@ -206,12 +223,12 @@ def fit(
     return result
 
 
-def _start(backend, job, start, settings, sample):
+def _start(backend, job, start, settings):
     """The parameters to start from, and what `em.fit` is to add to its result."""
     started = time.perf_counter()
     if isinstance(start, init.Start):
         params, events = init.initial_params(
-            backend, job.n_components, job.covariance_type, start, settings, sample
+            backend, job.n_components, job.covariance_type, start, settings
         )
     else:
         init.check_counts(backend, job.n_components)

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import em
-from .backends import LocalBackend
+from .backends import LocalBackend, count_positive
 from .errors import DataError
 from .families import get_family
 from .named_starts import named_start, pseudo_weight
-from .params import check_params
+from .params import Params, check_params
 from .partition import check_labels, params_of_parts, partition
 from .race import best_start
-from .seeding import Seeder, draw_sample
+from .seeding import Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
 from .threads import serial_blas
 
@@ -100,8 +100,70 @@ def seeding_rows(n_components, n_features, covariance_type):
     return max(FEWEST_ROWS, ROWS_PER_COMPONENT * n_components, ROWS_PER_PARAMETER * free)
 
 
+class Shared:
+    """What the starts of several fits to the same data share: a sample of it, and seeds.
+
+    Parameters
+    ----------
+    backend : Backend
+    longest : int
+        The largest number of components.
+    covariance_types : sequence of str
+    start : Start
+
+    Attributes
+    ----------
+    sample : Sample
+    part : Sample
+        What seeding and the race look at.
+    seeds : Seeds
+        Of the part.
+    whole : bool
+        Whether the part is all of the data.
+    """
+
+    def __init__(self, backend, longest, covariance_types, start):
+        d = backend.n_features
+        self.backend = backend
+        self.sample = draw_sample(backend, sample_rows(longest, d), start.seed)
+        self.part = self.sample.part(max(seeding_rows(longest, d, f) for f in covariance_types))
+        self.seeds = Seeds(self.part, longest, start.seed, backend.threads)
+        self.whole = len(self.part.x) == backend.n_samples
+
+    def over_part(self):
+        """A new backend over the part."""
+        return _over(self.backend, self.part)
+
+    def polished(self, found, settings):
+        """`found.params`, after some iterations on all of the sample where they are worth it."""
+        rows = len(self.part.x), len(self.sample.x)
+        if not (found.raced and settings.max_iter):
+            return found.params
+        if not rows[0] < rows[1] <= self.backend.n_samples // 4:
+            return found.params
+        polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
+        return em.fit(_over(self.backend, self.sample), found.params, polish).params
+
+
+@dataclass(frozen=True)
+class Found:
+    """A start that was found on a sample.
+
+    Attributes
+    ----------
+    params : Params
+    events : list of str
+    raced : bool
+        Whether it is the best of several, after a short EM.
+    """
+
+    params: Params
+    events: list
+    raced: bool
+
+
 @serial_blas()
-def initial_params(backend, n_components, covariance_type, start, settings, sample=None):
+def initial_params(backend, n_components, covariance_type, start, settings, shared=None):
     """The parameters that EM starts from.
 
     Parameters
@@ -111,8 +173,8 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     covariance_type : str
     start : Start
     settings : em.Settings
-    sample : Sample, optional
-        Drawn here when not given; a search draws one for all its candidates.
+    shared : Shared, optional
+        Made here when not given.
 
     Returns
     -------
@@ -129,34 +191,61 @@ def initial_params(backend, n_components, covariance_type, start, settings, samp
     if start.labels is not None:
         params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
         return _override(params, start), []
-    if sample is None:
-        sample = draw_sample(backend, sample_rows(n_components, backend.n_features), start.seed)
+    if shared is None:
+        shared = Shared(backend, n_components, [covariance_type], start)
+    found = find_start(shared, n_components, covariance_type, start, settings)
+    return shared.polished(found, settings), found.events
+
+
+def find_start(shared, n_components, covariance_type, start, settings):
+    """The best start on the sample.
+
+    Parameters
+    ----------
+    shared : Shared
+    n_components : int
+    covariance_type : str
+    start : Start
+        Without labels.
+    settings : em.Settings
+        With the `reg_covar` of the data.
+
+    Returns
+    -------
+    Found
+    """
     events = []
-    part = sample.part(seeding_rows(n_components, backend.n_features, covariance_type))
-    find = _auto if start.method == "auto" else _named
-    seeder = Seeder(part if start.method == "auto" else sample, backend.threads, events)
-    found = find(seeder, n_components, covariance_type, settings.reg_covar, start)
-    candidates = [_override(params, start) for params in found]
+    if start.method == "auto":
+        candidates = _auto(shared.seeds, n_components, covariance_type, settings, start, events)
+    else:
+        seeder = Seeder(shared.sample, shared.backend.threads, events)
+        candidates = _named(seeder, n_components, covariance_type, settings.reg_covar, start)
+    candidates = [_override(params, start) for params in candidates]
     if len(candidates) == 1:
-        return candidates[0], events
-    winner, told = best_start(_over(backend, part), candidates, settings)
+        return Found(candidates[0], events, False)
+    winner, told = best_start(shared.over_part(), candidates, settings)
     if start.given:  # what became of a user's own values is news, of others it is not
         events += told
-    if settings.max_iter and len(part.x) < len(sample.x) <= backend.n_samples // 4:
-        polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
-        winner = em.fit(_over(backend, sample), winner, polish).params
-    return winner, events
+    return Found(winner, events, True)
 
 
-def _auto(seeder, n_components, covariance_type, reg_covar, start):
-    """Yield the starts of all rounds of `AUTO`; one where there is no choice."""
-    tries = AUTO[:1] if start.complete or n_components == 1 else AUTO * start.n_init
+def tries(start, n_components):
+    """(number, method, space) of all rounds of `AUTO`; of one where there is no choice."""
+    several = AUTO[:1] if start.complete or n_components == 1 else AUTO * start.n_init
+    return [(number, *how) for number, how in enumerate(several)]
+
+
+def _auto(seeds, n_components, covariance_type, settings, start, events):
+    """Yield the starts of all `tries`."""
     # a part of few samples has a covariance that is singular or nearly so
-    pseudo = pseudo_weight(seeder.sample, covariance_type)
-    for i, (method, space) in enumerate(tries):
-        rng = np.random.default_rng([start.seed, i])
-        parts = seeder.parts(method, space, n_components, covariance_type, rng)
-        yield params_of_parts(parts, covariance_type, reg_covar, pseudo)
+    pseudo = pseudo_weight(seeds.sample, covariance_type)
+    for how in tries(start, n_components):
+        labels = seeds.labels(*how, n_components)
+        distinct = seeds.chain(*how)[1]
+        if distinct < n_components:
+            say_few_rows(events, distinct, n_components)
+        parts = seeds.moments(labels, n_components, covariance_type)
+        yield params_of_parts(parts, covariance_type, settings.reg_covar, pseudo)
 
 
 def _named(seeder, n_components, covariance_type, reg_covar, start):
@@ -175,7 +264,7 @@ def check_counts(backend, n_components):
             f"{backend.name}: {backend.n_samples} samples are fewer than "
             f"{n_components} components; ask for at most {backend.n_samples}"
         )
-    if backend.weights is not None and (used := np.count_nonzero(backend.weights)) < n_components:
+    if backend.weights is not None and (used := count_positive(backend.weights)) < n_components:
         raise DataError(
             f"{backend.name}: {used} samples of positive weight are fewer than "
             f"{n_components} components; ask for at most {used}"

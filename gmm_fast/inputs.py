@@ -71,15 +71,14 @@ def workers(settings, progress):
         yield client
 
 
-def open_backend(source, families, numbers, kept, progress, client):
+def open_backend(source, families, numbers, kept, progress, client, **more):
     """As `fitting.open_backend`, by the options of a command; the data has to be that of then."""
     settings = kept.options
     options = _backend_options(settings, source, client)
     kept.check_input("--weights", settings["weights"])
     progress.say("reading the data")
-    backend, seconds, events = fitting.open_backend(
-        source, families, numbers, silhouette_rows=settings["silhouette_rows"], **options
-    )
+    options |= {"silhouette_rows": settings["silhouette_rows"]} | more
+    backend, seconds, events = fitting.open_backend(source, families, numbers, **options)
     kept.check_data(settings["data"], moments_of(backend))
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)

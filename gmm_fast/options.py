@@ -9,7 +9,7 @@ from .errors import DataError
 
 FAMILIES = ("full", "tied", "diag", "spherical")
 INITS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
-CRITERIA = ("bic", "aic", "icl", "silhouette")
+CRITERIA = ("bic", "aic", "icl", "silhouette", "cv")
 
 
 class AtLeast(click.IntRange):
@@ -128,6 +128,7 @@ def several(*decorators):
 
 
 positive = AtLeast(1)
+several_folds = AtLeast(2)
 not_negative = AtLeast(0)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")

@@ -64,10 +64,6 @@ class Progress:
         rate = done / max(time.monotonic() - self._began, 1e-9)
         self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
 
-    def candidate(self, done, total, n_components, covariance_type):
-        """A fit of a search begins."""
-        self.say(f"{done + 1}/{total} K={n_components} {covariance_type}")
-
     def compiling(self, begins):
         """Numba begins or ends compiling a kernel."""
         self._compiling = time.monotonic() if begins else None
@@ -84,6 +80,32 @@ class Progress:
         if not self._parts:
             parts.append(f"{now - self._began:.0f} s")
         yield _line(parts, options.max_width)
+
+
+class SearchProgress:
+    """A search on the line of a `Progress`; methods as of `searching.Watch`."""
+
+    def __init__(self, progress):
+        self._progress = progress
+        self._done, self._total = 0, None
+        self._shown = None
+
+    def plan(self, total):
+        self._total = total
+
+    def begins(self, n_components, covariance_type, what):
+        self._shown = n_components, covariance_type
+        self._progress.say(
+            f"{self._done + 1}/{self._total} K={n_components} {covariance_type}: {what}"
+        )
+
+    def iteration(self, n_components, covariance_type, *news):
+        if (n_components, covariance_type) != self._shown:
+            self.begins(n_components, covariance_type, "fit")
+        self._progress.iteration(*news)
+
+    def ends(self, n_components, covariance_type):
+        self._done += 1
 
 
 def _line(parts, width):

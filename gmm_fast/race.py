@@ -39,7 +39,7 @@ class _Runner:
     def run(self, backend, settings, spread):
         result = em.fit(backend, self.params, settings)
         self.params, self.settled = result.params, result.converged
-        self.score = result.log_likelihood - spuriousness(result.params, spread, backend.n_samples)
+        self.score = score_of(result, spread)
         self.events += result.events
 
 
@@ -77,6 +77,11 @@ def best_start(backend, candidates, settings):
     level = runners[0].score - tol * weight
     winner = min((r for r in runners if r.score >= level), key=lambda r: r.number)
     return winner.params, winner.events
+
+
+def score_of(result, spread):
+    """What a fit to a sample is judged by: its likelihood, less its `spuriousness`."""
+    return result.log_likelihood - spuriousness(result.params, spread, result.n_samples)
 
 
 def spread_of(backend):

@@ -14,9 +14,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from .criteria import HIGHER, in_words, named
 from .errors import FitError
 from .families import get_family
 from .memory import describe, show_size
+from .selection import PATIENCE
 
 # Columns of a table in a file or a pipe, which has no width of its own to respect.
 PIPE_WIDTH = 200
@@ -25,10 +27,19 @@ MOST_COMPONENTS = 20
 MOST_FEATURES = 12
 # Characters of a feature's name that a table shows.
 LONGEST_NAME = 20
-# What the table of a search leaves out first where it does not fit; never the criterion.
 # Passes that wait for data for a larger share of their time are bound by the disk, or by decoding.
 DISK_BOUND = 0.3
-DISPENSABLE = ("AIC", "parameters", "ICL", "iterations", "silhouette", "log-likelihood", "BIC")
+# What the table of a search leaves out first where it does not fit; never the criterion.
+DISPENSABLE = (
+    "AIC",
+    "parameters",
+    "ICL",
+    "iterations",
+    "silhouette",
+    "log-likelihood",
+    "CV",
+    "BIC",
+)
 
 
 def plain(value):
@@ -306,28 +317,46 @@ def mean_and_deviation(means, deviations):
     return [f"{m} ± {s:>{width}}" for m, s in texts]
 
 
-def print_candidates(candidates, best, criterion):
-    """The table of a search, the best row marked."""
-    several = len({c.covariance_type for c in candidates}) > 1
-    by = criterion if criterion == "silhouette" else criterion.upper()
+def print_candidates(table):
+    """The table of a search, the best row marked, and what is to be said of it."""
+    candidates, best, by = table.candidates, table.best, named(table.criterion)
     hidden = []
-    table = _candidate_table(candidates, best, by, several, hidden)
+    shown = _candidate_table(candidates, best, by, hidden)
     for name in DISPENSABLE:
-        if _fits(table):
+        if _fits(shown):
             break
         if name != by:
             hidden.append(name)
-            table = _candidate_table(candidates, best, by, several, hidden)
-    show(table)
-    how = "highest" if criterion == "silhouette" else "lowest"
-    show(Text(f"  * best: {how} {by}"))
-    if not all(c.result.converged for c in candidates):
+            shown = _candidate_table(candidates, best, by, hidden)
+    show(shown)
+    how = "highest" if table.criterion in HIGHER else "lowest"
+    show(Text(f"  * best: {how} {by}{_margin(table)}"))
+    if table.stopped_at is not None:
+        show(Text(f"  (stopped early: nothing was better for {PATIENCE} values of K)"))
+    if not all(c.result.converged for c in candidates if c.result is not None):
         show(Text("  + not converged: raise --max-iter or --tol"))
     if hidden:
         show(Text(f"  (no room for {', '.join(hidden)}; all with --json)"))
+    for candidate in candidates:
+        if candidate.failure is not None:
+            show(Text(f"  - {candidate} could not be fitted: {candidate.failure}"))
 
 
-def _candidate_table(candidates, best, by, several, hidden):
+def _margin(table):
+    if table.runner_up is None:
+        return ""
+    margin = in_words(table.criterion, table.margin)
+    return f"; margin to the runner-up, {table.runner_up}: {margin}"
+
+
+def print_doubts(warnings):
+    """What makes the choice of a search doubtful, on stderr."""
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _candidate_table(candidates, best, by, hidden):
+    several = len({c.covariance_type for c in candidates}) > 1
     table = Table(box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
     table.add_column("K", justify="right", no_wrap=True)
@@ -342,20 +371,27 @@ def _candidate_table(candidates, best, by, several, hidden):
             "*" if c is best else "",
             str(c.n_components),
             *([c.covariance_type] if several else []),
-            *(cells[name] for name in shown),
+            *(cells.get(name, "-") for name in shown),
             style="bold green" if c is best else None,
         )
     return table
 
 
 def _candidate_cells(candidate):
+    """Cells by column; of one that was not fitted there are none."""
     result = candidate.result
-    return {
+    if result is None:
+        return {}
+    cells = {
         "log-likelihood": number(result.log_likelihood, 1),
         "parameters": f"{candidate.n_parameters:,}",
         "BIC": number(candidate.bic, 1),
         "AIC": number(candidate.aic, 1),
         "ICL": number(candidate.icl, 1),
         "silhouette": number(candidate.silhouette),
+        "CV": f"{number(candidate.cv)} ± {number(candidate.cv_se)}",
         "iterations": f"{result.n_iter}" + (" " if result.converged else "+"),
     }
+    if candidate.cv is None:
+        del cells["CV"]
+    return cells

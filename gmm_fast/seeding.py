@@ -111,26 +111,34 @@ class Seeder:
         self.threads = threads
         self.events = events
 
-    def parts(self, method, space, n_components, covariance_type, rng):
-        """Moments of each part of a partition, a list of K `Stats`.
+    def chain(self, method, space, length, rng):
+        """Rows of the sample that seed components, one after another.
 
         Parameters
         ----------
         method : {'k-means++', 'rows'}
-            Some steps of k-means from there, or what is nearest to random rows.
+            Drawn far from one another, or at random.
         space : {'standardised', 'whitened'}
             Where distances are measured.
-        n_components : int
-        covariance_type : str
+        length : int
         rng : numpy.random.Generator
+
+        Returns
+        -------
+        rows : (length,) int
+        distinct : int
+            So many of the first are distinct rows of the data, as far as was seen.
         """
+        if method == "rows":
+            return rng.choice(len(self.sample.x), length, replace=False), length
+        return self._plus_plus(getattr(self.sample, space), length, rng)
+
+    def settled(self, method, space, rows):
+        """Labels of the sample, (m,) int64: what is nearest to seeds, or some steps of k-means."""
         z = getattr(self.sample, space)
         if method == "rows":
-            rows = np.sort(rng.choice(len(self.sample.x), n_components, replace=False))
-            labels = self.nearest(z, z[:, rows].T.copy())
-        else:
-            labels = self._lloyd(z, self._plus_plus(z, n_components, rng), LLOYD_STEPS)
-        return self.moments(labels, n_components, covariance_type)
+            return self.nearest(z, z[:, np.sort(rows)].T.copy())
+        return self._lloyd(z, np.ascontiguousarray(z[:, rows].T), LLOYD_STEPS)
 
     def moments(self, labels, n_components, covariance_type):
         """Those of each part of a partition of the sample, a list of K `Stats`."""
@@ -141,26 +149,25 @@ class Seeder:
         """Label of the nearest centre, (m,) int64."""
         return self._nearest(z, centers)[0]
 
-    def _plus_plus(self, z, n_components, rng):
+    def _plus_plus(self, z, length, rng):
         """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
         weights = self.sample.weights
-        n_trials = 2 + int(np.log(n_components))
-        centers = np.empty((n_components, len(z)))
-        centers[0] = z[:, _draw(weights, rng, 1)[0]]
-        nearest = self._nearest(z, centers[:1])[1]
-        for k in range(1, n_components):
+        n_trials = 2 + int(np.log(length))
+        rows = np.empty(length, np.int64)
+        rows[0] = _draw(weights, rng, 1)[0]
+        nearest = self._nearest(z, np.ascontiguousarray(z[:, rows[:1]].T))[1]
+        for k in range(1, length):
             potential = nearest * weights
             if not potential.sum() > 0:
-                self.say_few_rows(k, n_components)
-                centers[k:] = z[:, rng.choice(len(weights), n_components - k)].T
-                break
+                rows[k:] = rng.choice(len(weights), length - k)
+                return rows, k
             trials = _draw(potential, rng, n_trials)
             candidates = np.ascontiguousarray(z[:, trials].T)
             closer = np.minimum(self._nearest(z, candidates, squared=True)[2], nearest)
             best = int(np.argmin((closer * weights).sum(axis=1)))
-            centers[k] = z[:, trials[best]]
+            rows[k] = trials[best]
             nearest = closer[best]
-        return centers
+        return rows, length
 
     def _lloyd(self, z, centers, steps):
         """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
@@ -196,10 +203,63 @@ class Seeder:
 
     def say_few_rows(self, found, n_components):
         """Add an event, once."""
-        rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"
-        text = f"only {rows} found for {n_components} components"
-        if text not in self.events:
-            self.events.append(text)
+        say_few_rows(self.events, found, n_components)
+
+
+class Seeds:
+    """Starting partitions of one sample for several numbers of components, from nested seeds.
+
+    Each try draws one chain of seeds, as long as the largest K asks for; the seeds for K are its
+    first K. What was computed is kept, so that all families start from the same partitions.
+
+    Parameters
+    ----------
+    sample : Sample
+    longest : int
+        The largest K.
+    seed : int
+    threads : int
+    """
+
+    def __init__(self, sample, longest, seed, threads):
+        self.sample = sample
+        self.longest = longest
+        self.seed = seed
+        self._seeder = Seeder(sample, threads, [])
+        self._chains = {}
+        self._labels = {}
+
+    def chain(self, number, method, space):
+        """Those of try `number`; see `Seeder.chain`."""
+        if number not in self._chains:
+            rng = np.random.default_rng([self.seed, number])
+            self._chains[number] = self._seeder.chain(method, space, self.longest, rng)
+        return self._chains[number]
+
+    def labels(self, number, method, space, n_components):
+        """Labels of the sample in try `number`, (m,) int."""
+        if (number, n_components) not in self._labels:
+            rows = self.chain(number, method, space)[0][:n_components]
+            labels = self._seeder.settled(method, space, rows)
+            self._labels[number, n_components] = labels.astype(np.min_scalar_type(n_components))
+        return self._labels[number, n_components]
+
+    def forget(self, n_components):
+        """Let go of the partitions into that many parts."""
+        for key in [key for key in self._labels if key[1] == n_components]:
+            del self._labels[key]
+
+    def moments(self, labels, n_components, covariance_type):
+        """As `Seeder.moments`."""
+        return self._seeder.moments(labels, n_components, covariance_type)
+
+
+def say_few_rows(events, found, n_components):
+    """Add an event, once."""
+    rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"
+    text = f"only {rows} found for {n_components} components"
+    if text not in events:
+        events.append(text)
 
 
 def _draw(potential, rng, size):

@@ -4,8 +4,8 @@ import functools
 import multiprocessing
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ContextDecorator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ContextDecorator, contextmanager
 
 import numba
 from numba.core.compiler_lock import global_compiler_lock
@@ -84,13 +84,86 @@ def share_out(kernel, n_samples, grain, threads, nanoseconds):
         That all of it takes on one thread, roughly.
     """
     grains = n_samples // grain
-    parts = min(threads, grains, 1 + int(nanoseconds / THREAD_WORK))
+    parts = 1 if works_alone() else min(threads, grains, 1 + int(nanoseconds / THREAD_WORK))
     if parts <= 1:
         kernel(0, n_samples)
         return
     ends = [grain * (grains * part // parts) for part in range(parts + 1)]
     with ThreadPoolExecutor(parts) as pool:
         list(pool.map(kernel, ends[:-1], ends[1:]))  # the list raises what a thread raised
+
+
+class _Cancelled(BaseException):
+    """Ends a piece of work whose result nobody waits for any more."""
+
+
+_alone = threading.local()
+
+
+@contextmanager
+def alone(cancelled=None):
+    """Kernels that are launched in the block run on the thread that launches them, and no other.
+
+    So several threads run kernels at the same time, to the same bits.
+
+    Parameters
+    ----------
+    cancelled : threading.Event, optional
+        Once it is set the next launch ends the block.
+    """
+    before = getattr(_alone, "now", None)
+    _alone.now = threading.Event() if cancelled is None else cancelled
+    try:
+        yield
+    finally:
+        _alone.now = before
+
+
+def works_alone():
+    """Whether the calling thread is in a block of `alone`."""
+    cancelled = getattr(_alone, "now", None)
+    if cancelled is not None and cancelled.is_set():
+        raise _Cancelled
+    return cancelled is not None
+
+
+def side_by_side(function, items, threads):
+    """Call a function on each of `items`, as many at a time as there are threads.
+
+    Kernels of each call run `alone`; with one thread or one item the calls are made here, one after
+    another, and kernels have all threads. Pieces of work that take long come first in `items`.
+
+    Returns
+    -------
+    list
+        What the calls returned, in the order of `items`.
+
+    Raises
+    ------
+    BaseException
+        What one of them raised; the others have ended or were cancelled.
+    """
+    items = list(items)
+    threads = min(threads, len(items))
+    if threads <= 1:
+        return [function(item) for item in items]
+    cancelled = threading.Event()
+
+    def work(item):
+        with alone(cancelled):
+            return function(item)
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="gmm-fast-fit") as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future.done():
+                    future.result()
+            return [future.result() for future in futures]
+        finally:  # where all is well there is nothing left to cancel
+            cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class serial_blas(ContextDecorator):

@@ -19,16 +19,20 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import archive, inputs, outputs, progress
+from gmm_fast import archive, criteria, inputs, outputs, progress
 from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
 from gmm_fast.options import FAMILIES
 
-CANDIDATE_KEYS = {
+FIT_KEYS = {
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
     "silhouette", "n_iter", "converged", "stop_reason", "events",
 }  # fmt: skip
-FIT_KEYS = CANDIDATE_KEYS | {
+CANDIDATE_KEYS = FIT_KEYS | {"cv", "cv_se", "failure"}
+SEARCH_KEYS = {
+    "criterion", "best", "candidates", "margin", "runner_up", "warnings", "folds", "early_stop",
+}  # fmt: skip
+FIT_KEYS |= {
     "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
     "features", "weights", "means", "model", "labels", "checkpoint",
 }  # fmt: skip
@@ -362,21 +366,28 @@ def test_underscores_and_familiar_names_do_too(x):
 # search ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "silhouette"])
+@pytest.mark.parametrize("criterion", criteria.CRITERIA)
 def test_search_finds_the_best(x, criterion):
     found = run_json(f"search 1 4 data.npy -c full,spherical --criterion {criterion}")
-    assert set(found) == {"criterion", "best", "candidates"}
+    assert set(found) == SEARCH_KEYS
     assert found["criterion"] == criterion
-    assert set(found["best"]) == FIT_KEYS
+    assert found["folds"] == (5 if criterion == "cv" else None)
+    assert found["early_stop"] is None
+    assert set(found["best"]) == FIT_KEYS | {"cv", "cv_se"}
     table = found["candidates"]
     assert [set(row) for row in table] == 8 * [CANDIDATE_KEYS]
     assert [(row["covariance_type"], row["n_components"]) for row in table] == [
         (family, k) for family in ("full", "spherical") for k in (1, 2, 3, 4)
     ]
     values = [row[criterion] for row in table]
-    best = max(v for v in values if v is not None) if criterion == "silhouette" else min(values)
-    row = table[values.index(best)]
-    assert {name: found["best"][name] for name in row} == row
+    sign = -1 if criterion in criteria.HIGHER else 1
+    ranked = sorted((sign * v, i) for i, v in enumerate(values) if v is not None)
+    row, other = (table[i] for _, i in ranked[:2])
+    assert {name: found["best"][name] for name in row if name != "failure"} == {
+        name: value for name, value in row.items() if name != "failure"
+    }
+    assert found["runner_up"] == [other["n_components"], other["covariance_type"]]
+    assert found["margin"] == pytest.approx(ranked[1][0] - ranked[0][0])
     theirs = as_sklearn("data.gmm.npz")
     assert theirs.covariance_type == row["covariance_type"]
     assert theirs.bic(x) == pytest.approx(row["bic"], rel=1e-9)
@@ -386,11 +397,14 @@ def test_search_finds_the_best(x, criterion):
 
 
 def test_search_makes_the_fits_that_fit_makes(x):
-    table = run_json("search 2 3 data.npy -c full,diag")["candidates"]
+    """With a named start, which nothing is compared with."""
+    table = run_json("search 2 3 data.npy -c full,diag --init kmeans")["candidates"]
     for row in table:
         family, k = row["covariance_type"], row["n_components"]
-        alone = run_json(f"fit -k {k} -c {family} data.npy --no-model")
-        assert {name: alone[name] for name in row} == row
+        alone = run_json(f"fit -k {k} -c {family} data.npy --no-model --init kmeans")
+        assert {name: alone[name] for name in row if name in FIT_KEYS} == {
+            name: value for name, value in row.items() if name in FIT_KEYS
+        }
 
 
 def test_the_table_of_a_search_marks_the_best(x):

@@ -380,7 +380,7 @@ def test_dask_arrays_in_the_estimator(two, x):
         wrong[54_321, 1] = np.nan
         with pytest.raises(DataError, match="X: row 54321"):
             model.predict(da.from_array(wrong, chunks=(17_000, 2))).compute()
-        found = search(array, 3, 4)
+        found = search(array, range(3, 5))
         assert found.best.n_components == 4
         start = GaussianMixture(4).fit(array, labels=want.predict(x))
         assert start.n_iter_ <= 3

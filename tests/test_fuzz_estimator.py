@@ -510,21 +510,27 @@ class Estimator(RuleBasedStateMachine):
         more=st.integers(-1, 2),
         covariance=st.sampled_from([*FAMILIES, ("full", "diag"), (), "x", 3, None, [["full"]]]),
         criterion=st.sampled_from(
-            ["bic", "bic", "aic", "icl", "silhouette", "x", None, [], np.ones(2)]
+            ["bic", "bic", "aic", "icl", "silhouette", "cv", "x", None, [], np.ones(2)]
         ),
         rows=st.sampled_from([0, 5, 10_000, -1, "x"]),
+        folds=st.sampled_from([None, None, None, 2, 3, 1, "x"]),
+        early_stop=st.booleans(),
     )
-    def searches(self, data, lo, more, covariance, criterion, rows):
+    def searches(self, data, lo, more, covariance, criterion, rows, folds, early_stop):
         X = data.draw(tables(self.d), "X")
         hi = lo + more if isinstance(lo, int) else 3
         options = {"covariance": covariance, "criterion": criterion, "silhouette_rows": rows}
         options |= {"threads": 1, "max_iter": 2, "init_params": "random_from_data"}
+        options |= {"folds": folds, "early_stop": early_stop}
         weights = data.draw(sample_weights(X), "sample_weight")
-        found = self.attempt(search, X, lo, hi, sample_weight=weights, **options)
+        numbers = range(lo, hi + 1) if isinstance(lo, int) else lo
+        found = self.attempt(search, X, numbers, sample_weight=weights, **options)
         if found is not REFUSED:
             assert found.best in found.models
-            for model in found.models:
-                check_fitted(model)
+            for row, model in zip(found.table, found.models, strict=True):
+                assert (model is None) == (row["failure"] is not None)
+                if model is not None:
+                    check_fitted(model)
 
     @invariant()
     def what_was_fitted_is_a_mixture(self):

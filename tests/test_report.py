@@ -15,7 +15,8 @@ from rich.console import Console
 from gmm_fast import progress as progress_module
 from gmm_fast import report
 from gmm_fast.params import Params
-from gmm_fast.progress import Progress
+from gmm_fast.progress import Progress, SearchProgress
+from gmm_fast.selection import Candidate
 
 
 @pytest.fixture
@@ -49,12 +50,23 @@ def candidates(count, size=1e4, converged=True):
             aic=size * rng.uniform(1, 10),
             icl=size * rng.uniform(1, 10),
             silhouette=rng.uniform(),
+            cv=None,
+            cv_se=None,
+            failure=None,
             result=SimpleNamespace(
                 log_likelihood=-size * rng.uniform(1, 10), n_iter=3 + i, converged=converged
             ),
         )
         for i in range(count)
     ]
+
+
+def table(candidates, best, criterion, **more):
+    """A search of which that candidate is the best."""
+    facts = {"runner_up": None, "margin": None, "stopped_at": None} | more
+    return SimpleNamespace(
+        candidates=candidates, best=candidates[best], criterion=criterion, **facts
+    )
 
 
 # Components -----------------------------------------------------------------------------------
@@ -142,8 +154,8 @@ def test_small_weights_are_not_zero(screen):
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_candidates_fit_the_terminal(screen, criterion, size, width):
     read = screen(width)
-    table = candidates(36, size)
-    report.print_candidates(table, table[13], criterion)
+    found = candidates(36, size)
+    report.print_candidates(table(found, 13, criterion))
     lines = read()
     assert max(cell_len(line) for line in lines) <= width
     assert "…" not in "".join(lines)
@@ -152,7 +164,7 @@ def test_candidates_fit_the_terminal(screen, criterion, size, width):
     assert name in header
     assert [int(row.replace("*", "").split()[0]) for row in rows] == 4 * list(range(2, 11))
     assert [i for i, row in enumerate(rows) if "*" in row] == [13]
-    shown = getattr(table[13], criterion)
+    shown = getattr(found[13], criterion)
     assert (f"{shown:.4f}" if criterion == "silhouette" else f"{shown:,.1f}") in rows[13]
     best = "highest silhouette" if criterion == "silhouette" else f"lowest {name}"
     assert lines[37] == f"  * best: {best}"
@@ -168,8 +180,8 @@ def test_candidates_fit_the_terminal(screen, criterion, size, width):
 def test_eighty_columns_hold_the_usual_search(screen):
     """One family and ten-thousands in the likelihood: everything but AIC."""
     read = screen(80)
-    table = candidates(9)
-    report.print_candidates(table, table[2], "bic")
+    found = candidates(9)
+    report.print_candidates(table(found, 2, "bic"))
     lines = read()
     assert "covariance" not in lines[0]
     assert all(name in lines[0] for name in ("log-likelihood", "BIC", "ICL", "silhouette"))
@@ -177,9 +189,9 @@ def test_eighty_columns_hold_the_usual_search(screen):
 
 def test_fits_that_did_not_converge_are_marked(screen):
     read = screen(120)
-    table = candidates(9)
-    table[4].result.converged = False
-    report.print_candidates(table, table[2], "bic")
+    found = candidates(9)
+    found[4].result.converged = False
+    report.print_candidates(table(found, 2, "bic"))
     lines = read()
     assert [i for i, line in enumerate(lines[1:10]) if line.rstrip().endswith("+")] == [4]
     assert "  + not converged: raise --max-iter or --tol" in lines
@@ -187,18 +199,41 @@ def test_fits_that_did_not_converge_are_marked(screen):
 
 def test_undefined_scores_are_dashes(screen):
     read = screen(120)
-    table = candidates(2)
-    table[0].silhouette = float("nan")
-    report.print_candidates(table, table[1], "bic")
+    found = candidates(2)
+    found[0].silhouette = float("nan")
+    report.print_candidates(table(found, 1, "bic"))
     assert " - " in read()[1]
+
+
+def test_a_failed_candidate_is_a_row_of_dashes_with_its_reason(screen):
+    read = screen(120)
+    found = candidates(3)
+    failed = Candidate(9, "full", None, failure="the reason")
+    report.print_candidates(table([*found, failed], 1, "bic"))
+    lines = read()
+    assert lines[4].split() == ["9", *6 * ["-"], "-"]
+    assert lines[-1] == "  - K=9 full could not be fitted: the reason"
+
+
+def test_cross_validation_margin_and_early_stop_are_shown(screen):
+    read = screen(120)
+    found = candidates(3)
+    for candidate in found:
+        candidate.cv, candidate.cv_se = -1.25, 0.5
+    more = {"runner_up": Candidate(4, "full", None), "margin": 0.125, "stopped_at": 4}
+    report.print_candidates(table(found, 1, "cv", **more))
+    lines = read()
+    assert all("-1.2500 ± 0.5000" in line for line in lines[1:4])
+    assert lines[4] == "  * best: highest CV; margin to the runner-up, K=4 full: 0.1250"
+    assert lines[5] == "  (stopped early: nothing was better for 3 values of K)"
 
 
 # Pipes, colours, encodings ---------------------------------------------------------------------
 
 
 def test_pipes_get_no_escapes_and_no_trailing_spaces(capsys):
-    table = candidates(36)
-    report.print_candidates(table, table[0], "bic")
+    found = candidates(36)
+    report.print_candidates(table(found, 0, "bic"))
     report.print_components(mixture(20, 30))
     report.print_facts("title", [("name", "value"), ("much longer name", 3)])
     out = capsys.readouterr().out
@@ -209,11 +244,11 @@ def test_pipes_get_no_escapes_and_no_trailing_spaces(capsys):
 
 def test_no_color_is_respected(screen, capsys, monkeypatch):
     screen(100)
-    table = candidates(3)
-    report.print_candidates(table, table[0], "bic")
+    found = candidates(3)
+    report.print_candidates(table(found, 0, "bic"))
     assert "\x1b[1;32m" in capsys.readouterr().out
     monkeypatch.setenv("NO_COLOR", "1")
-    report.print_candidates(table, table[0], "bic")
+    report.print_candidates(table(found, 0, "bic"))
     out = capsys.readouterr().out
     assert "32m" not in out
     assert "*" in out
@@ -307,24 +342,26 @@ def clock(monkeypatch):
 
 def test_progress_of_em(clock):
     progress = Progress(2_000_000, 100)
-    progress.candidate(2, 36, 10, "spherical")
+    search = SearchProgress(progress)
+    search.plan(36)
+    for k in (1, 2):
+        search.begins(k, "spherical", "start")
+        search.ends(k, "spherical")
+    search.begins(10, "spherical", "fit")
     clock.time += 7
-    assert line_of(progress, 80) == "3/36 K=10 spherical · 7 s"
-    progress.iteration(1, -12.345678, 0.5)
-    assert (
-        line_of(progress, 80)
-        == ("3/36 K=10 spherical · iteration 1/100 · log-likelihood -12.34568 · change +5.0e-01")[
-            :80
-        ].rpartition(" · ")[0]
+    assert line_of(progress, 80) == "3/36 K=10 spherical: fit · 7 s"
+    search.iteration(10, "spherical", 1, -12.345678, 0.5)
+    assert line_of(progress, 80) == (
+        "3/36 K=10 spherical: fit · iteration 1/100 · log-likelihood -12.34568"
     )
     clock.time += 2
-    progress.iteration(9, -12.25, 1e-3)
+    search.iteration(10, "spherical", 9, -12.25, 1e-3)
     assert line_of(progress, 200) == (
-        "3/36 K=10 spherical · iteration 9/100 · log-likelihood -12.25000 · 4.0 iterations/s · "
-        "change +1.0e-03 · 8.0 M samples/s"
+        "3/36 K=10 spherical: fit · iteration 9/100 · log-likelihood -12.25000 · "
+        "4.0 iterations/s · change +1.0e-03 · 8.0 M samples/s"
     )
-    assert line_of(progress, 90).endswith(" · 4.0 iterations/s")
-    assert line_of(progress, 45).endswith("iteration 9/100")
+    assert line_of(progress, 95).endswith(" · 4.0 iterations/s")
+    assert line_of(progress, 50).endswith("iteration 9/100")
     assert line_of(progress, 12) == "3/36 K=10 s…"
 
 

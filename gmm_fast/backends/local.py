@@ -1,5 +1,6 @@
 """The kernels on this machine's threads."""
 
+import copy
 import ctypes
 import math
 import time
@@ -14,7 +15,15 @@ from ..kernels.tiles import BLOCK
 from ..memory import free_share
 from ..params import Params
 from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
-from ..threads import check_threads, numba_threads_lost, run_kernel, serial_blas, share_out
+from ..threads import (
+    alone,
+    check_threads,
+    numba_threads_lost,
+    run_kernel,
+    serial_blas,
+    share_out,
+    works_alone,
+)
 from .base import Backend, default_dtype, needs_origin, rough_centre
 
 # A chunk: large enough that starting the threads costs nothing, small enough for what was read to
@@ -128,6 +137,18 @@ class LocalBackend(Backend):
     @property
     def source_dtype(self):
         return self.opened.dtype
+
+    def with_weights(self, weights):
+        """A backend over the same data, which is held once, with other sample weights.
+
+        Parameters
+        ----------
+        weights : (n,) float64, or what gives parts of it when it is sliced or indexed
+        """
+        other = copy.copy(self)
+        other.weights, other._survey = weights, None
+        other._spare, other._paces = {}, {}
+        return other
 
     def __sizeof__(self):  # schedulers of clusters ask what moving it would cost
         return self.nbytes if self.in_memory else 1000
@@ -257,7 +278,7 @@ class LocalBackend(Backend):
         if weighted and self.weights is not None:
             weights = self.weights[start : start + len(chunk)].astype(self.dtype, copy=False)
             weights = _mutable(weights)
-        if numba_threads_lost():
+        if works_alone() or numba_threads_lost():
 
             def run(first, last):
                 form.some_lanes(first, last, chunk, weights, form.arrays, lanes, out)
@@ -310,8 +331,15 @@ def _merge_lanes(lanes):
     return gaussian.Lanes(*(np.add.reduce(a, axis=0, keepdims=True) for a in lanes))
 
 
-def warm_up(family, n_features, dtype, threads=None):
-    """Compile the kernel of `family`, or load it from Numba's cache."""
+def warm_up(family, n_features, dtype, threads=None, *, side_by_side=False):
+    """Compile the kernel of `family`, or load it from Numba's cache.
+
+    `side_by_side`: also the one that threads launch for themselves, see `threads.alone`.
+    """
     row = ArraySource(np.zeros((1, n_features), dtype))
     unit = Params(np.ones(1), np.zeros((1, n_features)), family.unit(n_features), family.name)
-    LocalBackend(row, dtype=dtype, threads=threads).stats(unit)
+    backend = LocalBackend(row, dtype=dtype, threads=threads)
+    backend.stats(unit)
+    if side_by_side:
+        with alone():
+            backend.stats(unit)
