@@ -8,7 +8,7 @@ race of starts in `race.py`, scikit-learn's own in `named_starts.py`), a step on
 `incremental.py`, models to and from elsewhere in `convert.py`, a criterion in `criteria.py`, a
 kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
 estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
-in `report.py`, what a checkpoint holds in `checkpoint.py`.
+in `report.py`, the HTML page to pass on in `page/`, what a checkpoint holds in `checkpoint.py`.
 """
 
 from .errors import DataError, FitError, ModelFileError

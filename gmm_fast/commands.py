@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, inputs, report, selection
+from . import criteria, em, fitting, init, inputs, page, report, selection
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -15,10 +15,11 @@ from .sampling import draw
 from .sources import check_columns, files_of, stem_of
 
 
-def fit(settings, given, as_json):
+def fit(settings, given, as_json, command):
     """`gmm-fast fit`."""
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
+    _check_report(settings)
     start = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
     source = inputs.open_data(settings)
@@ -55,6 +56,8 @@ def fit(settings, given, as_json):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, scores[0])
         outputs.write(backend, candidate, progress)
+        progress.say("report")
+        _write_report(kept, outputs, backend, candidate, rows, seconds, command)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -67,13 +70,14 @@ def fit(settings, given, as_json):
     report.print_notes(result)
 
 
-def search(settings, given, as_json):
+def search(settings, given, as_json, command):
     """`gmm-fast search`."""
     kept = Kept("search", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
     names = ("data", "lo", "hi", "families", "criterion")
     data, lo, hi, families, criterion = (settings[name] for name in names)
     selection.check_search(lo, hi, families, criterion)
+    _check_report(settings)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
     selection.check_search(lo, hi, families, criterion, source.n_samples)
@@ -99,6 +103,14 @@ def search(settings, given, as_json):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
+        progress.say("report")
+        searched = {
+            "rows": [selection.candidate_row(c) for c in table.candidates],
+            "criterion": criterion,
+        }
+        _write_report(
+            kept, outputs, backend, best, table.silhouette_rows, seconds, command, **searched
+        )
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -248,12 +260,13 @@ class _Outputs:
             settings["model_path"] = stem_of(self.data) + ".gmm.npz"
         self.model = settings["model_path"]
         self.labels = settings["labels_path"]
+        self.report = settings["report_path"]
         self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
         self.features = source.feature_names
         # not the model of --from: a fit that goes on may replace it
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
-        paths = {"--model": self.model, "--labels": self.labels}
+        paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         check_outputs(paths | {kept.option: self.checkpoint}, read)
 
     def write(self, backend, candidate, progress):
@@ -268,6 +281,37 @@ class _Outputs:
                 "dtype": str(backend.dtype),
             }
             write_model(self.model, candidate.result.params, facts)
+
+
+def _check_report(settings):
+    """Make sure that the report that was asked for can be made."""
+    if settings.get("report_path") is not None:
+        page.check_report(settings["report_path"])
+
+
+def _write_report(kept, outputs, backend, candidate, rows, seconds, command, **searched):
+    """Write the report that was asked for, if any.
+
+    `rows` is how many silhouettes were measured on, `seconds` those of opening the data; `searched`
+    are the candidates, the criterion and other facts of a search: see `page.command.write`.
+    """
+    if outputs.report is None:
+        return
+    from .page.command import write
+
+    write(
+        outputs.report,
+        backend,
+        candidate,
+        kept.options,
+        features=outputs.features,
+        silhouette_rows=rows,
+        seconds=seconds | candidate.result.seconds | {"total": kept.keeper.seconds},
+        command=command,
+        model=outputs.model,
+        labels=outputs.labels,
+        **searched,
+    )
 
 
 def _em(settings):
@@ -343,5 +387,6 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
+        "report": outputs.report,
         "checkpoint": outputs.checkpoint,
     }
