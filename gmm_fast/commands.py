@@ -56,8 +56,8 @@ def fit(settings, given, as_json, command):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, scores[0])
         outputs.write(backend, candidate, progress)
-        progress.say("report")
-        _write_report(kept, outputs, backend, candidate, rows, seconds, command)
+        facts = {"command": command, "silhouette_rows": rows}
+        _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -103,14 +103,13 @@ def search(settings, given, as_json, command):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
-        progress.say("report")
-        searched = {
+        facts = {
+            "command": command,
+            "silhouette_rows": table.silhouette_rows,
             "rows": [selection.candidate_row(c) for c in table.candidates],
             "criterion": criterion,
         }
-        _write_report(
-            kept, outputs, backend, best, table.silhouette_rows, seconds, command, **searched
-        )
+        _write_report(kept, outputs, backend, best, seconds, progress, **facts)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -289,28 +288,26 @@ def _check_report(settings):
         page.check_report(settings["report_path"])
 
 
-def _write_report(kept, outputs, backend, candidate, rows, seconds, command, **searched):
+def _write_report(kept, outputs, backend, candidate, seconds, progress, **facts):
     """Write the report that was asked for, if any.
 
-    `rows` is how many silhouettes were measured on, `seconds` those of opening the data; `searched`
-    are the candidates, the criterion and other facts of a search: see `page.command.write`.
+    `seconds` are those of opening the data, `facts` more of what `page.command.write` takes.
     """
     if outputs.report is None:
         return
     from .page.command import write
 
+    progress.say("report")
     write(
         outputs.report,
         backend,
         candidate,
         kept.options,
         features=outputs.features,
-        silhouette_rows=rows,
         seconds=seconds | candidate.result.seconds | {"total": kept.keeper.seconds},
-        command=command,
         model=outputs.model,
         labels=outputs.labels,
-        **searched,
+        **facts,
     )
 
 

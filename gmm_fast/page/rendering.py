@@ -1,6 +1,7 @@
 """From plain data to the page, and to the file."""
 
 import base64
+import os
 import unicodedata
 from importlib import resources
 from pathlib import Path
@@ -21,8 +22,9 @@ def check_report(path):
     DataError
         The name does not end in .html or .htm; jinja2 or matplotlib is missing.
     """
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise DataError(f"{path}: a report is an HTML page; give a name that ends in .html")
+    if Path(os.fsdecode(path)).suffix.lower() not in ENDINGS:
+        name = os.fsdecode(path) or "an empty name"
+        raise DataError(f"{name}: a report is an HTML page; give a name that ends in .html")
     for module in ("jinja2", "matplotlib"):
         try:
             __import__(module)
