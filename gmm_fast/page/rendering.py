@@ -89,7 +89,7 @@ def render(facts, rows, pictures=()):
         "command": facts.get("command"),
         "version": facts["versions"]["gmm-fast"],
         "sentences": tables.choice(facts, rows),
-        "key_facts": tables.key_facts(facts),
+        "key_facts": tables.key_facts(facts, rows),
         "warnings": tables.warnings(facts, rows),
         "notes": tables.notes(facts),
         "data": facts.get("data"),

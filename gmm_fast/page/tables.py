@@ -7,7 +7,7 @@ import numpy as np
 
 from ..families import get_family
 from ..report import count, mean_and_deviation
-from .facts import HIGHER, is_number, is_same, order
+from .facts import HIGHER, is_number, is_same, order, value_of
 
 DASH = "–"
 # Rows, columns and numbers that tables show, so that a page stays one that people read.
@@ -146,18 +146,17 @@ def _pair(runner_up):
     return runner_up
 
 
-def key_facts(facts):
+def key_facts(facts, rows):
     """(name, value) pairs for the head of the page."""
-    best, data = facts["best"], facts.get("data")
+    best, data, criterion = facts["best"], facts.get("data"), facts["criterion"]
     found = [("components", f"{best['n_components']:,}"), ("covariance", best["covariance_type"])]
     if data is not None:
         found.insert(0, ("samples × features", _size(data)))
-    found += [
-        (CRITERIA["bic"][0], number(best["bic"])),
-        ("log-likelihood a sample", number(best["mean_log_likelihood"], 4)),
-    ]
-    if is_number(best["silhouette"]):
-        found.append(("silhouette", number(best["silhouette"], 4)))
+    for name in dict.fromkeys((criterion or "bic", "bic", "silhouette")):
+        value = value_of(best, rows, name)
+        if is_number(value):
+            found.append((CRITERIA[name][0], number(value, CRITERIA[name][1])))
+    found.append(("log-likelihood a sample", number(best["mean_log_likelihood"], 4)))
     return found
 
 
