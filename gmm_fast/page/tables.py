@@ -244,15 +244,17 @@ def _pairs(means, deviations):
 def candidates(facts, rows):
     """The table of candidates: every criterion, the best of each and the chosen one marked."""
     criterion = facts["criterion"]
-    measured = [name for name in CRITERIA if name != "cv" or _has(rows, "cv")]
+    # the one that decides comes first: it is seen on a narrow screen, too
+    names = dict.fromkeys((criterion or "bic", *CRITERIA))
+    measured = [name for name in names if name != "cv" or _has(rows, "cv")]
     lead = {name: found[0] for name in measured if (found := order(rows, name))}
     shown = _shown(rows, criterion, facts["best"])
     columns = [
         {"text": "K", "title": "number of components", "numeric": True, "by": False},
         {"text": "covariance", "title": "family of covariances", "numeric": False, "by": False},
+        *(_criterion_column(name, criterion) for name in measured),
         {"text": "log-likelihood", "title": "higher is better", "numeric": True, "by": False},
         {"text": "parameters", "title": "free parameters", "numeric": True, "by": False},
-        *(_criterion_column(name, criterion) for name in measured),
         {"text": "iterations", "title": "of EM", "numeric": True, "by": False},
         {"text": "stopped by", "title": "why EM stopped", "numeric": False, "by": False},
     ]
@@ -262,9 +264,9 @@ def candidates(facts, rows):
         cells = [
             _cell(row["n_components"], f"{row['n_components']:,}"),
             _cell(row["covariance_type"], row["covariance_type"]),
+            *(_criterion_cell(row, name, lead, len(rows)) for name in measured),
             _cell(row["log_likelihood"]),
             _cell(row["n_parameters"], number(row["n_parameters"], 0)),
-            *(_criterion_cell(row, name, lead, len(rows)) for name in measured),
             _cell(row["n_iter"], number(row["n_iter"], 0)),
             _stop_cell(row),
         ]
