@@ -199,10 +199,11 @@ def test_candidates_are_the_rows():
         assert cells["covariance"] == row["covariance_type"]
         if row.get("failure"):
             assert cells["BIC"] == tables.DASH
-            assert cells["stopped by"] == f"could not be fitted: {row['failure']}"
+            assert cells["stopped by"] == "failed"
+            assert f"K = 5, tied: {row['failure']}" in found.text
             continue
         assert cells["BIC"] == f"{row['bic']:,.1f}"
-        assert cells["CV"] == f"{row['cv']:.5f} ± 0.00100"
+        assert cells["CV"] == f"{row['cv']:.4f} ± 0.0010"
     assert "cross-validated" in found.text
     chosen = [line for line in lines if "★" in line[0]]
     assert [line[:2] for line in chosen] == [["★ 3", "full"]]

@@ -52,7 +52,7 @@ CRITERIA = {
         "and is not defined for one component.",
     ),
     "cv": (
-        "CV", 5,
+        "CV", 4,
         "the cross-validated log-likelihood is the mean log-likelihood of samples that were held "
         "out of the fit (Smyth 2000), ± its standard error over the folds.",
         "Higher is better; a difference within the standard error is slight.",
@@ -97,7 +97,7 @@ def feature_name(names, j):
 def title(facts):
     data = facts.get("data")
     what = "fit" if facts["criterion"] is None else "search"
-    return f"Gaussian mixture {what}" + ("" if data is None else f" of {short(data['name'], 200)}")
+    return f"Gaussian mixture {what}" + ("" if data is None else f" of {short(data['name'], 80)}")
 
 
 # What was chosen -------------------------------------------------------------------------------
@@ -154,6 +154,7 @@ def key_facts(facts, rows):
         found.insert(0, ("samples × features", _size(data)))
     for name in dict.fromkeys((criterion or "bic", "bic", "silhouette")):
         value = value_of(best, rows, name)
+        value = best.get(name) if value is None else value
         if is_number(value):
             found.append((CRITERIA[name][0], number(value, CRITERIA[name][1])))
     found.append(("log-likelihood a sample", number(best["mean_log_likelihood"], 4)))
@@ -281,6 +282,7 @@ def candidates(facts, rows):
         "columns": columns,
         "rows": table,
         "left_out": left_out,
+        "failures": _failures(rows),
         "chosen_by": None if criterion is None else CRITERIA[criterion][0],
         "several": len(rows) > 1,
         "silhouette_samples": facts["best"]["silhouette_samples"],
@@ -324,9 +326,20 @@ def _criterion_cell(row, name, lead, n_rows):
 
 def _stop_cell(row):
     if row.get("failure"):
-        reason = f"could not be fitted: {short(str(row['failure']), 200)}"
-        return _cell(reason, reason)
+        return _cell("failed", "failed")
     return _cell(str(row["stop_reason"]), stop_reason(row["stop_reason"]))
+
+
+def _failures(rows):
+    """Which candidates could not be fitted, and why: at most `MOST_NOTES`."""
+    failed = [row for row in rows if row.get("failure")]
+    found = [
+        f"K = {row['n_components']:,}, {row['covariance_type']}: "
+        + short(str(row["failure"]), LONGEST_VALUE)
+        for row in failed[:MOST_NOTES]
+    ]
+    more = len(failed) - len(found)
+    return [*found, f"… and {more:,} more"] if more else found
 
 
 def stop_reason(reason):
