@@ -17,7 +17,7 @@ import gmm_fast
 from gmm_fast import DataError, GaussianMixture, search
 from gmm_fast.page import check_report, render, tables, write_page, write_report
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
-from gmm_fast.page.pictures import DRAWN_ROWS, Sample, draw_pictures
+from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
 
 
 def page(facts=None, rows=None, pictures=()):
@@ -307,15 +307,15 @@ def plots(monkeypatch):
     asked = []
 
     def draw(kind):
-        def function(*arguments):
-            asked.append((kind, *arguments))
+        def function(*arguments, **options):
+            asked.append((kind, *arguments, options))
             axes = Figure().subplots()
             axes.plot([1, 2])
-            return axes
+            return (axes, {}) if kind.startswith("draw") else axes
 
         return function
 
-    kinds = ("criteria", "clusters", "uncertainty", "silhouette", "loglik")
+    kinds = ("criteria", "draw_clusters", "draw_uncertainty", "draw_silhouette", "loglik")
     module = SimpleNamespace(asked=asked, **{kind: draw(kind) for kind in kinds})
     monkeypatch.setitem(sys.modules, "gmm_fast.plots", module)
     monkeypatch.setattr(gmm_fast, "plots", module, raising=False)
@@ -339,8 +339,12 @@ def test_report_of_a_search(x, tmp_path, plots):
         assert float(mean) == pytest.approx(x[:, j].mean(), abs=0.01)
         assert float(deviation) == pytest.approx(x[:, j].std(), rel=0.01)
     asked = {kind: arguments for kind, *arguments in plots.asked}
-    assert asked["criteria"] == [found.table, "bic"]
-    np.testing.assert_array_equal(asked["clusters"][1], x)
+    assert asked["criteria"] == [found.table, "bic", {}]
+    assert asked["loglik"] == [found.best.result_, {}]
+    backend, params, names, _ = asked["draw_clusters"]
+    np.testing.assert_array_equal(backend.take(np.arange(len(x))), x)
+    assert params is found.best.result_.params
+    assert names is None
     write_report(found, path, x, name="blobs", command="search(x, 1, 4)", date=pages.DATE)
     assert path.read_bytes() == first
 
@@ -375,10 +379,10 @@ def test_names_of_columns_and_weights(x, tmp_path):
 
 
 def test_a_picture_that_fails_is_a_warning(x, tmp_path, plots, monkeypatch):
-    def fails(*_):
+    def fails(*_, **__):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(plots, "clusters", fails)
+    monkeypatch.setattr(plots, "draw_clusters", fails)
     write_report(GaussianMixture(2, random_state=0).fit(x), tmp_path / "a.html", x)
     page = Page((tmp_path / "a.html").read_text())
     assert "the picture “Clusters” could not be drawn: no ink" in page.text
@@ -386,27 +390,28 @@ def test_a_picture_that_fails_is_a_warning(x, tmp_path, plots, monkeypatch):
 
 
 def test_pictures_show_a_sample(plots, fitted):
-    n = DRAWN_ROWS + 100
-    array = np.arange(2.0 * n).reshape(n, 2)
-    backend = SimpleNamespace(n_samples=n, take=lambda rows: array[rows])
-    sample, again, other = (Sample.of(backend, seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(sample.x, again.x)
-    assert (sample.x != other.x).any()
-    assert len(np.unique(sample.x[:, 0])) == DRAWN_ROWS
-    assert sample.caption == "5,000 of 5,100 samples (seed 3)."
-    pictures, troubles = draw_pictures(fitted, sample, [], None)
+    backend = SimpleNamespace(n_samples=DRAWN_ROWS + 100)
+    options = {"backend": backend, "names": ["a", "b"], "seed": 3, "silhouette_rows": 70}
+    pictures, troubles = draw_pictures(fitted.result_, [], None, **options)
     assert not troubles
-    assert all(caption.endswith(("(seed 3).", "EM.")) for _, caption, _ in pictures)
+    captions = {title: caption for title, caption, _ in pictures}
+    assert "5,000 of 5,100 samples (seed 3)" in captions["Clusters"]
+    assert "5,000 of 5,100 samples (seed 3)" in captions["Uncertainty"]
+    assert "70 of 5,100 samples (seed 3)" in captions["Silhouette"]
+    asked = {kind: rest for kind, *rest in plots.asked}
+    assert asked["draw_clusters"][2:] == [["a", "b"], {"style": "points", "rows": 5000, "seed": 3}]
+    assert asked["draw_silhouette"][-1] == {"rows": 70, "seed": 3}
+    without, _ = draw_pictures(fitted.result_, [], None, **options | {"silhouette_rows": 0})
+    assert [title for title, *_ in without] == ["Clusters", "Uncertainty", "Log-likelihood"]
 
 
 def test_large_pictures_are_png(plots, fitted, monkeypatch):
-    sample = Sample(np.zeros((3, 2)), 3, 0)
-    assert all(
-        content.startswith(b"<?xml") for *_, content in draw_pictures(fitted, sample, [], None)[0]
-    )
+    small, _ = draw_pictures(fitted.result_, [], None)
+    assert all(content.startswith(b"<?xml") for *_, content in small)
     monkeypatch.setattr("gmm_fast.page.pictures.MOST_SVG", 100)
-    pictures, _ = draw_pictures(fitted, sample, [], None)
-    assert all(content.startswith(b"\x89PNG") for *_, content in pictures)
+    large, _ = draw_pictures(fitted.result_, [], None)
+    assert len(large) == len(small) == 1
+    assert all(content.startswith(b"\x89PNG") for *_, content in large)
 
 
 def test_wrong_calls(x, fitted, tmp_path):

@@ -1,7 +1,7 @@
 """The report of the commands `fit` and `search`."""
 
 from .facts import data_facts, fit_facts, now, report_facts
-from .pictures import Sample, draw_pictures
+from .pictures import draw_pictures
 from .rendering import write_page
 
 # Options that say how a fit was made, and what a report calls them.
@@ -38,18 +38,20 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
         Of `rendering.render`'s facts: command, model, labels, seconds, and of a search margin,
         runner_up, warnings and early_stop; features, the names of the columns; silhouette_rows.
     """
-    from ..estimator import GaussianMixture  # not before it is needed: it loads scikit-learn
-
-    data = data_facts(backend, str(options["data"]), more.pop("features"), options["weights"])
-    best = fit_facts(candidate.result, candidate.silhouette, more.pop("silhouette_rows"))
+    names, measured = more.pop("features"), more.pop("silhouette_rows")
+    data = data_facts(backend, str(options["data"]), names, options["weights"])
+    best = fit_facts(candidate.result, candidate.silhouette, measured)
     settings = {text: options.get(option) for option, text in SETTINGS.items()}
     settings["threads"] = backend.threads
     facts, rows = report_facts(best, data, rows, criterion, date=now(), settings=settings, **more)
     pictures, troubles = draw_pictures(
-        GaussianMixture.from_result(candidate.result),
-        Sample.of(backend, options["seed"]),
+        candidate.result,
         rows,
         criterion,
+        backend=backend,
+        names=names,
+        seed=options["seed"],
+        silhouette_rows=options["silhouette_rows"],
     )
     facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
     write_page(path, facts, rows, pictures)

@@ -1,7 +1,7 @@
 """The pictures of a report: which ones, their captions, and their bytes."""
 
 import io
-from dataclasses import dataclass
+import warnings
 
 import numpy as np
 
@@ -15,50 +15,23 @@ MOST_SVG = 300_000
 DPI = 150
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Samples that pictures show.
-
-    Attributes
-    ----------
-    x : (m, d) float64
-    n_samples : int
-        Of the data that they are drawn from.
-    seed : int
-    """
-
-    x: np.ndarray
-    n_samples: int
-    seed: int
-
-    @classmethod
-    def of(cls, backend, seed=0):
-        """At most `DRAWN_ROWS` samples, drawn uniformly without replacement."""
-        n = backend.n_samples
-        chosen = np.arange(n)
-        if n > DRAWN_ROWS:
-            rng = np.random.default_rng([seed, 0x9A6E])
-            chosen = np.sort(rng.choice(n, DRAWN_ROWS, replace=False, shuffle=False))
-        return cls(backend.take(chosen), n, seed)
-
-    @property
-    def caption(self):
-        if len(self.x) == self.n_samples:
-            return f"All {self.n_samples:,} samples."
-        return f"{len(self.x):,} of {self.n_samples:,} samples (seed {self.seed})."
-
-
-def draw_pictures(model, sample, rows, criterion):
+def draw_pictures(result, rows, criterion, *, backend=None, names=None, seed=0, silhouette_rows=0):
     """The pictures that there is something for.
 
     Parameters
     ----------
-    model : GaussianMixture
-    sample : Sample or None
+    result : em.FitResult
     rows : list of dict
         The candidates of a search.
     criterion : str or None
         What the best was judged by; None for a fit.
+    backend : Backend, optional
+        Over the data: a seeded sample of it is drawn, without another pass over all of it.
+    names : list of str, optional
+        Of the features.
+    seed : int
+    silhouette_rows : int
+        Rows of the sample that silhouettes are measured on.
 
     Returns
     -------
@@ -66,43 +39,71 @@ def draw_pictures(model, sample, rows, criterion):
     troubles : list of str
         What could not be drawn, and why.
     """
+    wanted = _criterion(rows, criterion)
+    if backend is not None:
+        wanted += _of_data(result.params, backend, names, seed, silhouette_rows)
+    wanted += _trace(result)
     pictures, troubles = [], []
-    for title, caption, draw in _wanted(model, sample, rows, criterion):
+    for title, caption, draw in wanted:
         try:
-            pictures.append((title, caption, _bytes_of(draw())))
+            from .. import plots
+        except ImportError:
+            break
+        try:
+            pictures.append((title, caption, _bytes_of(draw(plots))))
         except Exception as error:  # a report without one picture is worth more than none
             reason = str(error) or type(error).__name__
             troubles.append(f"the picture “{title}” could not be drawn: {reason}")
     return pictures, troubles
 
 
-def _wanted(model, sample, rows, criterion):
-    """(title, caption, function that draws) of each picture."""
-    try:
-        from .. import plots
-    except ImportError:
+def _criterion(rows, criterion):
+    """(title, caption, function of `plots` that draws) of the picture of a search."""
+    if criterion is None or len({row["n_components"] for row in rows}) == 1:
         return []
-    found = []
-    if criterion is not None and len({r["n_components"] for r in rows}) > 1:
+    better = "higher" if criterion in HIGHER else "lower"
+    caption = f"{CRITERIA[criterion][0]} of the candidates; {better} is better."
+    return [("Criterion", caption, lambda plots: plots.criteria(rows, criterion))]
+
+
+def _trace(result):
+    """The same of the picture of the iterations."""
+    if sum(map(is_number, result.trace)) < 2:
+        return []
+    caption = "Log-likelihood of the start and after each iteration of EM."
+    return [("Log-likelihood", caption, lambda plots: plots.loglik(result))]
+
+
+def _of_data(params, backend, names, seed, silhouette_rows):
+    """The same of pictures that show samples."""
+    drawn = {"rows": DRAWN_ROWS, "seed": seed}
+    caption = _drawn(backend.n_samples, DRAWN_ROWS, seed)
+    found = [(
+        "Clusters",
+        f"Samples in the colours of their components; {caption}.",
+        lambda plots: plots.draw_clusters(backend, params, names, style="points", **drawn)[0],
+    )]  # fmt: skip
+    if params.n_components > 1:
         found.append((
-            "Criterion",
-            f"{CRITERIA[criterion][0]} of each candidate; "
-            f"{'higher' if criterion in HIGHER else 'lower'} is better.",
-            lambda: plots.criteria(rows, criterion),
+            "Uncertainty",
+            "One less the probability of the component that each sample is assigned to; "
+            f"{caption}.",
+            lambda plots: plots.draw_uncertainty(backend, params, names, **drawn)[0],
         ))  # fmt: skip
-    if sample is not None:
-        several = 1 < model.n_components <= MOST_COMPONENTS
-        found.append(("Clusters", sample.caption, lambda: plots.clusters(model, sample.x)))
-        if model.n_components > 1:
-            caption = f"How sure it is which component each belongs to. {sample.caption}"
-            found.append(("Uncertainty", caption, lambda: plots.uncertainty(model, sample.x)))
-        if several:
-            caption = f"One bar a sample, by component; above 0 is well placed. {sample.caption}"
-            found.append(("Silhouette", caption, lambda: plots.silhouette(model, sample.x)))
-    if sum(map(is_number, model.result_.trace)) > 1:
-        caption = "Log-likelihood of the start and after each iteration of EM."
-        found.append(("Log-likelihood", caption, lambda: plots.loglik(model)))
+    if silhouette_rows and 1 < params.n_components <= MOST_COMPONENTS:
+        measured = {"rows": silhouette_rows, "seed": seed}
+        found.append((
+            "Silhouette",
+            "A bar for each sample, by component; below 0 it is nearer to another one; "
+            f"{_drawn(backend.n_samples, silhouette_rows, seed)}.",
+            lambda plots: plots.draw_silhouette(backend, params, **measured)[0],
+        ))  # fmt: skip
     return found
+
+
+def _drawn(n, most, seed):
+    """How many samples are drawn, and which."""
+    return f"all {n:,} samples" if n <= most else f"{most:,} of {n:,} samples (seed {seed})"
 
 
 def _bytes_of(axes):
@@ -110,12 +111,14 @@ def _bytes_of(axes):
     import matplotlib
 
     figure = np.ravel(axes)[0].figure
-    with matplotlib.rc_context({"svg.hashsalt": "gmm-fast"}):  # the same bytes each time
-        svg = _saved(figure, "svg", metadata={"Date": None})
-    return svg if len(svg) <= MOST_SVG else _saved(figure, "png", dpi=DPI)
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "gmm-fast"}):
+        # signs that the font has not: names of columns are what they are
+        warnings.simplefilter("ignore", UserWarning)
+        svg = _saved(figure, "svg", {"Date": None, "Creator": None})  # the same bytes each time
+        return svg if len(svg) <= MOST_SVG else _saved(figure, "png", {"Software": None})
 
 
-def _saved(figure, kind, **options):
+def _saved(figure, kind, metadata):
     file = io.BytesIO()
-    figure.savefig(file, format=kind, bbox_inches="tight", **options)
+    figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     return file.getvalue()

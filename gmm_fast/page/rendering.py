@@ -3,11 +3,12 @@
 import base64
 import os
 import unicodedata
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 
 from ..errors import DataError
 from ..outputs import atomic_write
+from ..sources.paths import needing
 from . import tables
 
 ENDINGS = (".html", ".htm")
@@ -26,13 +27,8 @@ def check_report(path):
         name = os.fsdecode(path) or "an empty name"
         raise DataError(f"{name}: a report is an HTML page; give a name that ends in .html")
     for module in ("jinja2", "matplotlib"):
-        try:
-            __import__(module)
-        except ImportError:
-            raise DataError(
-                f"a report needs {module}, which is not installed; "
-                "pip install 'gmm-fast[plot]' brings it"
-            ) from None
+        with needing("a report", module, "plot"):
+            import_module(module)
 
 
 def write_page(path, facts, rows, pictures=()):

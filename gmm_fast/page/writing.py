@@ -2,14 +2,14 @@
 
 from sklearn.utils.validation import check_is_fitted
 
-from .. import fitting
+from .. import criteria, fitting
 from ..backends import check_weights
 from ..errors import DataError
 from ..estimator import GaussianMixture
 from ..outputs import check_writable
 from ..sources import check_columns
 from .facts import data_facts, fit_facts, is_same, now, report_facts
-from .pictures import Sample, draw_pictures
+from .pictures import draw_pictures
 from .rendering import check_report, write_page
 
 # Parameters of the estimator that say how a fit was made, and what a report calls them.
@@ -67,17 +67,23 @@ def write_report(found, path, X=None, *, sample_weight=None, name=None, command=
     check_report(path)
     check_writable(path)
     model, rows, criterion, more = _parts(found)
-    data = sample = None
+    backend = data = None
     if X is not None:
         backend, data = _look(model, X, sample_weight, name)
-        sample = Sample.of(backend)
     row = next((r for r in rows or () if is_same(r, _key(model))), {})
     best = fit_facts(model.result_, row.get("silhouette"))
     parameters = model.get_params()
     settings = {text: parameters[parameter] for parameter, text in _SETTINGS.items()}
     more |= {"date": now() if date is None else date, "command": command, "settings": settings}
     facts, rows = report_facts(best, data, rows, criterion, **more)
-    pictures, troubles = draw_pictures(model, sample, rows, criterion)
+    pictures, troubles = draw_pictures(
+        model.result_,
+        rows,
+        criterion,
+        backend=backend,
+        names=None if data is None else data["features"],
+        silhouette_rows=criteria.SILHOUETTE_ROWS,
+    )
     facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
     write_page(path, facts, rows, pictures)
 
@@ -110,5 +116,8 @@ def _look(model, X, sample_weight, name):
     backend.survey(model.covariance_type)
     if name is None:
         name = str(X) if isinstance(X, str) or hasattr(X, "__fspath__") else "array"
+    features = source.feature_names
+    if features is None:
+        features = getattr(model, "feature_names_in_", None)
     said = None if weights is None else "sample_weight"
-    return backend, data_facts(backend, name, source.feature_names, said)
+    return backend, data_facts(backend, name, features, said)
