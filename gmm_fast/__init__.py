@@ -10,7 +10,7 @@ a search compares and warns of in `selection.py` (how its fits share work in `se
 from a fit of fewer components in `splitting.py`, cross-validation in `crossval.py`), a kernel in
 `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
 estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
-in `report.py`, what a checkpoint holds in `checkpoint.py`.
+in `report.py`, the HTML page to pass on in `page/`, what a checkpoint holds in `checkpoint.py`.
 """
 
 from .errors import DataError, FitError, ModelFileError

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy imports happen inside commands."""
 
 import functools
+import shlex
 import signal
 import sys
 import threading
@@ -101,13 +102,32 @@ def given():
     }
 
 
+class Group(click.Group):
+    """Commands that can ask what was called."""
+
+    def make_context(self, info_name, args, parent=None, **extra):
+        words = list(args)  # parsing eats them
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_WORDS] = words
+        return context
+
+
+_WORDS = "gmm_fast.words"
+
+
+def command_line():
+    """The command as a shell takes it."""
+    return shlex.join(["gmm-fast", *click.get_current_context().meta.get(_WORDS, ())])
+
+
 @click.group(
+    cls=Group,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         # --max_iter is --max-iter
         "token_normalize_func": lambda token: token.replace("_", "-"),
-    }
+    },
 )
 @click.version_option(__version__, "-V", "--version", prog_name="gmm-fast")
 def main():
@@ -156,6 +176,7 @@ def fit(as_json, **settings):
     gmm-fast fit --from data.gmm.npz data.npy --max-iter 500
     gmm-fast fit --k 4 data.npy --checkpoint fit.ckpt
     gmm-fast fit --resume fit.ckpt
+    gmm-fast fit --k 4 data.npy --report report.html
     """
     refuse_together(from_model="--from", from_labels="--from-labels", init="--init")
     refuse_together(from_model="--from", covariance="--covariance")
@@ -165,7 +186,7 @@ def fit(as_json, **settings):
         raise DataError("say how many components: --k 4 (or let `gmm-fast search` choose)")
     from . import commands
 
-    commands.fit(settings, given(), as_json)
+    commands.fit(settings, given(), as_json, command_line())
 
 
 @main.command()
@@ -215,6 +236,7 @@ def search(as_json, **settings):
     gmm-fast search 2 50 data.npy --early-stop
     gmm-fast search 2 10 data.npy --checkpoint search.ckpt
     gmm-fast search --resume search.ckpt
+    gmm-fast search 2 10 data.npy --report report.html
     """
     refuse_together(model_path="--model", no_model="--no-model")
     refuse_together(checkpoint="--checkpoint", resume="--resume")
@@ -225,7 +247,7 @@ def search(as_json, **settings):
         raise DataError("--criterion silhouette needs --silhouette-rows above 0")
     from . import commands
 
-    commands.search(settings, given(), as_json)
+    commands.search(settings, given(), as_json, command_line())
 
 
 @main.command()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, inputs, report, selection
+from . import criteria, em, fitting, init, inputs, page, report, selection
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -15,10 +15,11 @@ from .sampling import draw
 from .sources import check_columns, files_of, stem_of
 
 
-def fit(settings, given, as_json):
+def fit(settings, given, as_json, command):
     """`gmm-fast fit`."""
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
+    _check_report(settings)
     start = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
     source = inputs.open_data(settings)
@@ -53,6 +54,8 @@ def fit(settings, given, as_json):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, silhouettes.of([result.params])[0])
         outputs.write(backend, candidate, progress)
+        facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
+        _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -65,7 +68,7 @@ def fit(settings, given, as_json):
     report.print_notes(result)
 
 
-def search(settings, given, as_json):
+def search(settings, given, as_json, command):
     """`gmm-fast search`."""
     kept = Kept("search", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
@@ -79,6 +82,7 @@ def search(settings, given, as_json):
         )
     how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
     selection.check_search(numbers, families, criterion, **how)
+    _check_report(settings)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
@@ -103,6 +107,17 @@ def search(settings, given, as_json):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
+        facts = {
+            "command": command,
+            "silhouette_rows": table.silhouette_rows,
+            "rows": [selection.candidate_row(c) for c in table.candidates],
+            "criterion": criterion,
+            "runner_up": _runner_up(table),
+            "margin": table.margin,
+            "warnings": table.warnings,
+            "early_stop": table.stopped_at,
+        }
+        _write_report(kept, outputs, backend, best, seconds, progress, **facts)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -120,17 +135,21 @@ def search(settings, given, as_json):
 
 def _search_facts(table, best):
     """The keys of `search --json`; `best` are those of a fit."""
-    other = table.runner_up
     return {
         "criterion": table.criterion,
         "best": best | {"cv": table.best.cv, "cv_se": table.best.cv_se},
         "margin": table.margin,
-        "runner_up": None if other is None else [other.n_components, other.covariance_type],
+        "runner_up": _runner_up(table),
         "warnings": table.warnings,
         "folds": table.folds,
         "early_stop": table.stopped_at,
         "candidates": [selection.candidate_row(c) for c in table.candidates],
     }
+
+
+def _runner_up(table):
+    other = table.runner_up
+    return None if other is None else [other.n_components, other.covariance_type]
 
 
 def predict(model, out, proba, as_json, settings):
@@ -267,12 +286,13 @@ class _Outputs:
             settings["model_path"] = stem_of(self.data) + ".gmm.npz"
         self.model = settings["model_path"]
         self.labels = settings["labels_path"]
+        self.report = settings["report_path"]
         self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
         self.features = source.feature_names
         # not the model of --from: a fit that goes on may replace it
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
-        paths = {"--model": self.model, "--labels": self.labels}
+        paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         check_outputs(paths | {kept.option: self.checkpoint}, read)
 
     def write(self, backend, candidate, progress):
@@ -287,6 +307,35 @@ class _Outputs:
                 "dtype": str(backend.dtype),
             }
             write_model(self.model, candidate.result.params, facts)
+
+
+def _check_report(settings):
+    """Make sure that the report that was asked for can be made."""
+    if settings.get("report_path") is not None:
+        page.check_report(settings["report_path"])
+
+
+def _write_report(kept, outputs, backend, candidate, seconds, progress, **facts):
+    """Write the report that was asked for, if any.
+
+    `seconds` are those of opening the data, `facts` more of what `page.command.write` takes.
+    """
+    if outputs.report is None:
+        return
+    from .page.command import write
+
+    progress.say("report")
+    write(
+        outputs.report,
+        backend,
+        candidate,
+        kept.options,
+        features=outputs.features,
+        seconds=seconds | candidate.result.seconds | {"total": kept.keeper.seconds},
+        model=outputs.model,
+        labels=outputs.labels,
+        **facts,
+    )
 
 
 def _em(settings):
@@ -362,5 +411,6 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
+        "report": outputs.report,
         "checkpoint": outputs.checkpoint,
     }

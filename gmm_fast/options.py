@@ -226,6 +226,12 @@ output_options = several(
     ),
     click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too."),
     click.option("--no-model", is_flag=True, help="Write no model."),
+    click.option(
+        "--report",
+        "report_path",
+        type=click.Path(),
+        help="Write a report to pass on too: one HTML page, with pictures.",
+    ),
 )
 checkpoint_options = several(
     click.option(

@@ -141,7 +141,9 @@ def print_fit(data, result, facts, n_fits=1):
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
     rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
-    rows += [(name, facts[name]) for name in ("model", "labels", "checkpoint") if facts[name]]
+    rows += [
+        (name, facts[name]) for name in ("model", "labels", "report", "checkpoint") if facts[name]
+    ]
     print_facts(str(data), rows)
     show()
     print_components(result.params, facts["features"])

@@ -13,11 +13,11 @@ from .errors import DataError
 from .outputs import remove_leftovers
 
 # Options that do not touch the result: a fit may go on with others.
-FREE = ("threads", "memory", "workers", "scheduler", "verbose", "every")
+FREE = ("threads", "memory", "workers", "scheduler", "verbose", "every", "report_path")
 # Where to work: the one that is given replaces the other.
 WHERE = ("workers", "scheduler")
 # Options that are paths of files.
-PATHS = ("data", "from_model", "from_labels", "weights", "model_path", "labels_path")
+PATHS = ("data", "from_model", "from_labels", "weights", "model_path", "labels_path", "report_path")
 # What is no option of the work: where it is kept, and how its result is shown.
 _OUTSIDE = ("checkpoint", "resume", "as_json")
 # How far sums over the same data may be apart on another machine, by what they are computed in.

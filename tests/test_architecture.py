@@ -34,7 +34,7 @@ LAYERS = (
     ("arguments",),
     ("estimator",),
     ("api", "progress", "report"),
-    ("inputs",),
+    ("inputs", "page"),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -50,13 +50,15 @@ THIRD_PARTY = {
     "scipy": {"families", "forms"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
-    "sklearn": {"arguments", "estimator", "api", "convert", "named_starts"},
+    "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
     "pyarrow": {"sources.arrow", "sources.parquet", "sources.text"},
     "h5py": {"sources.hdf5"},
     "dask": {"backends.workers"},
     "distributed": {"backends.connect", "backends.tasks", "backends.workers"},
     "rich": {"progress", "report"},
     "click": {"cli", "options", "report"},
+    "jinja2": {"page.rendering"},
+    "matplotlib": {"page.pictures"},
 }
 
 
@@ -136,7 +138,17 @@ def test_importing_is_cheap(module):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert "gmm_fast" in loaded
-    assert not loaded & {"numba", "llvmlite", "numpy", "scipy", "sklearn", "rich", "matplotlib"}
+    assert not loaded & {
+        "numba",
+        "llvmlite",
+        "numpy",
+        "scipy",
+        "sklearn",
+        "rich",
+        "matplotlib",
+        "jinja2",
+    }
+    assert not loaded & {"matplotlib", "jinja2"}
     assert not loaded & {"pyarrow", "h5py", "pandas", "polars", "dask"}
 
 

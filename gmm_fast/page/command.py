@@ -1,0 +1,57 @@
+"""The report of the commands `fit` and `search`."""
+
+from .facts import data_facts, fit_facts, now, report_facts
+from .pictures import draw_pictures
+from .rendering import write_page
+
+# Options that say how a fit was made, and what a report calls them.
+SETTINGS = {
+    "init": "start",
+    "n_init": "rounds of starts",
+    "from_model": "started from the model",
+    "from_labels": "started from the labels",
+    "seed": "seed",
+    "tol": "tolerance",
+    "max_iter": "most iterations",
+    "columns": "columns",
+    "memory": "memory in bytes",
+    "workers": "workers",
+    "scheduler": "scheduler",
+}
+
+
+def write(path, backend, candidate, options, *, rows=None, criterion=None, **more):
+    """Write the page of a fit, or of a search that chose `candidate`.
+
+    Parameters
+    ----------
+    path : str
+    backend : Backend
+        Over the data; it was looked at.
+    candidate : selection.Candidate
+    options : dict
+        Of the command, by parameter.
+    rows : list of dict, optional
+        The candidates of a search.
+    criterion : str, optional
+    **more
+        Of `rendering.render`'s facts: command, model, labels, seconds, and of a search margin,
+        runner_up, warnings and early_stop; features, the names of the columns; silhouette_rows.
+    """
+    names, measured = more.pop("features"), more.pop("silhouette_rows")
+    data = data_facts(backend, str(options["data"]), names, options["weights"])
+    best = fit_facts(candidate.result, candidate.silhouette, measured)
+    settings = {text: options.get(option) for option, text in SETTINGS.items()}
+    settings["threads"] = backend.threads
+    facts, rows = report_facts(best, data, rows, criterion, date=now(), settings=settings, **more)
+    pictures, troubles = draw_pictures(
+        candidate.result,
+        rows,
+        criterion,
+        backend=backend,
+        names=names,
+        seed=options["seed"],
+        silhouette_rows=options["silhouette_rows"],
+    )
+    facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
+    write_page(path, facts, rows, pictures)

@@ -1,0 +1,460 @@
+"""What the page shows of the facts, and how much of it: sentences and tables of bounded size."""
+
+import math
+import shlex
+
+import numpy as np
+
+from ..families import get_family
+from ..report import count, mean_and_deviation
+from .facts import HIGHER, is_number, is_same, order, value_of
+
+DASH = "–"
+# Rows, columns and numbers that tables show, so that a page stays one that people read.
+MOST_CANDIDATES = 200
+MOST_LISTED_FEATURES = 100
+MOST_COMPONENTS = 50
+MOST_COLUMNS = 20
+MOST_COVARIANCES = 2000
+MOST_NOTES = 20
+LONGEST_NAME = 40
+LONGEST_VALUE = 1000
+# |BIC| and likelihoods from here on are written with an exponent.
+_LARGE = 1e15
+
+# By criterion: what it is called, decimals, one sentence on it and one on how to read it.
+CRITERIA = {
+    "bic": (
+        "BIC", 1,
+        "the Bayesian information criterion, −2 log-likelihood + parameters × ln n (Schwarz 1978), "
+        "weighs how well a model fits against how many parameters it needs.",
+        "Lower is better; differences below 2 mean nothing, above 10 they are very strong (Kass & "
+        "Raftery 1995). Some programs print its negative.",
+    ),
+    "aic": (
+        "AIC", 1,
+        "Akaike’s information criterion, −2 log-likelihood + 2 × parameters (Akaike 1974), "
+        "estimates how well a model would predict new data.",
+        "Lower is better; with many samples it tends to more components than BIC.",
+    ),
+    "icl": (
+        "ICL", 1,
+        "the integrated completed likelihood is BIC plus a penalty for samples that could belong "
+        "to several components (Biernacki, Celeux & Govaert 2000).",
+        "Lower is better; it prefers clusters that are well apart, BIC whatever describes the "
+        "density.",
+    ),
+    "silhouette": (
+        "silhouette", 4,
+        "the mean silhouette compares, for every sample, the distance to its own cluster with that "
+        "to the nearest other one (Rousseeuw 1987).",
+        "Between −1 and 1, higher is better; it favours round clusters that are well apart, "
+        "and is not defined for one component.",
+    ),
+    "cv": (
+        "CV", 4,
+        "the cross-validated log-likelihood is the mean log-likelihood of samples that were held "
+        "out of the fit (Smyth 2000), ± its standard error over the folds.",
+        "Higher is better; a difference within the standard error is slight.",
+    ),
+}  # fmt: skip
+
+
+def number(value, digits=1):
+    """A number as text; a dash for what is not defined."""
+    if not is_number(value):
+        return DASH
+    if abs(value) >= _LARGE:
+        return f"{value:.6g}"
+    return f"{value:,.{digits}f}"
+
+
+def plain_value(value):
+    """The value of a setting as text."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return str(value)
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}" if math.isfinite(value) else DASH
+    if isinstance(value, list | tuple | np.ndarray):
+        some = [plain_value(v) for v in value[:MOST_COLUMNS]]
+        return ", ".join(some) + (f", … ({len(value):,})" if len(value) > len(some) else "")
+    return short(str(value), LONGEST_VALUE)
+
+
+def short(text, most=LONGEST_NAME):
+    """Text that is cut where it is too long for a cell."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def feature_name(names, j):
+    return f"feature {j}" if names is None else short(names[j])
+
+
+def title(facts):
+    data = facts.get("data")
+    what = "fit" if facts["criterion"] is None else "search"
+    return f"Gaussian mixture {what}" + ("" if data is None else f" of {short(data['name'], 80)}")
+
+
+# What was chosen -------------------------------------------------------------------------------
+
+
+def choice(facts, rows):
+    """What was chosen, and by how much, in plain sentences."""
+    best, criterion = facts["best"], facts["criterion"]
+    model = _model(best["n_components"], best["covariance_type"])
+    if criterion is None:
+        return [f"{model}, as asked for."]
+    how = "highest" if criterion in HIGHER else "lowest"
+    sentence = f"{_called(criterion)} is {how} for {model}"
+    if facts.get("runner_up") is None or not is_number(facts.get("margin")):
+        found = [f"{sentence}; there is nothing else to compare it with."]
+    else:
+        k, family = _pair(facts["runner_up"])
+        margin = number(facts["margin"], CRITERIA[criterion][1])
+        worse = "lower" if criterion in HIGHER else "worse"
+        found = [f"{sentence}; the runner-up, {k:,} {family}, is {margin} {worse}."]
+    if facts.get("early_stop") is not None:
+        found.append(
+            f"The search ended early, at {count(facts['early_stop'], 'component')}: "
+            f"{CRITERIA[criterion][0]} had not improved any more."
+        )
+    return found
+
+
+def _called(criterion):
+    name = CRITERIA[criterion][0]
+    return {"silhouette": "The silhouette", "CV": "The cross-validated log-likelihood"}.get(
+        name, name
+    )
+
+
+def _model(k, family):
+    mclust = get_family(family).mclust_name
+    covariances = "covariance" if k == 1 or family == "tied" else "covariances"
+    article = "a " if family == "tied" else ""
+    return f"{count(k, 'component')} with {article}{family} {covariances} ({mclust})"
+
+
+def _pair(runner_up):
+    if isinstance(runner_up, dict):
+        return runner_up["n_components"], runner_up["covariance_type"]
+    return runner_up
+
+
+def key_facts(facts, rows):
+    """(name, value) pairs for the head of the page."""
+    best, data, criterion = facts["best"], facts.get("data"), facts["criterion"]
+    found = [("components", f"{best['n_components']:,}"), ("covariance", best["covariance_type"])]
+    if data is not None:
+        found.insert(0, ("samples × features", _size(data)))
+    for name in dict.fromkeys((criterion or "bic", "bic", "silhouette")):
+        value = value_of(best, rows, name)
+        value = best.get(name) if value is None else value
+        if is_number(value):
+            found.append((CRITERIA[name][0], number(value, CRITERIA[name][1])))
+    found.append(("log-likelihood a sample", number(best["mean_log_likelihood"], 4)))
+    return found
+
+
+def warnings(facts, rows):
+    """What may make the result worth less: the reader should see it first."""
+    best = facts["best"]
+    found = list(facts.get("warnings") or [])
+    if best["stop_reason"] == "max_iter":
+        found.append(
+            f"EM did not converge in {count(best['n_iter'], 'iteration')}; raise the limit "
+            "(--max-iter) or the tolerance (--tol)"
+        )
+    failed = sum(bool(row.get("failure")) for row in rows)
+    if failed:
+        found.append(f"{failed:,} of {count(len(rows), 'candidate')} could not be fitted")
+    return [short(text, LONGEST_VALUE) for text in found]
+
+
+def notes(facts):
+    """What happened in the fit that was chosen, at most `MOST_NOTES` of it."""
+    events = [short(event, LONGEST_VALUE) for event in facts["best"]["events"]]
+    more = len(events) - MOST_NOTES
+    return events if more <= 0 else [*events[:MOST_NOTES], f"… and {more:,} more"]
+
+
+# Data ------------------------------------------------------------------------------------------
+
+
+def _size(data):
+    return f"{data['n_samples']:,} × {data['n_features']:,}"
+
+
+def data_rows(data):
+    """(name, value) pairs."""
+    if data is None:
+        return []
+    stored, computed = data["dtype"], data["computed"]
+    how = {None: None, True: "kept in memory", False: "streamed in every pass"}[data["in_memory"]]
+    dtype = computed if stored in (None, computed) else f"{stored}, computed in {computed}"
+    found = [("data", data["name"]), ("samples × features", _size(data)), ("dtype", dtype)]
+    if how is not None:
+        found.append(("held", how))
+    if data["weights"] is not None:
+        total = number(data["total_weight"], 4).rstrip("0").rstrip(".")
+        found.append(("sample weights", f"{data['weights']}, {total} in all"))
+    else:
+        found.append(("sample weights", "none"))
+    return found
+
+
+def features(data):
+    """The table of features."""
+    if data is None:
+        return None
+    d = data["n_features"]
+    shown = min(d, MOST_LISTED_FEATURES)
+    rows = []
+    for j in range(shown):
+        name = feature_name(data["features"], j)
+        mean, deviation = _pairs(data["mean"][j : j + 1], data["deviation"][j : j + 1])[0]
+        rows.append({"head": name, "cells": [mean, deviation]})
+    return {
+        "heads": ["feature", "mean", "standard deviation"],
+        "rows": rows,
+        "left_out": f"The first {shown:,} of {d:,} features." if shown < d else None,
+    }
+
+
+def _pairs(means, deviations):
+    """(mean, deviation) as texts, with the decimals that the deviations call for."""
+    means, deviations = np.asarray(means, float), np.asarray(deviations, float)
+    good = np.isfinite(means) & np.isfinite(deviations)
+    texts = [(DASH, DASH)] * len(means)
+    if good.any():
+        cells = mean_and_deviation(means[good], deviations[good])
+        for i, cell in zip(np.flatnonzero(good), cells, strict=True):
+            mean, deviation = cell.split(" ± ")
+            texts[i] = (mean, deviation.strip())
+    return texts
+
+
+# Candidates ------------------------------------------------------------------------------------
+
+
+def candidates(facts, rows):
+    """The table of candidates: every criterion, the best of each and the chosen one marked."""
+    criterion = facts["criterion"]
+    # the one that decides comes first: it is seen on a narrow screen, too
+    names = dict.fromkeys((criterion or "bic", *CRITERIA))
+    measured = [name for name in names if name != "cv" or _has(rows, "cv")]
+    lead = {name: found[0] for name in measured if (found := order(rows, name))}
+    shown = _shown(rows, criterion, facts["best"])
+    columns = [
+        {"text": "K", "title": "number of components", "numeric": True, "by": False},
+        {"text": "covariance", "title": "family of covariances", "numeric": False, "by": False},
+        *(_criterion_column(name, criterion) for name in measured),
+        {"text": "log-likelihood", "title": "higher is better", "numeric": True, "by": False},
+        {"text": "parameters", "title": "free parameters", "numeric": True, "by": False},
+        {"text": "iterations", "title": "of EM", "numeric": True, "by": False},
+        {"text": "stopped by", "title": "why EM stopped", "numeric": False, "by": False},
+    ]
+    table = []
+    for row in shown:
+        chosen = criterion is not None and is_same(row, facts["best"])
+        cells = [
+            _cell(row["n_components"], f"{row['n_components']:,}"),
+            _cell(row["covariance_type"], row["covariance_type"]),
+            *(_criterion_cell(row, name, lead, len(rows)) for name in measured),
+            _cell(row["log_likelihood"]),
+            _cell(row["n_parameters"], number(row["n_parameters"], 0)),
+            _cell(row["n_iter"], number(row["n_iter"], 0)),
+            _stop_cell(row),
+        ]
+        table.append({"cells": cells, "chosen": chosen, "failed": bool(row.get("failure"))})
+    left_out = None
+    if len(shown) < len(rows):
+        left_out = (
+            f"The best {len(shown):,} of {len(rows):,} candidates by {CRITERIA[criterion][0]}."
+        )
+    return {
+        "title": "Candidates" if criterion is not None else "How good the fit is",
+        "columns": columns,
+        "rows": table,
+        "left_out": left_out,
+        "failures": _failures(rows),
+        "chosen_by": None if criterion is None else CRITERIA[criterion][0],
+        "several": len(rows) > 1,
+        "silhouette_samples": facts["best"]["silhouette_samples"],
+    }
+
+
+def _has(rows, name):
+    return any(is_number(row.get(name)) for row in rows)
+
+
+def _shown(rows, criterion, best):
+    """Rows that the table has room for, in their order; the chosen one is among them."""
+    if len(rows) <= MOST_CANDIDATES:
+        return rows
+    ranked = [row for row in order(rows, criterion or "bic") if not is_same(row, best)]
+    keep = {id(row) for row in ranked[: MOST_CANDIDATES - 1]}
+    return [row for row in rows if id(row) in keep or is_same(row, best)]
+
+
+def _criterion_column(name, criterion):
+    better = "higher is better" if name in HIGHER else "lower is better"
+    text = CRITERIA[name][0]
+    return {"text": text, "title": better, "numeric": True, "by": name == criterion}
+
+
+def _cell(value, text=None, best=False):
+    """A cell, and what it is sorted by: nothing where there is no value, which comes last."""
+    if isinstance(value, str):
+        return {"text": text, "sort": value, "best": best}
+    sort = repr(float(value)) if is_number(value) else ""
+    return {"text": number(value) if text is None else text, "sort": sort, "best": best}
+
+
+def _criterion_cell(row, name, lead, n_rows):
+    value = row.get(name)
+    text = number(value, CRITERIA[name][1])
+    if name == "cv" and is_number(value) and is_number(row.get("cv_se")):
+        text += f" ± {number(row['cv_se'], CRITERIA[name][1])}"
+    return _cell(value, text, n_rows > 1 and lead.get(name) is row)
+
+
+def _stop_cell(row):
+    if row.get("failure"):
+        return _cell("failed", "failed")
+    return _cell(str(row["stop_reason"]), stop_reason(row["stop_reason"]))
+
+
+def _failures(rows):
+    """Which candidates could not be fitted, and why: at most `MOST_NOTES`."""
+    failed = [row for row in rows if row.get("failure")]
+    found = [
+        f"K = {row['n_components']:,}, {row['covariance_type']}: "
+        + short(str(row["failure"]), LONGEST_VALUE)
+        for row in failed[:MOST_NOTES]
+    ]
+    more = len(failed) - len(found)
+    return [*found, f"… and {more:,} more"] if more else found
+
+
+def stop_reason(reason):
+    return "iteration limit (not converged)" if reason == "max_iter" else str(reason)
+
+
+# The model -------------------------------------------------------------------------------------
+
+
+def _heaviest(best):
+    return np.argsort(-np.asarray(best["weights"]), kind="stable")
+
+
+def _names(facts):
+    return None if facts.get("data") is None else facts["data"]["features"]
+
+
+def components(facts):
+    """Weights, means and standard deviations, the heaviest component first."""
+    best, names = facts["best"], _names(facts)
+    k, d = np.shape(best["means"])
+    shown, columns = _heaviest(best)[:MOST_COMPONENTS], min(d, MOST_COLUMNS)
+    texts = [_pairs(best["means"][shown, j], best["deviations"][shown, j]) for j in range(columns)]
+    rows = []
+    for i, component in enumerate(shown):
+        cells = [_weight(best["weights"][component])]
+        cells += [f"{mean} ± {deviation}" for mean, deviation in (column[i] for column in texts)]
+        rows.append({"head": str(component), "cells": cells})
+    left_out = [
+        text
+        for text, cut in (
+            (f"the {len(shown):,} heaviest of {k:,} components", len(shown) < k),
+            (f"the first {columns:,} of {d:,} features", columns < d),
+        )
+        if cut
+    ]
+    return {
+        "heads": ["component", "weight", *(feature_name(names, j) for j in range(columns))],
+        "rows": rows,
+        "left_out": f"Shown are {' and '.join(left_out)}; {_all_of(facts)}." if left_out else None,
+    }
+
+
+def _all_of(facts):
+    model = facts.get("model")
+    if model is None:
+        return "the model holds all"
+    return f"the model has all: gmm-fast info {shlex.quote(str(model))} --json"
+
+
+def _weight(weight):
+    return f"{weight:.1e}" if 0 < weight < 5e-4 else number(weight, 4)
+
+
+def covariances(facts):
+    """Matrices, as far as there is room, and what to say of them."""
+    best, names = facts["best"], _names(facts)
+    family, d = best["covariance_type"], np.shape(best["means"])[1]
+    if family in ("diag", "spherical"):
+        what = "all zero" if family == "diag" else "all zero, and variances of a component equal"
+        return {"matrices": [], "text": f"Covariances between features are {what}."}
+    matrices = {"": best["covariances"]}
+    if family == "full":
+        matrices = {f"component {i}": best["covariances"][i] for i in _heaviest(best)}
+    room = MOST_COVARIANCES // d**2
+    heads = ["", *(feature_name(names, j) for j in range(d))]
+    shown = [
+        {"title": name or "of all components", "heads": heads, "rows": _matrix_rows(matrix, heads)}
+        for name, matrix in list(matrices.items())[:room]
+    ]
+    text = None
+    if len(shown) < len(matrices):
+        size = f"of {len(matrices):,} matrices of {d:,} × {d:,} numbers"
+        text = f"Shown are {len(shown):,} {size}; {_all_of(facts)}."
+    return {"matrices": shown, "text": text}
+
+
+def _matrix_rows(matrix, heads):
+    return [
+        {"head": heads[1 + i], "cells": [f"{v:.4g}" if is_number(v) else DASH
+                                         for v in row]}
+        for i, row in enumerate(matrix)
+    ]  # fmt: skip
+
+
+# How it was done -------------------------------------------------------------------------------
+
+
+def run_rows(facts):
+    """(name, value) pairs: how it stopped, how long it took, settings, files."""
+    best = facts["best"]
+    iterations = count(best["n_iter"], "iteration")
+    found = [("stopped by", f"{stop_reason(best['stop_reason'])}, after {iterations}")]
+    seconds = facts.get("seconds") or best["seconds"]
+    if seconds:
+        found.append(("seconds", _seconds(seconds)))
+    settings = {"added to variances": best["reg_covar"]} | (facts.get("settings") or {})
+    found += [(name, plain_value(value)) for name, value in settings.items() if value is not None]
+    found += [(name, facts[name]) for name in ("model", "labels") if facts.get(name)]
+    return found
+
+
+def _seconds(seconds):
+    names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
+    parts = ", ".join(f"{text} {seconds[key]:.2f}" for key, text in names.items() if key in seconds)
+    total = seconds.get("total")
+    if total is None:
+        return parts
+    return f"{total:.2f}" + (f" (this fit: {parts})" if parts else "")
+
+
+def glossary(rows):
+    """(name, what it is, how to read it) of the criteria that the page shows."""
+    return [
+        (text, what, how)
+        for name, (text, _, what, how) in CRITERIA.items()
+        if name != "cv" or _has(rows, "cv")
+    ]

@@ -1,0 +1,124 @@
+"""`write_report`: the report of what Python found."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from .. import criteria, fitting
+from ..backends import check_weights
+from ..errors import DataError
+from ..estimator import GaussianMixture
+from ..outputs import check_writable
+from ..sources import check_columns
+from .facts import data_facts, fit_facts, is_same, now, report_facts
+from .pictures import draw_pictures
+from .rendering import check_report, write_page
+
+# Parameters of the estimator that say how a fit was made, and what a report calls them.
+_SETTINGS = {
+    "init_params": "start",
+    "n_init": "rounds of starts",
+    "random_state": "seed",
+    "tol": "tolerance",
+    "max_iter": "most iterations",
+    "dtype": "dtype asked for",
+    "threads": "threads",
+    "memory": "memory",
+}
+
+
+def write_report(found, path, X=None, *, sample_weight=None, name=None, command=None, date=None):
+    """Write one HTML page on a search or a fit, to pass on: it loads nothing from elsewhere.
+
+    Parameters
+    ----------
+    found : SearchResult or GaussianMixture
+        What `search` returned, or a fitted model.
+    path : str or path
+        Ends in .html or .htm.
+    X : (n, d) array-like, table, Dask array, path, or what `open_source` returns, optional
+        The data that it was fitted to. One more pass over it summarises it; pictures show a sample
+        of it. The page is without both if it is None.
+    sample_weight : (n,) array-like, optional
+        As in the fit.
+    name : str, optional
+        What the page calls the data; by default the path, or "array".
+    command : str, optional
+        What was called, to be shown.
+    date : str, optional
+        By default now; with the same one, the same result gives the same bytes.
+
+    Raises
+    ------
+    DataError
+        A ValueError: `path` is no name of a page or cannot be written, jinja2 or matplotlib is
+        missing, `found` is something else, `X` has other columns or is wrong.
+    sklearn.exceptions.NotFittedError
+        The model was not fitted.
+    FitError
+        A RuntimeError: writing failed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmm_fast import search
+    >>> from gmm_fast.page import write_report
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> write_report(search(X, range(1, 4)), "report.html", X)  # doctest: +SKIP
+    """
+    check_report(path)
+    check_writable(path)
+    model, rows, criterion, more = _parts(found)
+    backend = data = None
+    if X is not None:
+        backend, data = _look(model, X, sample_weight, name)
+    row = next((r for r in rows or () if is_same(r, _key(model))), {})
+    best = fit_facts(model.result_, row.get("silhouette"))
+    parameters = model.get_params()
+    settings = {text: parameters[parameter] for parameter, text in _SETTINGS.items()}
+    more |= {"date": now() if date is None else date, "command": command, "settings": settings}
+    facts, rows = report_facts(best, data, rows, criterion, **more)
+    pictures, troubles = draw_pictures(
+        model.result_,
+        rows,
+        criterion,
+        backend=backend,
+        names=None if data is None else data["features"],
+        silhouette_rows=criteria.SILHOUETTE_ROWS,
+    )
+    facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
+    write_page(path, facts, rows, pictures)
+
+
+def _key(model):
+    return {"n_components": model.n_components, "covariance_type": model.covariance_type}
+
+
+def _parts(found):
+    """(model, rows, criterion, facts of the search) of what was found."""
+    if isinstance(found, GaussianMixture):
+        check_is_fitted(found, "result_")
+        return found, None, None, {}
+    names = ("best", "table", "criterion")
+    if not all(hasattr(found, name) for name in names):
+        raise DataError(
+            f"a report is of what search returns or of a GaussianMixture, not of {type(found)}"
+        )
+    other = found.runner_up
+    more = {name: getattr(found, name) for name in ("margin", "warnings", "early_stop")}
+    more["runner_up"] = None if other is None else _key(other)
+    return found.best, found.table, found.criterion, more
+
+
+def _look(model, X, sample_weight, name):
+    """The data under a backend, and what is known of it."""
+    source = fitting.open_data(X)
+    check_columns(source, model.result_.params.n_features, "the model")
+    weights = check_weights(sample_weight, source.n_samples)
+    backend = fitting.scoring_backend(source, dtype=model.dtype, weights=weights)
+    backend.survey(model.covariance_type)
+    if name is None:
+        name = str(X) if isinstance(X, str) or hasattr(X, "__fspath__") else "array"
+    features = source.feature_names
+    if features is None:
+        features = getattr(model, "feature_names_in_", None)
+    said = None if weights is None else "sample_weight"
+    return backend, data_facts(backend, name, features, said)
