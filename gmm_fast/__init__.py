@@ -8,7 +8,9 @@ race of starts in `race.py`, scikit-learn's own in `named_starts.py`), a step on
 `incremental.py`, models to and from elsewhere in `convert.py`, a criterion in `criteria.py`, a
 kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
 estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
-in `report.py`, what a checkpoint holds in `checkpoint.py`.
+in `report.py`, what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (what is drawn
+on one Axes in `drawing.py`, which rows in `cloud.py`, through which axes in `projection.py`, files
+in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
 """
 
 from .errors import DataError, FitError, ModelFileError
@@ -23,6 +25,7 @@ __all__ = [
     "SearchResult",
     "load",
     "open_source",
+    "plots",
     "save",
     "search",
 ]
@@ -32,6 +35,7 @@ _HOMES = {
     "SearchResult": "api",
     "load": "api",
     "open_source": "sources",
+    "plots": "plots",
     "save": "api",
     "search": "api",
 }
@@ -43,7 +47,8 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    home = import_module(f".{_HOMES[name]}", __name__)
+    value = home if name == _HOMES[name] else getattr(home, name)
     globals()[name] = value
     return value
 

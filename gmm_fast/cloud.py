@@ -211,14 +211,15 @@ def robust_limits(values):
 def edges_of(values, limits, most_bins, n_samples):
     """Edges of the bins of a coordinate, all as wide; whole numbers fall amid them.
 
-    As wide as Freedman and Diaconis (1981) say for `n_samples` values like these, but 10 bins at
-    least.
+    As wide as Freedman and Diaconis (1981) say for `n_samples` values like these, but narrower
+    where clusters far apart make that too wide.
     """
     lo, hi = limits
     shown = values[(values >= lo) & (values <= hi)]
     spread = np.subtract(*np.percentile(shown, [75, 25])) if len(shown) else 0.0
     width = 2 * spread * max(n_samples, 1) ** (-1 / 3)
-    bins = int(np.clip((hi - lo) / width, 10, most_bins)) if width > 0 else min(30, most_bins)
+    least = int(np.clip(np.sqrt(n_samples), 10, 50))
+    bins = int(np.clip((hi - lo) / width, least, most_bins)) if width > 0 else least
     small = max(abs(lo), abs(hi)) < 2**31
     if small and len(shown) and (shown == np.round(shown)).all() and hi - lo >= 10:
         step = max(1, int(np.ceil((hi - lo) / bins)))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, inputs, report, selection
+from . import criteria, em, fitting, init, inputs, picturing, report, selection
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -19,6 +19,7 @@ def fit(settings, given, as_json):
     """`gmm-fast fit`."""
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
+    picturing.check_pictures(settings)
     start = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
     source = inputs.open_data(settings)
@@ -39,6 +40,7 @@ def fit(settings, given, as_json):
             source, [covariance], [k], kept, progress, client
         )
         progress.say(f"K={k} {covariance}")
+        recorder = picturing.recorder_of(settings)
         result = fitting.fit(
             backend,
             k,
@@ -47,6 +49,7 @@ def fit(settings, given, as_json):
             _em(settings),
             callback=progress.iteration,
             keeper=keeper,
+            on_state=recorder,
         )
         progress.say("silhouette")
         scores, rows = selection.silhouettes_of(
@@ -55,6 +58,7 @@ def fit(settings, given, as_json):
         result.events[:0] = events
         candidate = selection.Candidate.of(result, scores[0])
         outputs.write(backend, candidate, progress)
+        picturing.draw_fit(backend, result, outputs.features, settings, recorder, progress)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -71,6 +75,7 @@ def search(settings, given, as_json):
     """`gmm-fast search`."""
     kept = Kept("search", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
+    picturing.check_pictures(settings)
     names = ("data", "lo", "hi", "families", "criterion")
     data, lo, hi, families, criterion = (settings[name] for name in names)
     selection.check_search(lo, hi, families, criterion)
@@ -99,6 +104,7 @@ def search(settings, given, as_json):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
+        picturing.draw_search(list(map(selection.candidate_row, table.candidates)), settings)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -248,12 +254,14 @@ class _Outputs:
             settings["model_path"] = stem_of(self.data) + ".gmm.npz"
         self.model = settings["model_path"]
         self.labels = settings["labels_path"]
+        self.plot, self.animation = settings.get("plot"), settings.get("animate")
         self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
         self.features = source.feature_names
         # not the model of --from: a fit that goes on may replace it
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels}
+        paths |= {"--plot": self.plot, "--animate": self.animation}
         check_outputs(paths | {kept.option: self.checkpoint}, read)
 
     def write(self, backend, candidate, progress):
@@ -343,5 +351,7 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
+        "plot": outputs.plot,
+        "animation": outputs.animation,
         "checkpoint": outputs.checkpoint,
     }

@@ -27,8 +27,8 @@ MOST_LISTED = 12
 MANY = 12
 # Points beyond which SVG and PDF hold a picture of them.
 MOST_SHAPES = 3000
-# Characters of a column's name on an axis.
-LONGEST_NAME = 28
+# Characters of a name on an axis.
+LONGEST_NAME = 70
 # Corrected colours of lines, which have to be seen on white.
 _DARKER = 0.75
 
@@ -78,19 +78,29 @@ def line_colour(k):
     return colours_of(k + 1)[k] * _DARKER
 
 
-def short(name):
+def short(name, most=LONGEST_NAME):
     """A name that an axis has room for."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def style(ax):
+def tidy(ax):
     """A light grid, no box."""
     ax.grid(True, color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, color="0.6")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.get_offset_text().set_fontsize(8)
+    ax.xaxis.get_offset_text().set_fontsize(8)
+    # an offset or exponent would stand where the caption does
+    ax.yaxis.set_major_formatter(lambda value, _: _number(value, ax.yaxis.get_majorticklocs()))
+
+
+def _number(value, ticks):
+    """A number on an axis, with the decimals of the others."""
+    texts = [f"{tick:.12g}" for tick in ticks]
+    if any("e" in text for text in texts):
+        return f"{value:.12g}".replace("-", "−")
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def name_axes(ax, x=None, y=None):
@@ -104,7 +114,7 @@ def name_axes(ax, x=None, y=None):
 def describe(ax, title, caption):
     """A title, and below it, small, what is seen."""
     inches = ax.figure.get_figwidth() if hasattr(ax.figure, "get_figwidth") else 6.4
-    width = max(24, int(15.5 * inches * ax.get_position().width))
+    width = max(24, int(16 * inches * ax.get_position().width))
     text = "\n".join(textwrap.wrap(caption, width))
     height = 10.5 * (text.count("\n") + 1) if text else 0
     ax.set_title(title, loc="left", fontsize=11, pad=5 + height, parse_math=False)
@@ -127,7 +137,7 @@ def describe(ax, title, caption):
 
 def describe_figure(figure, title, caption):
     """The same for a figure of several Axes: the title above, the caption below them."""
-    width = max(24, int(15.5 * figure.get_figwidth()))
+    width = max(24, int(16 * figure.get_figwidth()))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     text = "\n".join(textwrap.wrap(caption, width))
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY)
@@ -140,15 +150,15 @@ def plane(ax, scene, i, j, levels):
         _shades(ax, cloud.density, i, j)
     else:
         _points(ax, scene, i, j)
-    _ellipses(ax, scene, i, j, levels)
-    _numbers(ax, scene, scene.means[:, [i, j]])
+    ellipses(ax, scene, i, j, levels)
+    numbers(ax, scene, scene.means[:, [i, j]])
     ax.set_xlim(*cloud.limits[i])
     ax.set_ylim(*cloud.limits[j])
-    style(ax)
+    tidy(ax)
     name_axes(ax, short(scene.names[i]), short(scene.names[j]))
 
 
-def line(ax, scene, j, numbers=True):
+def line(ax, scene, j, numbered=True):
     """Coordinate j alone: a histogram, the components' densities and their sum."""
     cloud = scene.cloud
     counts, edges = cloud.histogram(j)
@@ -164,14 +174,14 @@ def line(ax, scene, j, numbers=True):
         ax.plot(x, curves[k], color=line_colour(k), linewidth=width, zorder=3)
     total = curves.sum(axis=0)
     ax.plot(x, total, color="0.2", linewidth=1.0, linestyle=(0, (4, 2)), zorder=4, gid="mixture")
-    if numbers:
+    if numbered:
         peaks = weights / (np.sqrt(2 * np.pi) * deviations)
-        _numbers(ax, scene, np.stack([means, peaks], axis=1))
+        numbers(ax, scene, np.stack([means, peaks], axis=1))
     ax.set_xlim(*cloud.limits[j])
     # one component as narrow as a line must not press all else flat
     top = max(heights.max(), min(total.max(), 2.5 * heights.max()))
     ax.set_ylim(0, 1.12 * top if top > 0 else 1.0)
-    style(ax)
+    tidy(ax)
     name_axes(ax, short(scene.names[j]), "density")
 
 
@@ -216,8 +226,8 @@ def legend(ax, scene, **options):
 def percent(share):
     """A share in per cent, with digits for small ones."""
     if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.{0 if share >= 0.095 else 1}f} %"
+        return "< 0.1%"
+    return f"{100 * share:.{0 if share >= 0.095 else 1}f}%"
 
 
 def sizes_of(n):
@@ -266,7 +276,7 @@ def _shades(ax, density, i, j):
     )
 
 
-def _ellipses(ax, scene, i, j, levels):
+def ellipses(ax, scene, i, j, levels):
     """Ellipses at distances of so many standard deviations from the means."""
     with drawing():
         from matplotlib.patches import Ellipse
@@ -291,7 +301,7 @@ def _ellipses(ax, scene, i, j, levels):
             )
 
 
-def _numbers(ax, scene, places):
+def numbers(ax, scene, places):
     """The numbers of the components at their means, white around."""
     with drawing():
         from matplotlib.patheffects import withStroke

@@ -154,6 +154,7 @@ def fit(
     callback=None,
     keeper=None,
     previous=None,
+    on_state=None,
 ):
     """Start and run EM, or go on with it.
 
@@ -172,6 +173,8 @@ def fit(
         What it has of this fit is not done again; it is given every state and the result.
     previous : em.FitResult, optional
         The fit whose parameters `start` are.
+    on_state : callable, optional
+        Called with every `em.State`, as `em.fit` does.
 
     Returns
     -------
@@ -195,12 +198,25 @@ def fit(
         settings,
         callback=callback,
         state=state,
-        on_state=keeper.listener(job),
+        on_state=_both(keeper.listener(job), on_state),
         previous=previous,
         **how,
     )
     keeper.finish(job, result)
     return result
+
+
+def _both(*listeners):
+    """What calls each of the listeners that there are, or None."""
+    listeners = [listener for listener in listeners if listener is not None]
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def tell(state):
+        for listener in listeners:
+            listener(state)
+
+    return tell
 
 
 def _start(backend, job, start, settings, sample):

@@ -6,9 +6,11 @@ import numpy as np
 
 from .families import get_family
 
-# Features that the name of a direction mentions, and how much of the largest correlation they have.
+# Features that the name of a direction mentions, what share of the largest correlation they have at
+# least, and how much of their names is shown.
 MOST_NAMED = 3
 LEAST_SHARE = 0.6
+LONGEST_NAME = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,9 @@ def discriminant_view(params, names, n_axes=2):
 
     The directions are those of linear discriminant analysis with the components for classes
     [1]_: with W the covariance within components, B that of their means (both weighted), they
-    maximise Fisher's ratio v' B v / v' W v, each uncorrelated with the ones before (v_i' W v_j = 0).
-    They depend on the parameters alone, and affine maps of the features leave what is drawn the
-    same, but for signs.
+    maximise Fisher's ratio v' B v / v' W v, uncorrelated with the ones before
+    (v_i' W v_j = 0). They depend on the parameters alone, and affine maps of the features leave
+    what is drawn the same, but for signs.
 
     At most K - 1 directions tell means apart. After them come those in which the covariances of
     the components differ most, sum of w_k (S_k - 1)^2 for covariances S_k on the scale where W
@@ -124,8 +126,9 @@ def discriminant_view(params, names, n_axes=2):
     loadings = correlation @ axes
     signs = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_axes)])
     ratios = np.concatenate([ratios, np.zeros(n_axes - len(ratios))])
+    what = "discriminant" if np.count_nonzero(weights) > 1 else "direction"
     labels = [
-        f"discriminant {i + 1} ({_mostly(loadings[:, i] * signs[i], names)})" for i in range(n_axes)
+        f"{what} {i + 1} ({_mostly(loadings[:, i] * signs[i], names)})" for i in range(n_axes)
     ]
     return View(axes * signs / scale[:, None], centre, labels, ratios=ratios)
 
@@ -230,4 +233,5 @@ def _mostly(loadings, names):
     strength = np.abs(loadings)
     order = np.argsort(-strength, kind="stable")[:MOST_NAMED]
     order = [j for j in order if strength[j] >= LEAST_SHARE * strength[order[0]]]
-    return ", ".join(("−" if loadings[j] < 0 else "") + names[j] for j in order)
+    texts = [n if len(n) <= LONGEST_NAME else n[: LONGEST_NAME - 1] + "…" for n in names]
+    return ", ".join(("−" if loadings[j] < 0 else "") + texts[j] for j in order)

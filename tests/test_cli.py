@@ -30,7 +30,7 @@ CANDIDATE_KEYS = {
 }  # fmt: skip
 FIT_KEYS = CANDIDATE_KEYS | {
     "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
-    "features", "weights", "means", "model", "labels", "checkpoint",
+    "features", "weights", "means", "model", "labels", "plot", "animation", "checkpoint",
 }  # fmt: skip
 
 
