@@ -8,7 +8,7 @@ from .canvas import check_picture, drawing, new_figure
 from .cloud import ROWS, Cloud, assign, gather
 from .drawing import Scene, describe, legend
 from .outputs import atomic_write
-from .plots import LEVELS, panel, rows_drawn, title_of, view_of
+from .plots import LEVELS, ellipses_of, panel, rows_drawn, title_of, view_of
 
 ENDINGS = (".gif",)
 # Frames of a film, and bytes of parameters kept for them, at most.
@@ -106,7 +106,10 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=Non
         labels, uncertainty = assign(backend, params, cloud.x)
         shown = _with(cloud, labels, uncertainty)
         caption = f"iteration {iteration}: mean log-likelihood {log_likelihood / total_weight:.5f}"
-        film.draw(Scene.of(shown, view, params), f"{caption}; {rows_drawn(cloud)}")
+        caption += f"; {rows_drawn(cloud)}"
+        if view.n_axes == 2:
+            caption += f"; {ellipses_of(LEVELS)}"
+        film.draw(Scene.of(shown, view, params), caption)
         pictures.append(film.picture())
     _write(path, pictures)
     return {"frames": len(pictures), "rows": len(cloud.points), "n_samples": cloud.n_samples}

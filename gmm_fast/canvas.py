@@ -16,7 +16,7 @@ ENDINGS = (".png", ".svg", ".pdf")
 SIZE = (6.4, 4.8)
 DPI = 150
 # Inches below which axes have no room, and pixels that a picture may have: 400 MB of them.
-LEAST_INCHES = 2.0
+LEAST_INCHES = 3.0
 MOST_PIXELS = 100_000_000
 # Dates and versions in files would make them differ.
 _METADATA = {

@@ -103,7 +103,7 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
         Size of the sample, at most.
     seed : int
     dense : bool
-        Count all rows, in a pass over the data, if there are more than `rows`.
+        Count all rows, in a pass over the data.
     colours : (K, 3) array, optional
         Of the components; needed for `dense`.
     keep : bool
@@ -132,7 +132,7 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
     points = np.concatenate(points)
     limits = np.stack([robust_limits(column) for column in points.T])
     density = None
-    if dense and backend.n_samples > len(chosen):
+    if dense:
         density, outside = _count(backend, params, view, points, limits, colours)
     else:
         outside = int((~_within(points, limits)).sum())
@@ -160,16 +160,27 @@ def choose_rows(n_samples, rows, seed):
 
 def assign(backend, params, x):
     """Labels, (m,) int32, and uncertainties, (m,), of rows that `backend` gave."""
-    labels, uncertainty = [], []
+    parts = [
+        (out.labels.copy(), 1 - out.resp.max(axis=1).astype(np.float64))
+        for out in _scored(backend, params, x, resp=True)
+    ]
+    labels, uncertainty = map(np.concatenate, zip(*parts, strict=True))
+    return labels, np.maximum(uncertainty, 0)
+
+
+def _labels(backend, params, x):
+    return np.concatenate([out.labels.copy() for out in _scored(backend, params, x)])
+
+
+def _scored(backend, params, x, **what):
+    """Yield what `Backend.score` finds for rows that `backend` gave."""
     try:
-        for _, out in _part(backend, x).score(params, labels=True, resp=True):
-            labels.append(out.labels.copy())
-            uncertainty.append(1 - out.resp.max(axis=1).astype(np.float64))
+        for _, out in _part(backend, x).score(params, labels=True, **what):
+            yield out
     except DataError:
         if not np.isfinite(x).all():
             backend.refuse_bad_values()  # which knows the row and the file
         raise
-    return np.concatenate(labels), np.maximum(np.concatenate(uncertainty), 0)
 
 
 def _part(backend, x):
@@ -253,7 +264,7 @@ def _count(backend, params, view, sample, limits, colours):
         for histogram, place in zip(density.histograms, places, strict=True):
             histogram += np.bincount(place[place >= 0], minlength=len(histogram))
         if density.cells:
-            _add_cells(density.cells, places, colours[assign(backend, params, x)[0]])
+            _add_cells(density.cells, places, colours[_labels(backend, params, x)])
     return density, outside
 
 

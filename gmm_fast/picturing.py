@@ -127,8 +127,7 @@ def _of_data(model, out, kind, settings):
     source = inputs.open_data(settings, names)
     check_columns(source, params.n_features, str(model))
     names = source.feature_names or names
-    if kind != "silhouette":
-        plots.view_of(params, names, options["features"])  # before the data is read
+    _check_view(params, names, kind, settings)  # before the data is read
     check_outputs({"--out": out}, [*files_of(source), model])
     progress = Progress(source.n_samples)
     with progress.shown(), inputs.workers(settings, progress) as client:
@@ -138,6 +137,16 @@ def _of_data(model, out, kind, settings):
             return plots.draw_silhouette(backend, params, **options)
         draw = plots.draw_clusters if kind == "clusters" else plots.draw_uncertainty
         return draw(backend, params, names, **options)
+
+
+def _check_view(params, names, kind, settings):
+    """Raise DataError unless the features and the view asked for make sense."""
+    if kind == "silhouette":
+        plots.check_several(params)
+    elif kind == "uncertainty":
+        plots.plane_of(params, names, settings["features"])
+    else:
+        plots.view_of(params, names, settings["features"], settings["view"])
 
 
 def _loglik(model, out, kind, settings):

@@ -119,11 +119,12 @@ def clusters(
         A ValueError: a parameter is wrong, the data does not fit the model, matplotlib is missing.
     """
     check_matplotlib()
-    params, backend, names = _opened(model, X)
-    options = {"features": features, "view": view, "style": style, "levels": levels}
-    return draw_clusters(
-        backend, params, names, **options, rows=rows, seed=seed, title=title, ax=ax
-    )[0]
+    check_choices(view, style, rows, seed, levels)
+    params, source, names = _opened(model, X)
+    options = {"features": features, "view": view}
+    view_of(params, names, **options)  # before the data is read
+    options |= {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
+    return draw_clusters(model._backend(source), params, names, **options, ax=ax)[0]
 
 
 def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
@@ -150,9 +151,11 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
         As `clusters`.
     """
     check_matplotlib()
-    params, backend, names = _opened(model, X)
+    check_choices("auto", "auto", rows, seed, LEVELS)
+    params, source, names = _opened(model, X)
+    plane_of(params, names, features)  # before the data is read
     options = {"features": features, "rows": rows, "seed": seed, "title": title}
-    return draw_uncertainty(backend, params, names, **options, ax=ax)[0]
+    return draw_uncertainty(model._backend(source), params, names, **options, ax=ax)[0]
 
 
 def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
@@ -181,8 +184,11 @@ def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, a
         As `clusters`; fewer than two components have rows.
     """
     check_matplotlib()
-    params, backend, _ = _opened(model, X)
-    return draw_silhouette(backend, params, rows=rows, seed=seed, title=title, ax=ax)[0]
+    check_choices("auto", "auto", rows, seed, LEVELS)
+    params, source, _ = _opened(model, X)
+    check_several(params)
+    options = {"rows": rows, "seed": seed, "title": title}
+    return draw_silhouette(model._backend(source), params, **options, ax=ax)[0]
 
 
 def loglik(model, *, title=None, ax=None):
@@ -323,10 +329,10 @@ def draw_clusters(
     facts : dict
         Of what is drawn: n_samples, rows, style, features, projection, outside.
     """
-    check_choices(view, style, rows, seed, levels)
     seen = view_of(params, names, features, view)
     # the rows of a cluster would all have to come here
-    dense = style == "density" or (style == "auto" and not isinstance(backend, DaskBackend))
+    many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
+    dense = style == "density" or (style == "auto" and many)
     cloud = gather(
         backend,
         params,
@@ -352,10 +358,7 @@ def draw_uncertainty(
     backend, params, names, *, features=None, rows=ROWS, seed=0, title=None, ax=None, size=SIZE
 ):
     """`uncertainty` over a `Backend`; returns as `draw_clusters`."""
-    check_choices("auto", "auto", rows, seed, LEVELS)
-    seen = view_of(params, names, features, "auto" if params.n_features <= 2 else "projection")
-    if seen.n_axes > 2:
-        raise DataError("uncertainty is drawn over one or two features; name no more of them")
+    seen = plane_of(params, names, features)
     cloud = gather(backend, params, seen, rows=rows, seed=seed)
     scene = Scene.of(cloud, seen, params)
     ax = _axes(ax, size)
@@ -378,7 +381,7 @@ def draw_silhouette(
     backend, params, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None, size=SIZE
 ):
     """`silhouette` over a `Backend`; returns as `draw_clusters`."""
-    check_choices("auto", "auto", rows, seed, LEVELS)
+    check_several(params)
     sample = measures.SilhouetteSample(backend, rows, seed)
     labels = sample.labels(params)
     values = sample.silhouette_samples(labels)
@@ -444,13 +447,29 @@ def view_of(params, names, features=None, view="auto"):
     if features is not None:
         columns = _choose(features, names, d)
         if view == "projection":
-            raise DataError("features and view='projection' contradict each other; give one")
+            raise DataError("features contradict a view of the projection; give one of them")
         return features_view(params, columns, names)
     if view == "projection" or (view == "auto" and d > MOST_FEATURES):
         if d == 1:
             return features_view(params, [0], names)
         return discriminant_view(params, names)
     return features_view(params, telling_features(params, MOST_FEATURES), names)
+
+
+def plane_of(params, names, features=None):
+    """As `view_of`, with one or two coordinates."""
+    if features is None and params.n_features > 2:
+        return view_of(params, names, view="projection")
+    seen = view_of(params, names, features)
+    if seen.n_axes > 2:
+        raise DataError("uncertainty is drawn over one or two features; name no more of them")
+    return seen
+
+
+def check_several(params):
+    """Raise DataError for one component: it has no silhouette."""
+    if params.n_components == 1:
+        raise DataError("the silhouette needs two components, the model has one; draw another kind")
 
 
 def title_of(params):
@@ -467,14 +486,17 @@ def caption_of(scene, seen, levels):
     else:
         if cloud.density is None and len(scene.weights) > 1:
             parts.append("faint: uncertain")
-        if levels:
-            sigma = " and ".join(f"{level:g}" for level in levels)
-            held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
-            one = len(levels) == 1 and levels[0] == 1
-            parts.append(
-                f"ellipses: {sigma} standard deviation{'' if one else 's'} ({held} of a component)"
-            )
+        if len(levels):
+            parts.append(ellipses_of(levels))
     return "; ".join([*parts, *_where(seen), *_outside(scene)])
+
+
+def ellipses_of(levels):
+    """What ellipses are, and what share of the samples of a Gaussian lies in them."""
+    sigma = " and ".join(f"{level:g}" for level in levels)
+    held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
+    noun = "standard deviation" if len(levels) == 1 and levels[0] == 1 else "standard deviations"
+    return f"ellipses: {sigma} {noun} ({held} of a component)"
 
 
 def rows_drawn(cloud):
@@ -531,7 +553,7 @@ def table_of(table, criterion=None):
 
 
 def _opened(model, X):
-    """Parameters, a backend over the data, and the names of features, of a fitted model."""
+    """Parameters of a fitted model, the source of data, and the names of its features."""
     if not hasattr(model, "_params"):
         raise DataError(
             f"a fitted gmm_fast.GaussianMixture is needed, not {type(model).__name__}; "
@@ -541,7 +563,7 @@ def _opened(model, X):
     names = source.feature_names
     if names is None and hasattr(model, "feature_names_in_"):
         names = [str(name) for name in model.feature_names_in_]
-    return model._params(), model._backend(source), names
+    return model._params(), source, names
 
 
 def _axes(ax, size=SIZE):
