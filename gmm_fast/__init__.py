@@ -10,7 +10,10 @@ a search compares and warns of in `selection.py` (how its fits share work in `se
 from a fit of fewer components in `splitting.py`, cross-validation in `crossval.py`), a kernel in
 `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
 estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
-in `report.py`, the HTML page to pass on in `page/`, what a checkpoint holds in `checkpoint.py`.
+in `report.py`, the HTML page to pass on in `page/`, what a checkpoint holds in `checkpoint.py`,
+pictures in `plots.py` (what is drawn
+on one Axes in `drawing.py`, which rows in `cloud.py`, through which axes in `projection.py`, files
+in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
 """
 
 from .errors import DataError, FitError, ModelFileError
@@ -25,6 +28,7 @@ __all__ = [
     "SearchResult",
     "load",
     "open_source",
+    "plots",
     "save",
     "search",
 ]
@@ -34,6 +38,7 @@ _HOMES = {
     "SearchResult": "api",
     "load": "api",
     "open_source": "sources",
+    "plots": "plots",
     "save": "api",
     "search": "api",
 }
@@ -45,7 +50,8 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    home = import_module(f".{_HOMES[name]}", __name__)
+    value = home if name == _HOMES[name] else getattr(home, name)
     globals()[name] = value
     return value
 

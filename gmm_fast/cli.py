@@ -17,11 +17,14 @@ from .options import (
     FAMILIES,
     Families,
     UnlessResumed,
+    animate_option,
     checkpoint_options,
     data_options,
     em_options,
     json_option,
     output_options,
+    picture_options,
+    plot_option,
     positive,
     reading_options,
     seed_option,
@@ -140,6 +143,7 @@ def main():
     gmm-fast fit --k 4 data.npy              fit 4 components
     gmm-fast search 2 10 data.npy            choose the number of components
     gmm-fast predict data.gmm.npz data.npy   a label for every sample
+    gmm-fast plot data.gmm.npz data.npy      a picture of the components
     """
 
 
@@ -164,6 +168,8 @@ def main():
 @em_options
 @data_options
 @output_options
+@plot_option
+@animate_option
 @checkpoint_options
 @json_option
 @refusing
@@ -223,6 +229,7 @@ def fit(as_json, **settings):
 @em_options
 @data_options
 @output_options
+@plot_option
 @checkpoint_options
 @json_option
 @refusing
@@ -291,6 +298,37 @@ def score(model, out, as_json, **settings):
     from . import commands
 
     commands.score(model, out, as_json, settings)
+
+
+@main.command()
+@click.argument("model", type=click.Path())
+@click.argument("data", type=click.Path(), required=False)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(),
+    help="Where to draw (.png, .svg, .pdf).  [default: DATA's name with .png, in this folder]",
+)
+@picture_options
+@reading_options
+@json_option
+@refusing
+def plot(model, out, kind, as_json, **settings):
+    """Draw DATA with the components of MODEL, or what --kind says.
+
+    Needs matplotlib: pip install 'gmm-fast[plot]'. DATA is not needed for loglik and criteria.
+
+    \b
+    gmm-fast plot data.gmm.npz data.npy
+    gmm-fast plot data.gmm.npz data.npy --features 0,3 -o two.svg
+    gmm-fast plot data.gmm.npz data.npy --kind uncertainty
+    gmm-fast plot data.gmm.npz --kind loglik
+    gmm-fast search 2 10 data.npy --json > search.json
+    gmm-fast plot search.json --kind criteria
+    """
+    from . import picturing
+
+    picturing.plot(model, out, kind, as_json, settings)
 
 
 @main.command()

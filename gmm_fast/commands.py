@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, inputs, page, report, selection
+from . import criteria, em, fitting, init, inputs, page, picturing, report, selection
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -20,6 +20,7 @@ def fit(settings, given, as_json, command):
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
     _check_report(settings)
+    picturing.check_pictures(settings)
     start = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
     source = inputs.open_data(settings)
@@ -40,6 +41,7 @@ def fit(settings, given, as_json, command):
             source, [covariance], [k], kept, progress, client
         )
         progress.say(f"K={k} {covariance}")
+        recorder = picturing.recorder_of(settings)
         result = fitting.fit(
             backend,
             k,
@@ -48,6 +50,7 @@ def fit(settings, given, as_json, command):
             _em(settings),
             callback=progress.iteration,
             keeper=keeper,
+            on_state=recorder,
         )
         progress.say("silhouette")
         silhouettes = selection.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
@@ -56,6 +59,7 @@ def fit(settings, given, as_json, command):
         outputs.write(backend, candidate, progress)
         facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
         _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
+        picturing.draw_fit(backend, result, outputs.features, settings, recorder, progress)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -83,6 +87,7 @@ def search(settings, given, as_json, command):
     how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
     selection.check_search(numbers, families, criterion, **how)
     _check_report(settings)
+    picturing.check_pictures(settings)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
@@ -107,10 +112,11 @@ def search(settings, given, as_json, command):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
+        rows = [selection.candidate_row(c) for c in table.candidates]
         facts = {
             "command": command,
             "silhouette_rows": table.silhouette_rows,
-            "rows": [selection.candidate_row(c) for c in table.candidates],
+            "rows": rows,
             "criterion": criterion,
             "runner_up": _runner_up(table),
             "margin": table.margin,
@@ -118,6 +124,7 @@ def search(settings, given, as_json, command):
             "early_stop": table.stopped_at,
         }
         _write_report(kept, outputs, backend, best, seconds, progress, **facts)
+        picturing.draw_search(rows, settings)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -287,12 +294,14 @@ class _Outputs:
         self.model = settings["model_path"]
         self.labels = settings["labels_path"]
         self.report = settings["report_path"]
+        self.plot, self.animation = settings.get("plot"), settings.get("animate")
         self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
         self.features = source.feature_names
         # not the model of --from: a fit that goes on may replace it
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
+        paths |= {"--plot": self.plot, "--animate": self.animation}
         check_outputs(paths | {kept.option: self.checkpoint}, read)
 
     def write(self, backend, candidate, progress):
@@ -412,5 +421,7 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "model": None if outputs.model is None else str(outputs.model),
         "labels": outputs.labels,
         "report": outputs.report,
+        "plot": outputs.plot,
+        "animation": outputs.animation,
         "checkpoint": outputs.checkpoint,
     }

@@ -89,6 +89,10 @@ class SilhouetteSample:
         """Mean silhouette of each labeling (Rousseeuw 1987); NaN where one cluster holds all."""
         return silhouettes(self.x, labelings, self.threads)
 
+    def silhouette_samples(self, labels):
+        """Silhouette of each sample, (m,), as `silhouette_samples`."""
+        return silhouette_samples(self.x, labels, self.threads)
+
 
 def silhouettes(x, labelings, threads):
     """Mean silhouette of each labeling of the same samples, by Euclidean distance.
@@ -104,14 +108,35 @@ def silhouettes(x, labelings, threads):
     list of float
         NaN for a labeling with fewer than two clusters, or as many as samples.
     """
+    return [float(values.mean()) for values in _samples(x, labelings, threads)]
+
+
+def silhouette_samples(x, labels, threads):
+    """Silhouette of each sample (Rousseeuw 1987), by Euclidean distance.
+
+    Parameters
+    ----------
+    x : (m, d) float64
+    labels : (m,) int
+    threads : int
+
+    Returns
+    -------
+    (m,) float64
+        NaN for fewer than two clusters, or as many as samples; 0 for a sample alone in its cluster.
+    """
+    return next(_samples(x, [labels], threads))
+
+
+def _samples(x, labelings, threads):
+    """Yield the silhouettes of the samples, (m,), for each labeling."""
     if not labelings:
-        return []
+        return
     m = len(x)
     columns = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -m % pairs.ROWS)))
     counts = np.array([int(labels.max()) + 1 for labels in labelings])
     # as many labelings at once as their sums of distances have room for
     at_once = max(1, SUMS_BYTES // (8 * columns.shape[1] * int(counts.max())))
-    scores = []
     for first in range(0, len(labelings), at_once):
         some, sizes = labelings[first : first + at_once], counts[first : first + at_once]
         ends = np.cumsum(sizes)
@@ -122,18 +147,15 @@ def silhouettes(x, labelings, threads):
             pairs.cluster_distance_sums(start, stop, columns, clusters, total, sums)
 
         share_out(add, columns.shape[1], pairs.ROWS, threads, 0.5 * m * m * (len(columns) + 4))
-        scores += [
-            _mean_silhouette(sums[:m, end - size : end], labels)
-            for labels, size, end in zip(some, sizes, ends, strict=True)
-        ]
-    return scores
+        for labels, size, end in zip(some, sizes, ends, strict=True):
+            yield _silhouettes_of(sums[:m, end - size : end], labels)
 
 
-def _mean_silhouette(sums, labels):
-    """Mean silhouette from sums of distances to each cluster, (m, clusters), and labels, (m,)."""
+def _silhouettes_of(sums, labels):
+    """Silhouettes from sums of distances to each cluster, (m, clusters), and labels, (m,)."""
     sizes = np.bincount(labels, minlength=sums.shape[1])
     if not 1 < np.count_nonzero(sizes) < len(labels):
-        return float("nan")
+        return np.full(len(labels), np.nan)
     rows = np.arange(len(labels))
     own_size = sizes[labels]
     own = sums[rows, labels] / np.maximum(own_size - 1, 1)
@@ -141,7 +163,6 @@ def _mean_silhouette(sums, labels):
     means[rows, labels] = np.inf
     other = means.min(axis=1)
     widest = np.maximum(own, other)
-    score = np.where(
+    return np.where(
         (own_size > 1) & (widest > 0), (other - own) / np.where(widest > 0, widest, 1), 0
     )
-    return float(score.mean())

@@ -169,6 +169,7 @@ def fit(
     previous=None,
     events=(),
     seconds=0.0,
+    on_state=None,
 ):
     """Start and run EM, or go on with it.
 
@@ -190,6 +191,8 @@ def fit(
         What happened while `start`, `Params`, was found.
     seconds : float
         What that took.
+    on_state : callable, optional
+        Called with every `em.State`, as `em.fit` does.
 
     Returns
     -------
@@ -215,12 +218,25 @@ def fit(
         settings,
         callback=callback,
         state=state,
-        on_state=keeper.listener(job),
+        on_state=_both(keeper.listener(job), on_state),
         previous=previous,
         **how,
     )
     keeper.finish(job, result)
     return result
+
+
+def _both(*listeners):
+    """What calls each of the listeners that there are, or None."""
+    listeners = [listener for listener in listeners if listener is not None]
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def tell(state):
+        for listener in listeners:
+            listener(state)
+
+    return tell
 
 
 def _start(backend, job, start, settings):

@@ -10,6 +10,7 @@ from .errors import DataError
 FAMILIES = ("full", "tied", "diag", "spherical")
 INITS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 CRITERIA = ("bic", "aic", "icl", "silhouette", "cv")
+KINDS = ("clusters", "uncertainty", "silhouette", "loglik", "criteria")
 
 
 class AtLeast(click.IntRange):
@@ -53,6 +54,23 @@ class Size(click.ParamType):
             return parse_size(value)
         except DataError as error:
             self.fail(str(error).removeprefix("memory: ") + ".", param, ctx)
+
+
+class Inches(click.ParamType):
+    """Width and height of a picture in inches, such as 6.4x4.8; two floats."""
+
+    name = "WxH"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        try:
+            width, height = (float(part) for part in value.lower().split("x"))
+        except ValueError:
+            self.fail(f"{value!r} is not a size; write 6.4x4.8.", param, ctx)
+        if not (math.isfinite(width) and math.isfinite(height)):
+            self.fail(f"{value!r} is not a size; write 6.4x4.8.", param, ctx)
+        return width, height
 
 
 class Names(click.ParamType):
@@ -232,6 +250,66 @@ output_options = several(
         type=click.Path(),
         help="Write a report to pass on too: one HTML page, with pictures.",
     ),
+)
+plot_option = click.option(
+    "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."
+)
+animate_option = click.option(
+    "--animate",
+    type=click.Path(),
+    help="Draw the components after every few iterations, too (.gif).",
+)
+# of the command `plot`
+picture_options = several(
+    click.option(
+        "--kind",
+        type=click.Choice(KINDS),
+        default="clusters",
+        show_default=True,
+        help="What to draw; criteria takes the JSON of a search for MODEL.",
+    ),
+    click.option(
+        "--features",
+        type=Names(),
+        help="Draw these features, at most five: names, or numbers from 0.",
+    ),
+    click.option(
+        "--view",
+        type=click.Choice(["auto", "pairs", "projection"]),
+        default="auto",
+        show_default=True,
+        help="Pairs of features, or the directions that separate components best; auto draws "
+        "pairs of up to five features.",
+    ),
+    click.option(
+        "--style",
+        type=click.Choice(["auto", "points", "density"]),
+        default="auto",
+        show_default=True,
+        help="A sample of rows as points, or the density of all; auto draws more than --rows as "
+        "density.",
+    ),
+    click.option(
+        "--rows",
+        type=positive,
+        default=10_000,
+        show_default=True,
+        help="Rows drawn as points, at most: a sample.",
+    ),
+    click.option(
+        "--criterion",
+        type=click.Choice(CRITERIA),
+        help="Of --kind criteria.  [default: that of the search]",
+    ),
+    seed_option,
+    click.option(
+        "--size",
+        type=Inches(),
+        default="6.4x4.8",
+        show_default=True,
+        help="Width and height in inches.",
+    ),
+    click.option("--dpi", type=AtLeast(10), default=150, show_default=True, help="Dots per inch."),
 )
 checkpoint_options = several(
     click.option(

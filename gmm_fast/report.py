@@ -27,6 +27,8 @@ MOST_COMPONENTS = 20
 MOST_FEATURES = 12
 # Characters of a feature's name that a table shows.
 LONGEST_NAME = 20
+# Facts that are paths of what was written.
+WRITTEN = ("model", "labels", "report", "plot", "animation", "checkpoint")
 # Passes that wait for data for a larger share of their time are bound by the disk, or by decoding.
 DISK_BOUND = 0.3
 # What the table of a search leaves out first where it does not fit; never the criterion.
@@ -141,9 +143,7 @@ def print_fit(data, result, facts, n_fits=1):
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
     rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
-    rows += [
-        (name, facts[name]) for name in ("model", "labels", "report", "checkpoint") if facts[name]
-    ]
+    rows += [(name, facts[name]) for name in WRITTEN if facts.get(name)]
     print_facts(str(data), rows)
     show()
     print_components(result.params, facts["features"])

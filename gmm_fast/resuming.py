@@ -17,7 +17,17 @@ FREE = ("threads", "memory", "workers", "scheduler", "verbose", "every", "report
 # Where to work: the one that is given replaces the other.
 WHERE = ("workers", "scheduler")
 # Options that are paths of files.
-PATHS = ("data", "from_model", "from_labels", "weights", "model_path", "labels_path", "report_path")
+PATHS = (
+    "data",
+    "from_model",
+    "from_labels",
+    "weights",
+    "model_path",
+    "labels_path",
+    "report_path",
+    "plot",
+    "animate",
+)
 # What is no option of the work: where it is kept, and how its result is shown.
 _OUTSIDE = ("checkpoint", "resume", "as_json")
 # How far sums over the same data may be apart on another machine, by what they are computed in.

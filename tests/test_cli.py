@@ -34,7 +34,7 @@ SEARCH_KEYS = {
 }  # fmt: skip
 FIT_KEYS |= {
     "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
-    "features", "weights", "means", "model", "labels", "report", "checkpoint",
+    "features", "weights", "means", "model", "labels", "report", "plot", "animation", "checkpoint",
 }  # fmt: skip
 
 

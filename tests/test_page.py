@@ -323,7 +323,7 @@ def plots(monkeypatch):
 
 
 def test_report_of_a_search(x, tmp_path, plots):
-    found = search(x, 1, 4, covariance=["full", "diag"])
+    found = search(x, range(1, 5), covariance=["full", "diag"])
     path = tmp_path / "report.html"
     write_report(found, path, x, name="blobs", command="search(x, 1, 4)", date=pages.DATE)
     first = path.read_bytes()

@@ -1,0 +1,336 @@
+"""What is drawn on one Axes: points, shades, ellipses, curves, numbers, legend, caption."""
+
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import drawing
+
+# Okabe and Ito (2008), Color universal design: told apart by colour-blind readers.
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#000000",
+)
+# Beyond the palette other markers, and numbers at the means.
+MARKERS = "os^DvP*X"
+GREY = "0.35"
+# Components that a legend lists, the heaviest.
+MOST_LISTED = 12
+# Components beyond which lines are thin and numbers small.
+MANY = 12
+# Points beyond which SVG and PDF hold a picture of them.
+MOST_SHAPES = 3000
+# Characters of a name on an axis.
+LONGEST_NAME = 70
+# Corrected colours of lines, which have to be seen on white.
+_DARKER = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A mixture and rows in the coordinates that are drawn.
+
+    Attributes
+    ----------
+    cloud : cloud.Cloud
+    names : list of str
+        Of the coordinates.
+    weights : (K,) float64
+    means : (K, m) float64
+    covariances : (K, m, m) float64
+    """
+
+    cloud: object
+    names: list
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+    @classmethod
+    def of(cls, cloud, view, params):
+        means, covariances = view.mixture(params)
+        return cls(cloud, view.names, params.weights, means, covariances)
+
+    @property
+    def alive(self):
+        """Components of positive weight: the others are not drawn."""
+        return np.flatnonzero(self.weights > 0)
+
+
+def colours_of(n_components):
+    """(K, 3) colours, the palette again and again."""
+    rgb = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in PALETTE]
+    return np.array(rgb)[np.arange(n_components) % len(PALETTE)]
+
+
+def marker_of(k):
+    return MARKERS[k // len(PALETTE) % len(MARKERS)]
+
+
+def line_colour(k):
+    return colours_of(k + 1)[k] * _DARKER
+
+
+def short(name, most=LONGEST_NAME):
+    """A name that an axis has room for."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def tidy(ax):
+    """A light grid, no box."""
+    ax.grid(True, color="0.92", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8, color="0.6")
+    ax.xaxis.get_offset_text().set_fontsize(8)
+    # an offset or exponent would stand where the caption does
+    ax.yaxis.set_major_formatter(lambda value, _: _number(value, ax.yaxis.get_majorticklocs()))
+
+
+def _number(value, ticks):
+    """A number on an axis, with the decimals of the others."""
+    texts = [f"{tick:.12g}" for tick in ticks]
+    if any("e" in text for text in texts):
+        return f"{value:.12g}".replace("-", "−")
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def name_axes(ax, x=None, y=None):
+    """Labels as they are: a $ in the name of a column is no formula."""
+    if x is not None:
+        ax.set_xlabel(x, fontsize=9, parse_math=False)
+    if y is not None:
+        ax.set_ylabel(y, fontsize=9, parse_math=False)
+
+
+def describe(ax, title, caption):
+    """A title, and below it, small, what is seen."""
+    inches = ax.figure.get_figwidth() if hasattr(ax.figure, "get_figwidth") else 6.4
+    width = max(24, int(16 * inches * ax.get_position().width))
+    text = "\n".join(textwrap.wrap(caption, width))
+    height = 10.5 * (text.count("\n") + 1) if text else 0
+    ax.set_title(title, loc="left", fontsize=11, pad=5 + height, parse_math=False)
+    if text:
+        ax.annotate(
+            text,
+            (0, 1),
+            (0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="bottom",
+            fontsize=8,
+            linespacing=1.15,
+            color=GREY,
+            annotation_clip=False,
+            gid="caption",
+            parse_math=False,
+        )
+
+
+def describe_figure(figure, title, caption):
+    """The same for a figure of several Axes: the title above, the caption below them."""
+    width = max(24, int(16 * figure.get_figwidth()))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    text = "\n".join(textwrap.wrap(caption, width))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY)
+
+
+def plane(ax, scene, i, j, levels):
+    """Coordinate j over coordinate i: rows, ellipses, and the numbers of components."""
+    cloud = scene.cloud
+    if cloud.density is not None:
+        _shades(ax, cloud.density, i, j)
+    else:
+        _points(ax, scene, i, j)
+    ellipses(ax, scene, i, j, levels)
+    numbers(ax, scene, scene.means[:, [i, j]])
+    ax.set_xlim(*cloud.limits[i])
+    ax.set_ylim(*cloud.limits[j])
+    tidy(ax)
+    name_axes(ax, short(scene.names[i]), short(scene.names[j]))
+
+
+def line(ax, scene, j, numbered=True):
+    """Coordinate j alone: a histogram, the components' densities and their sum."""
+    cloud = scene.cloud
+    counts, edges = cloud.histogram(j)
+    heights = counts / (cloud.drawn * np.diff(edges))
+    ax.stairs(heights, edges, fill=True, color="0.85", zorder=1)
+    weights, means = scene.weights, scene.means[:, j]
+    deviations = np.sqrt(scene.covariances[:, j, j])
+    x = _abscissae(cloud.limits[j], means, deviations)
+    curves = _densities(x, weights, means, deviations)
+    thin = len(weights) > MANY
+    for k in scene.alive:
+        width = 1.0 if thin else 1.6
+        ax.plot(x, curves[k], color=line_colour(k), linewidth=width, zorder=3)
+    total = curves.sum(axis=0)
+    ax.plot(x, total, color="0.2", linewidth=1.0, linestyle=(0, (4, 2)), zorder=4, gid="mixture")
+    if numbered:
+        peaks = weights / (np.sqrt(2 * np.pi) * deviations)
+        numbers(ax, scene, np.stack([means, peaks], axis=1))
+    ax.set_xlim(*cloud.limits[j])
+    # one component as narrow as a line must not press all else flat
+    top = max(heights.max(), min(total.max(), 2.5 * heights.max()))
+    ax.set_ylim(0, 1.12 * top if top > 0 else 1.0)
+    tidy(ax)
+    name_axes(ax, short(scene.names[j]), "density")
+
+
+def legend(ax, scene, **options):
+    """The components and their weights, the heaviest of many."""
+    with drawing():
+        from matplotlib.lines import Line2D
+    order = np.argsort(-scene.weights, kind="stable")
+    order = order[scene.weights[order] > 0]
+    listed = order if len(order) <= MOST_LISTED else order[: MOST_LISTED - 2]
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=marker_of(k),
+            markersize=6,
+            color=colours_of(k + 1)[k],
+            markeredgecolor=line_colour(k),
+            label=f"{k}  ({percent(scene.weights[k])})",
+        )
+        for k in sorted(listed)
+    ]
+    title = "component"
+    if len(listed) < len(order):
+        title = f"component, the\n{len(listed)} heaviest of {len(order)}"
+    where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} | options
+    made = ax.legend(
+        handles=handles,
+        title=title,
+        fontsize=8,
+        title_fontsize=8,
+        frameon=False,
+        borderaxespad=0,
+        handletextpad=0.2,
+        **where,
+    )
+    made.get_title().set_color(GREY)
+    return made
+
+
+def percent(share):
+    """A share in per cent, with digits for small ones."""
+    if 0 < share < 0.001:
+        return "< 0.1%"
+    return f"{100 * share:.{0 if share >= 0.095 else 1}f}%"
+
+
+def sizes_of(n):
+    """Area of each of n points, in square points."""
+    return float(np.clip(4000 / max(n, 1), 3.5, 26.0))
+
+
+def _points(ax, scene, i, j):
+    """A scatter for each component; what is uncertain is faint."""
+    cloud = scene.cloud
+    n, colours = len(cloud.points), colours_of(len(scene.weights))
+    base = float(np.clip(1.15 - 0.12 * np.log10(n + 1), 0.55, 0.9))
+    # half of the responsibility elsewhere is as uncertain as two components can be
+    opacity = base * np.clip(1 - 1.6 * cloud.uncertainty, 0.2, 1)
+    for k in np.unique(cloud.labels):
+        own = cloud.labels == k
+        ax.scatter(
+            cloud.points[own, i],
+            cloud.points[own, j],
+            s=sizes_of(n),
+            c=np.column_stack([np.tile(colours[k], (own.sum(), 1)), opacity[own]]),
+            marker=marker_of(k),
+            linewidths=0,
+            rasterized=n > MOST_SHAPES,
+            zorder=2,
+            gid=f"rows of {k}",
+        )
+
+
+def _shades(ax, density, i, j):
+    """Cells in the mean colour of their rows, the darker the more rows."""
+    cells = density.cells[i, j] if (i, j) in density.cells else density.cells[j, i].swapaxes(0, 1)
+    counts = cells[:, :, 0]
+    image = np.zeros((*counts.shape, 4))
+    full = counts > 0
+    image[full, :3] = np.clip(cells[full, 1:] / counts[full, None], 0, 1)
+    image[full, 3] = 0.12 + 0.88 * np.log1p(counts[full]) / np.log1p(max(counts.max(), 1))
+    edges = density.edges[i], density.edges[j]
+    ax.imshow(
+        image.swapaxes(0, 1),
+        origin="lower",
+        extent=(edges[0][0], edges[0][-1], edges[1][0], edges[1][-1]),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=1,
+    )
+
+
+def ellipses(ax, scene, i, j, levels):
+    """Ellipses at distances of so many standard deviations from the means."""
+    with drawing():
+        from matplotlib.patches import Ellipse
+    width = 0.8 if len(scene.weights) > MANY else 1.3
+    for k in scene.alive:
+        values, vectors = np.linalg.eigh(scene.covariances[k][np.ix_([i, j], [i, j])])
+        axes = 2 * np.sqrt(np.maximum(values, 0))
+        angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+        for level in levels:
+            ax.add_patch(
+                Ellipse(
+                    scene.means[k, [i, j]],
+                    level * axes[1],
+                    level * axes[0],
+                    angle=angle,
+                    fill=False,
+                    edgecolor=line_colour(k),
+                    linewidth=width if level == min(levels) else 0.75 * width,
+                    zorder=4,
+                    gid=f"component {k}",
+                )
+            )
+
+
+def numbers(ax, scene, places):
+    """The numbers of the components at their means, white around."""
+    with drawing():
+        from matplotlib.patheffects import withStroke
+    for k in scene.alive:
+        ax.text(
+            *places[k],
+            str(k),
+            ha="center",
+            va="center",
+            fontsize=7 if len(scene.weights) > MANY else 10,
+            fontweight="bold",
+            color="0.1",
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],
+            clip_on=True,
+            zorder=5,
+            gid=f"number {k}",
+        )
+
+
+def _abscissae(limits, means, deviations):
+    """Where curves are evaluated: everywhere, and closely around narrow components."""
+    near = means[:, None] + deviations[:, None] * np.linspace(-5, 5, 81)
+    near = near[(near >= limits[0]) & (near <= limits[1])]
+    return np.union1d(np.linspace(*limits, 400), near)
+
+
+def _densities(x, weights, means, deviations):
+    """w_k N(x; mu_k, sigma_k), (K, x)."""
+    z = (x - means[:, None]) / deviations[:, None]
+    with np.errstate(under="ignore", over="ignore"):
+        peaks = weights / (np.sqrt(2 * np.pi) * deviations)
+        return peaks[:, None] * np.exp(-0.5 * z**2)

@@ -1,0 +1,781 @@
+"""Pictures of mixtures: clusters, uncertainty, silhouettes, log-likelihood, criteria.
+
+    from gmm_fast import plots
+    ax = plots.clusters(model, X)
+    plots.save(ax, "clusters.png")
+
+Every function draws on the `ax` that it is given, or on a new figure that needs no display, and
+returns the Axes. `pip install 'gmm-fast[plot]'` installs matplotlib, which they need.
+"""
+
+import math
+
+import numpy as np
+
+from . import checks
+from . import criteria as measures
+from .backends import DaskBackend
+from .canvas import SIZE, check_matplotlib, figure_of, new_figure, save
+from .cloud import ROWS, gather
+from .criteria import CRITERIA
+from .drawing import (
+    GREY,
+    MARKERS,
+    MOST_SHAPES,
+    Scene,
+    colours_of,
+    describe,
+    describe_figure,
+    ellipses,
+    legend,
+    line,
+    line_colour,
+    marker_of,
+    name_axes,
+    numbers,
+    plane,
+    short,
+    sizes_of,
+    tidy,
+)
+from .errors import DataError
+from .families import get_family
+from .projection import discriminant_view, features_view, telling_features
+from .sources.columns import choose
+
+__all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
+
+VIEWS = ("auto", "pairs", "projection")
+STYLES = ("auto", "points", "density")
+# Standard deviations at which ellipses are drawn.
+LEVELS = (1.0, 2.0)
+# Features that a pair plot shows, at most.
+MOST_FEATURES = 5
+# Of criteria, those that are better when higher.
+HIGHER = ("silhouette", "cv")
+_SHOWN = {
+    "bic": "BIC",
+    "aic": "AIC",
+    "icl": "ICL",
+    "silhouette": "silhouette",
+    "cv": "cross-validated log-likelihood",
+}
+
+
+def clusters(
+    model,
+    X,
+    *,
+    features=None,
+    view="auto",
+    style="auto",
+    rows=ROWS,
+    seed=0,
+    levels=LEVELS,
+    title=None,
+    ax=None,
+):
+    """Draw rows in the colours of their components, and the components themselves.
+
+    One feature: a histogram, the components' densities (lines) and the mixture's (dashed). Two: a
+    scatter plot with the covariance ellipses. Three to five: all pairs of them. More: the two
+    discriminant directions, in which components are separated best (see
+    `projection.discriminant_view`). Rows whose component is uncertain are faint; numbers stand at
+    the means. A few rows far off all others do not decide how far axes reach; the caption counts
+    those outside.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted.
+    X : (n, d) array-like, table, path, or what `open_source` returns
+        Data with the features of the fit.
+    features : list of str or int, optional
+        Draw these features: names, or numbers from 0 on; at most five.
+    view : {'auto', 'pairs', 'projection'}
+        'pairs' draws pairs of the five features that tell components apart best, also where there
+        are more; 'projection' draws discriminant directions, also where there are fewer.
+    style : {'auto', 'points', 'density'}
+        'points' draws a sample of `rows` rows, 'density' shades by the number of all of them, in a
+        pass over the data; 'auto' is 'points' for no more rows than that.
+    rows : int
+        Rows drawn as points, at most.
+    seed : int
+        Of the sample.
+    levels : sequence of float
+        Standard deviations at which ellipses are drawn. That of r holds 1 - exp(-r^2 / 2) of a
+        component's samples.
+    title : str, optional
+    ax : Axes, or (m, m) array of Axes for pairs of m features, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    Axes, or (m, m) array of Axes
+
+    Raises
+    ------
+    DataError
+        A ValueError: a parameter is wrong, the data does not fit the model, matplotlib is missing.
+    """
+    check_matplotlib()
+    check_choices(view, style, rows, seed, levels)
+    params, source, names = _opened(model, X)
+    options = {"features": features, "view": view}
+    view_of(params, names, **options)  # before the data is read
+    options |= {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
+    return draw_clusters(model._backend(source), params, names, **options, ax=ax)[0]
+
+
+def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
+    """Draw how uncertain the components of rows are: one less the largest responsibility.
+
+    Over the only feature, over two of them, or over the discriminant directions of more than two.
+    What is uncertain is dark and large.
+
+    Parameters
+    ----------
+    model, X, rows, seed, title
+        As for `clusters`.
+    features : list of str or int, optional
+        One or two features to draw it over.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        As `clusters`.
+    """
+    check_matplotlib()
+    check_choices("auto", "auto", rows, seed, LEVELS)
+    params, source, names = _opened(model, X)
+    plane_of(params, names, features)  # before the data is read
+    options = {"features": features, "rows": rows, "seed": seed, "title": title}
+    return draw_uncertainty(model._backend(source), params, names, **options, ax=ax)[0]
+
+
+def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
+    """Draw the silhouettes of rows, component by component, and their mean.
+
+    A silhouette compares the mean distances to the rows of the nearest other component, b, and to
+    the other rows of its own, a: (b - a) / max(a, b), from -1 to 1 (Rousseeuw 1987).
+
+    Parameters
+    ----------
+    model, X, title
+        As for `clusters`.
+    rows : int
+        Rows of the sample that is measured, at most; the one of the same size and seed that fits
+        and searches measure.
+    seed : int
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        As `clusters`; fewer than two components have rows.
+    """
+    check_matplotlib()
+    check_choices("auto", "auto", rows, seed, LEVELS)
+    params, source, _ = _opened(model, X)
+    check_several(params)
+    options = {"rows": rows, "seed": seed, "title": title}
+    return draw_silhouette(model._backend(source), params, **options, ax=ax)[0]
+
+
+def loglik(model, *, title=None, ax=None):
+    """Draw the log-likelihood after each iteration of a fit.
+
+    Parameters
+    ----------
+    model : GaussianMixture, FitResult or sequence of float
+        A fitted model (the mean of a sample is drawn), or the values themselves.
+    title : str, optional
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        A ValueError: the model does not know its iterations; matplotlib is missing.
+    """
+    check_matplotlib()
+    values, of, end = _trace(model)
+    if len(values) == 0 or not np.isfinite(values).all():
+        raise DataError("the model holds no log-likelihoods of iterations; fit it to draw them")
+    ax = _axes(ax)
+    many = len(values) > 40
+    ax.plot(
+        np.arange(len(values)),
+        values,
+        color=line_colour(0),
+        marker=None if many else "o",
+        markersize=4,
+        linewidth=1.5,
+    )
+    tidy(ax)
+    _whole_numbers(ax)
+    name_axes(ax, "EM iteration (0: the start)", of)
+    n_iter = len(values) - 1
+    caption = f"{values[-1]:.6g} after {n_iter:,} iteration{'' if n_iter == 1 else 's'}{end}"
+    describe(ax, title or "Log-likelihood", caption)
+    return ax
+
+
+def criteria(table, criterion=None, *, title=None, ax=None):
+    """Draw a criterion against the number of components, a line for each family.
+
+    The best of all is marked.
+
+    Parameters
+    ----------
+    table : SearchResult, dict or list of dict
+        What `search` returned, what ``gmm-fast search --json`` printed, or rows with the keys
+        n_components, covariance_type and the criterion. Rows without a value are not drawn.
+    criterion : {'bic', 'aic', 'icl', 'silhouette', 'cv'}, optional
+        By default what the search went by, else BIC. Lower is better, but for the last two.
+    title : str, optional
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        A ValueError: no table, or one without values of that criterion; matplotlib is missing.
+    """
+    check_matplotlib()
+    rows, criterion = table_of(table, criterion)
+    drawn = [(row, _value(row, criterion)) for row in rows]
+    drawn = [(row, value) for row, value in drawn if value is not None]
+    if not drawn:
+        raise DataError(f"the table holds no values of {criterion}; choose another criterion")
+    ax = _axes(ax)
+    families = list(dict.fromkeys(row["covariance_type"] for row, _ in drawn))
+    for i, family in enumerate(families):
+        points = sorted(
+            (row["n_components"], value) for row, value in drawn if row["covariance_type"] == family
+        )
+        ax.plot(
+            *zip(*points, strict=True),
+            color=colours_of(i + 1)[i] * 0.9,
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=4.5,
+            linewidth=1.5,
+            label=family,
+        )
+    sign = -1 if criterion in HIGHER else 1
+    best, value = min(drawn, key=lambda pair: sign * pair[1])  # the first of equals
+    ax.plot(
+        [best["n_components"]],
+        [value],
+        linestyle="none",
+        marker="o",
+        markersize=13,
+        markerfacecolor="none",
+        markeredgecolor="0.1",
+        markeredgewidth=1.4,
+        label=f"best: {best['n_components']}, {best['covariance_type']}",
+        gid="best",
+    )
+    tidy(ax)
+    _whole_numbers(ax)
+    name_axes(ax, "components", _SHOWN.get(criterion, criterion))
+    ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    caption = f"{'higher' if criterion in HIGHER else 'lower'} is better"
+    missing = len(rows) - len(drawn)
+    if missing:
+        caption += f"; {missing} of {len(rows)} fits without a value not drawn"
+    describe(ax, title or f"{_SHOWN.get(criterion, criterion)} by number of components", caption)
+    return ax
+
+
+# -- drawing over a backend ------------------------------------------------------------------------
+
+
+def draw_clusters(
+    backend,
+    params,
+    names,
+    *,
+    features=None,
+    view="auto",
+    style="auto",
+    rows=ROWS,
+    seed=0,
+    levels=LEVELS,
+    title=None,
+    ax=None,
+    size=SIZE,
+):
+    """`clusters` over a `Backend`.
+
+    Returns
+    -------
+    ax : Axes or array of Axes
+    facts : dict
+        Of what is drawn: n_samples, rows, style, features, projection, outside.
+    """
+    seen = view_of(params, names, features, view)
+    # the rows of a cluster would all have to come here
+    many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
+    dense = style == "density" or (style == "auto" and many)
+    cloud = gather(
+        backend,
+        params,
+        seen,
+        rows=rows,
+        seed=seed,
+        dense=dense,
+        colours=colours_of(params.n_components),
+    )
+    scene = Scene.of(cloud, seen, params)
+    title = title or title_of(params)
+    if seen.n_axes > 2:
+        ax = _pairs(scene, seen, levels, title, ax, size)
+    else:
+        ax = _axes(ax, size)
+        panel(ax, scene, levels)
+        legend(ax, scene)
+        describe(ax, title, caption_of(scene, seen, levels))
+    return ax, facts_of(scene, seen)
+
+
+def draw_uncertainty(
+    backend, params, names, *, features=None, rows=ROWS, seed=0, title=None, ax=None, size=SIZE
+):
+    """`uncertainty` over a `Backend`; returns as `draw_clusters`."""
+    seen = plane_of(params, names, features)
+    cloud = gather(backend, params, seen, rows=rows, seed=seed)
+    scene = Scene.of(cloud, seen, params)
+    ax = _axes(ax, size)
+    if seen.n_axes == 1:
+        _uncertain_line(ax, scene)
+    else:
+        _uncertain_plane(ax, scene)
+    sample = cloud.uncertainty
+    caption = [
+        rows_drawn(cloud),
+        f"mean {sample.mean():.3g}, above 0.1: {(sample > 0.1).mean():.0%} of them",
+        *_where(seen),
+        *_outside(scene),
+    ]
+    describe(ax, title or f"Uncertainty, {title_of(params)}", "; ".join(caption))
+    return ax, facts_of(scene, seen)
+
+
+def draw_silhouette(
+    backend, params, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None, size=SIZE
+):
+    """`silhouette` over a `Backend`; returns as `draw_clusters`."""
+    check_several(params)
+    sample = measures.SilhouetteSample(backend, rows, seed)
+    labels = sample.labels(params)
+    values = sample.silhouette_samples(labels)
+    if np.isnan(values).any():
+        raise DataError(
+            "the silhouette needs rows in at least two components, and more rows than components "
+            "with rows; draw another kind"
+        )
+    ax = _axes(ax, size)
+    _bars(ax, values, labels)
+    n = len(values)
+    how = f"all {n:,} rows"
+    if n < backend.n_samples:
+        how = f"{n:,} of {backend.n_samples:,} rows drawn (seed {seed})"
+    caption = f"mean {values.mean():.4f} (dashed); {how}; at the right: rows and mean of each"
+    describe(ax, title or f"Silhouettes, {title_of(params)}", caption)
+    facts = {"n_samples": backend.n_samples, "rows": n, "silhouette": float(values.mean())}
+    return ax, facts
+
+
+def panel(ax, scene, levels=LEVELS):
+    """One or two coordinates on one Axes."""
+    if len(scene.names) == 1:
+        line(ax, scene, 0)
+    else:
+        plane(ax, scene, 0, 1, levels)
+
+
+def check_choices(view, style, rows, seed, levels):
+    """Raise DataError for what is no choice."""
+    for name, value, known in (("view", view, VIEWS), ("style", style, STYLES)):
+        if value not in known:
+            raise DataError(f"unknown {name} {value!r}; choose from {', '.join(known)}")
+    checks.integer("rows", rows, 1)
+    checks.integer("seed", seed, 0)
+    if any(checks.real("levels", level) == 0 for level in levels):
+        raise DataError("levels must be positive")
+
+
+def view_of(params, names, features=None, view="auto"):
+    """How a mixture is looked at.
+
+    Parameters
+    ----------
+    params : Params
+    names : list of str or None
+        Of the features.
+    features : list of str or int, optional
+    view : str
+        One of `VIEWS`.
+
+    Returns
+    -------
+    projection.View
+
+    Raises
+    ------
+    DataError
+        No such features, or too many.
+    """
+    d = params.n_features
+    names = [f"feature {j}" for j in range(d)] if names is None else list(names)
+    if features is not None:
+        columns = _choose(features, names, d)
+        if view == "projection":
+            raise DataError("features contradict a view of the projection; give one of them")
+        return features_view(params, columns, names)
+    if view == "projection" or (view == "auto" and d > MOST_FEATURES):
+        if d == 1:
+            return features_view(params, [0], names)
+        return discriminant_view(params, names)
+    return features_view(params, telling_features(params, MOST_FEATURES), names)
+
+
+def plane_of(params, names, features=None):
+    """As `view_of`, with one or two coordinates."""
+    if features is None and params.n_features > 2:
+        return view_of(params, names, view="projection")
+    seen = view_of(params, names, features)
+    if seen.n_axes > 2:
+        raise DataError("uncertainty is drawn over one or two features; name no more of them")
+    return seen
+
+
+def check_several(params):
+    """Raise DataError for one component: it has no silhouette."""
+    if params.n_components == 1:
+        raise DataError("the silhouette needs two components, the model has one; draw another kind")
+
+
+def title_of(params):
+    family = get_family(params.covariance_type)
+    k = params.n_components
+    return f"{k} component{'' if k == 1 else 's'}, {family.name} covariance"
+
+
+def caption_of(scene, seen, levels):
+    """What `clusters` shows, in words."""
+    cloud, parts = scene.cloud, [rows_drawn(scene.cloud)]
+    if seen.n_axes == 1:
+        parts.append("lines: components, weighted; dashed: their sum")
+    else:
+        if cloud.density is None and len(scene.weights) > 1:
+            parts.append("faint: uncertain")
+        if len(levels):
+            parts.append(ellipses_of(levels))
+    return "; ".join([*parts, *_where(seen), *_outside(scene)])
+
+
+def ellipses_of(levels):
+    """What ellipses are, and what share of the samples of a Gaussian lies in them."""
+    sigma = " and ".join(f"{level:g}" for level in levels)
+    held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
+    noun = "standard deviation" if len(levels) == 1 and levels[0] == 1 else "standard deviations"
+    return f"ellipses: {sigma} {noun} ({held} of a component)"
+
+
+def rows_drawn(cloud):
+    """How many rows are seen, and which."""
+    n, drawn = cloud.n_samples, len(cloud.points)
+    if cloud.density is not None:
+        return f"density of all {n:,} rows"
+    if drawn == n:
+        return f"all {n:,} rows" if n > 1 else "1 row"
+    return f"{drawn:,} of {n:,} rows drawn (seed {cloud.seed})"
+
+
+def facts_of(scene, seen):
+    """The same for programs."""
+    cloud = scene.cloud
+    return {
+        "n_samples": cloud.n_samples,
+        "rows": cloud.drawn,
+        "style": "points" if cloud.density is None else "density",
+        "features": None if seen.columns is None else seen.names,
+        "projection": None if seen.columns is not None else seen.names,
+        "outside": cloud.outside,
+    }
+
+
+def table_of(table, criterion=None):
+    """Rows and criterion of what `criteria` takes.
+
+    Raises
+    ------
+    DataError
+        It is no table; the criterion is unknown.
+    """
+    if isinstance(table, dict):
+        rows, own = table.get("candidates"), table.get("criterion")
+    else:
+        rows, own = getattr(table, "table", table), getattr(table, "criterion", None)
+    if criterion is None:
+        criterion = own or "bic"
+    known = (*CRITERIA, *(name for name in HIGHER if name not in CRITERIA))
+    if criterion not in known:
+        raise DataError(f"unknown criterion {criterion!r}; choose from {', '.join(known)}")
+    keys = {"n_components", "covariance_type"}
+    good = isinstance(rows, list) and all(isinstance(r, dict) and keys <= set(r) for r in rows)
+    if not good or not rows:
+        raise DataError(
+            "not the table of a search; give what search returned, or what `gmm-fast search "
+            "--json` printed"
+        )
+    return rows, criterion
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _opened(model, X):
+    """Parameters of a fitted model, the source of data, and the names of its features."""
+    if not hasattr(model, "_params"):
+        raise DataError(
+            f"a fitted gmm_fast.GaussianMixture is needed, not {type(model).__name__}; "
+            "GaussianMixture.from_sklearn makes one of scikit-learn's"
+        )
+    source = model._open(X)
+    names = source.feature_names
+    if names is None and hasattr(model, "feature_names_in_"):
+        names = [str(name) for name in model.feature_names_in_]
+    return model._params(), source, names
+
+
+def _axes(ax, size=SIZE):
+    """An Axes to draw on: `ax`, or that of a new figure."""
+    if ax is None:
+        return new_figure(size).add_subplot()
+    if not hasattr(ax, "add_artist"):
+        raise DataError(f"ax must be a matplotlib Axes, not {type(ax).__name__}")
+    return ax
+
+
+def _choose(features, names, d):
+    """Numbers of the features that are named."""
+    columns = choose(features, names, d, "features")
+    if len(columns) > MOST_FEATURES:
+        raise DataError(
+            f"{len(columns)} features are too many for one picture; name at most {MOST_FEATURES}"
+        )
+    return columns
+
+
+def _where(seen):
+    """That directions are not features."""
+    if seen.columns is not None:
+        return []
+    if not seen.ratios.any():
+        return ["axes: the directions most correlated with all features"]
+    return ["axes: directions that separate the components best (and features most correlated)"]
+
+
+def _outside(scene):
+    """What lies beyond the axes."""
+    cloud, parts = scene.cloud, []
+    if cloud.outside:
+        rows = "1 row" if cloud.outside == 1 else f"{cloud.outside:,} rows"
+        parts.append(f"{rows} outside the axes")
+    lo, hi = cloud.limits.T
+    far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & (scene.weights > 0)
+    for what, which in (("outside the axes", far), ("without weight", scene.weights == 0)):
+        found = np.flatnonzero(which)
+        if len(found):
+            some = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")
+            parts.append(f"component{'' if len(found) == 1 else 's'} {some} {what}")
+    return parts
+
+
+def _pairs(scene, seen, levels, title, axes, size):
+    """Scatter plots below the diagonal, histograms on it, the legend above it."""
+    m = seen.n_axes
+    own = axes is None
+    if own:
+        grown = max(1.0, m / 3)
+        axes = new_figure((size[0] * grown, size[1] * grown)).subplots(m, m)
+    axes = np.asarray(axes, dtype=object)
+    if axes.shape != (m, m):
+        raise DataError(f"ax: {m} features need {m} x {m} Axes, not {axes.shape}")
+    for row in range(m):
+        for column in range(m):
+            ax = axes[row, column]
+            if column > row:
+                ax.set_axis_off()
+                continue
+            if column == row:
+                line(ax, scene, row, numbered=False)
+                ax.set_yticks([])
+            else:
+                plane(ax, scene, column, row, levels)
+            name_axes(ax, short(scene.names[column], 22), short(scene.names[row], 22))
+            _outer_labels(ax, row == m - 1, column == 0 and row > 0)
+    legend(axes[0, 1], scene, loc="upper left", bbox_to_anchor=(0.0, 1.0))
+    caption = caption_of(scene, seen, levels)
+    if seen.columns is not None and seen.n_axes < len(seen.axes):
+        caption += f"; {seen.n_axes} of {len(seen.axes):,} features"
+    if own:
+        describe_figure(figure_of(axes), title, caption)
+    else:
+        describe(axes[0, 0], title, caption)
+    return axes
+
+
+def _outer_labels(ax, bottom, left):
+    """Names and numbers only at the edges of the figure."""
+    ax.tick_params(labelbottom=bottom, labelleft=left, labelsize=7)
+    ax.locator_params(nbins=4)
+    if not bottom:
+        ax.set_xlabel("")
+        ax.xaxis.get_offset_text().set_visible(False)
+    if not left:
+        ax.set_ylabel("")
+        ax.yaxis.get_offset_text().set_visible(False)
+
+
+def _uncertain_plane(ax, scene):
+    """Rows that are the darker and larger, the more uncertain."""
+    cloud = scene.cloud
+    order = np.argsort(cloud.uncertainty, kind="stable")
+    values = cloud.uncertainty[order]
+    n = len(values)
+    drawn = ax.scatter(
+        *cloud.points[order].T,
+        c=values,
+        s=sizes_of(n) * (0.6 + 3 * values),
+        cmap=_fading(),
+        vmin=0,
+        vmax=max(0.5, float(values[-1])),
+        linewidths=0,
+        rasterized=n > MOST_SHAPES,
+        zorder=2,
+        gid="rows",
+    )
+    ellipses(ax, scene, 0, 1, LEVELS[:1])
+    numbers(ax, scene, scene.means)
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(*cloud.limits[1])
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
+    bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
+    bar.ax.tick_params(labelsize=8, color="0.6")
+    bar.outline.set_visible(False)
+
+
+def _fading():
+    """From light grey to dark: told apart also in black and white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(
+        "uncertainty", ["#C8C8C8", "#E8B86A", "#D55E00", "#5A1A00"]
+    )
+
+
+def _uncertain_line(ax, scene):
+    """Uncertainty over the only coordinate, in the colours of components."""
+    cloud = scene.cloud
+    colours = colours_of(len(scene.weights))
+    for k in np.unique(cloud.labels):
+        own = cloud.labels == k
+        ax.scatter(
+            cloud.points[own, 0],
+            cloud.uncertainty[own],
+            s=sizes_of(len(own)) + 4,
+            color=colours[k],
+            marker=marker_of(k),
+            linewidths=0,
+            rasterized=len(own) > MOST_SHAPES,
+            gid=f"rows of {k}",
+        )
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
+    legend(ax, scene)
+
+
+def _bars(ax, values, labels):
+    """Sorted silhouettes of each component, the first one at the top."""
+    colours = colours_of(int(labels.max()) + 1)
+    present = np.unique(labels)
+    gap = max(1.0, 0.02 * len(values))
+    size = 8 if len(present) <= 20 else 6
+    place, ticks = 0.0, []
+    for k in present:
+        own = np.sort(values[labels == k])[::-1]
+        edges = place + np.arange(len(own) + 1)
+        ax.stairs(own, edges, orientation="horizontal", fill=True, color=colours[k], gid=f"of {k}")
+        middle = place + len(own) / 2
+        ax.text(
+            1.01,
+            middle,
+            f"{len(own):,}, {own.mean():.2f}",
+            transform=ax.get_yaxis_transform(),
+            fontsize=size,
+            va="center",
+            color=GREY,
+        )
+        ticks.append(middle)
+        place += len(own) + gap
+    ax.axvline(values.mean(), color="0.1", linestyle=(0, (4, 2)), linewidth=1.2, gid="mean")
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_xlim(min(-0.1, 1.05 * float(values.min())), 1.0)
+    ax.set_ylim(place - gap + gap / 2, -gap / 2)
+    tidy(ax)
+    ax.grid(False, axis="y")
+    ax.set_yticks(ticks, [str(k) for k in present], fontsize=size)
+    name_axes(ax, "silhouette", "component")
+
+
+def _trace(model):
+    """Values to draw, what they are, and how the fit ended, in words."""
+    result = getattr(model, "result_", model)
+    if hasattr(result, "trace"):
+        values = np.array(result.trace, np.float64) / result.total_weight
+        reasons = {"tolerance": "; converged", "max_iter": "; stopped before it converged"}
+        return values, "mean log-likelihood of a sample", reasons.get(result.stop_reason, "")
+    try:
+        values = np.array(model, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"a fitted model or a list of log-likelihoods is needed, not {type(model).__name__}"
+        ) from None
+    return values, "log-likelihood", ""
+
+
+def _value(row, criterion):
+    """A finite value of a criterion, or None."""
+    value = row.get(criterion)
+    if row.get("failure") or not isinstance(value, int | float | np.number):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _whole_numbers(ax):
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
