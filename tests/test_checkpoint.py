@@ -668,6 +668,8 @@ def test_another_option_is_refused(fit_ckpt, option, text):
         ("2", "LO 2 differs from the checkpoint's 1"),
         ("-c diag", "--covariance diag differs from the checkpoint's full,diag"),
         ("--criterion aic", "--criterion aic differs from the checkpoint's bic"),
+        ("--folds 3", "--folds 3 differs from the checkpoint, which is without"),
+        ("--early-stop", "--early-stop differs from the checkpoint, which is without"),
     ],
 )
 def test_another_search_is_refused(search_ckpt, option, text):
