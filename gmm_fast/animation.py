@@ -19,8 +19,8 @@ FILM_ROWS = 3000
 DPI = 100
 FRAME_TIME = 200
 LAST_TIME = 2500
-# Colours of a frame: the palette, faded, and the edges of letters.
-COLOURS = 128
+# Colours of a film: the palette, faded, and the edges of letters.
+COLOURS = 192
 
 
 class Recorder:
@@ -157,14 +157,24 @@ class _Film:
             self._placed = True
 
     def picture(self):
-        """What was drawn, as a picture of few colours."""
-        from PIL import Image
+        """What was drawn, (height, width, 3) uint8."""
+        return np.asarray(self.canvas.buffer_rgba())[:, :, :3].copy()
 
-        rgba = np.asarray(self.canvas.buffer_rgba())
-        return Image.fromarray(np.ascontiguousarray(rgba[:, :, :3])).quantize(COLOURS)
+
+def _with_few_colours(pictures):
+    """As images that share a palette: what stays the same has the same colour in all."""
+    from PIL import Image
+
+    some = [pictures[i] for i in sorted({0, len(pictures) // 2, len(pictures) - 1})]
+    palette = Image.fromarray(np.concatenate(some)).quantize(COLOURS)
+    return [
+        Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
+        for picture in pictures
+    ]
 
 
 def _write(path, pictures):
+    pictures = _with_few_colours(pictures)
     times = [FRAME_TIME] * (len(pictures) - 1) + [LAST_TIME]
     with atomic_write(os.fspath(path)) as file:
         pictures[0].save(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import checks
-from .backends import LocalBackend, count_positive
+from .backends import count_positive
 from .em import FitResult
 from .errors import DataError, FitError
 from .searching import Failure, Work
@@ -142,19 +142,9 @@ class CrossValidation:
     folds : int
     numbers, covariance_types, start, settings, watch
         As for `searching.Work`.
-
-    Raises
-    ------
-    DataError
-        The backend is another one.
     """
 
     def __init__(self, backend, folds, numbers, covariance_types, start, settings, *, watch):
-        if not isinstance(backend, LocalBackend):
-            raise DataError(
-                "cross-validation does not run on Dask workers; choose by bic, aic, icl or "
-                "silhouette and without folds, or search without the cluster"
-            )
         drawn = draw_folds(backend.weights, backend.n_samples, folds, start.seed)
         self.works, self._held_out = [], []
         for fold in range(folds):

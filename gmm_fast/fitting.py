@@ -89,8 +89,14 @@ def open_backend(
     Raises
     ------
     DataError
-        The data holds NaN or infinity; `memory` is too little.
+        The data holds NaN or infinity; `memory` is too little; folds on Dask workers.
     """
+    client = _client(client, source)
+    if client is not None and folds is not None:
+        raise DataError(
+            "cross-validation does not run on Dask workers; choose by bic, aic, icl or "
+            "silhouette and without folds, or search without the cluster"
+        )
     families = [get_family(name) for name in covariance_types]
     dtype = np.dtype(dtype or default_dtype(source.dtype))
     started = time.perf_counter()
@@ -122,9 +128,15 @@ def scoring_backend(
     return _backend(source, dtype, weights, threads, memory, client, room, working)
 
 
-def _backend(source, dtype, weights, threads, memory, client, room, working):
+def _client(client, source):
+    """`client`, or the current one for Dask's arrays; None where this process does the work."""
     if client is None and isinstance(source, DaskSource):
-        client = current_client()
+        return current_client()
+    return client
+
+
+def _backend(source, dtype, weights, threads, memory, client, room, working):
+    client = _client(client, source)
     if client is not None:
         options = {"dtype": dtype, "weights": weights, "threads": threads, "room": room}
         return DaskBackend(client, source, **options)

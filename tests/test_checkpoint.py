@@ -15,7 +15,7 @@ import pytest
 from cases import backend, draw, random_params
 from click.testing import CliRunner
 
-from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming
+from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming, searching
 from gmm_fast.archive import read_archive, write_archive
 from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
 from gmm_fast.cli import main
@@ -493,13 +493,13 @@ def test_from_another_folder(x, monkeypatch):
 def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
     wanted = run_json(f"{SEARCH} -o m")
     model, fits = bits_of_model("m"), []
-    start = fitting.init.initial_params
+    one = searching.Work._run
 
-    def counted(backend, k, family, *rest):
-        fits.append((family, k))
-        return start(backend, k, family, *rest)
+    def counted(self, job, *rest):
+        fits.append(job)
+        return one(self, job, *rest)
 
-    monkeypatch.setattr(fitting.init, "initial_params", counted)
+    monkeypatch.setattr(searching.Work, "_run", counted)
     jobs = [(family, k) for family in ("full", "diag") for k in (1, 2, 3)]
     stopped = interrupted(f"{SEARCH} -o m --checkpoint c", 22)
     assert fits == jobs[:3]
@@ -508,14 +508,45 @@ def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
     )
     stopped = interrupted("search --resume c", 5 + 9 + 1)  # the first iteration of the fifth
     assert "at iteration 1 of K=2 diag" in stopped.stderr
-    assert fits == jobs[:5]
+    assert fits[3:] == jobs[2:5]
     found = run_json("search --resume c 1 3 data.npy")
-    assert fits == jobs
+    assert fits[6:] == jobs[4:]
     same_but_seconds(found, wanted)
     assert bits_of_model("m") == model
-    same_but_seconds(run_json("search --resume c"), wanted)
-    assert fits == jobs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(em, "fit", None)
+        same_but_seconds(run_json("search --resume c"), wanted)
     assert "after 6 fits" in interrupted_late("search --resume c")
+
+
+@pytest.mark.parametrize("options", ["", "--early-stop", "--folds 2", "--init kmeans"])
+def test_a_search_side_by_side_goes_on(x, options):
+    """Of fits that run at a time only those that have ended are kept; the bits are the same."""
+    line = f"{SEARCH} {options} -o m".replace("--threads 1", "--threads 2")
+    wanted = run_json(line.replace("--threads 2", "--threads 1"))
+    model = bits_of_model("m")
+    for after in (1, 12):  # into the second checkpoint an interrupted one is resumed
+        command = f"{line} --checkpoint c" if after == 1 else "search --resume c"
+        assert "go on with: gmm-fast search --resume c" in interrupted(command, after).stderr
+    kept = read_checkpoint("c")
+    assert len(kept.done) < 6
+    same_but_threads(run_json("search --resume c"), wanted)
+    assert bits_of_model("m") == model
+    assert len(read_checkpoint("c").done) == 6
+
+
+def test_a_running_fit_goes_on_beside_others(x):
+    """Begun with one thread, which keeps states, and resumed with two, which do not."""
+    wanted = run_json(f"{SEARCH} -o m")
+    interrupted(f"{SEARCH} -o m --checkpoint c", 22)
+    assert read_checkpoint("c").running[0] == ("full", 3)
+    same_but_threads(run_json("search --resume c --threads 2"), wanted)
+
+
+def same_but_threads(a, b):
+    for facts in (a, b):
+        del facts["best"]["threads"]
+    same_but_seconds(a, b)
 
 
 def interrupted_late(line):
@@ -637,6 +668,8 @@ def test_another_option_is_refused(fit_ckpt, option, text):
         ("2", "LO 2 differs from the checkpoint's 1"),
         ("-c diag", "--covariance diag differs from the checkpoint's full,diag"),
         ("--criterion aic", "--criterion aic differs from the checkpoint's bic"),
+        ("--folds 3", "--folds 3 differs from the checkpoint, which is without"),
+        ("--early-stop", "--early-stop differs from the checkpoint, which is without"),
     ],
 )
 def test_another_search_is_refused(search_ckpt, option, text):

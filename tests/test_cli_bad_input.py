@@ -258,6 +258,16 @@ def test_fit_options(folder, monkeypatch, options, message):
         ),
         ("search 2 3 x.npy --criterion bci", "'bci' is not one of 'bic', 'aic', 'icl', 'silhouett"),
         ("search 2 3 x.npy -c full,dia", "'dia' is not one of 'full', 'tied', 'diag', 'spherical'"),
+        ("search 2 3 x.npy --folds 1", "Invalid value for '--folds': 1 is not in the range x>=2."),
+        ("search 2 3 x.npy --folds 61", "61 folds are more than 60 samples; ask for at most 60"),
+        (
+            "search 2 31 x.npy --criterion cv --folds 2",
+            "with 2 folds of 60 samples 30 are left to fit, fewer than 31 components; lower the",
+        ),
+        (
+            "search 2 3 x.npy --criterion cv --workers 2",
+            "cross-validation does not run on Dask workers; leave --workers and --scheduler out",
+        ),
         ("search 2 3 x.npy -c ,", "no family is named; choose from 'full', 'tied'"),
         ("search 2 3 x.npy -o x.npy", "--model x.npy: would overwrite the input file"),
         ("search 2 3 x.npy -k 3", "No such option '-k'."),

@@ -382,6 +382,8 @@ def test_dask_arrays_in_the_estimator(two, x):
             model.predict(da.from_array(wrong, chunks=(17_000, 2))).compute()
         found = search(array, range(3, 5))
         assert found.best.n_components == 4
+        with pytest.raises(DataError, match="cross-validation does not run on Dask workers"):
+            search(array, 4, criterion="cv")
         start = GaussianMixture(4).fit(array, labels=want.predict(x))
         assert start.n_iter_ <= 3
     np.testing.assert_array_equal(model.predict(array).compute(scheduler="threads"), labels)
