@@ -360,9 +360,25 @@ def test_report_of_a_model(x, tmp_path, plots):
     assert "EM did not converge in 1 iteration" in page.text
     assert [a["alt"] for a in page.of("img")] == ["Log-likelihood"]
     assert "Bold" not in page.text
+    assert page.text.startswith(" Gaussian mixture fit Gaussian mixture fit Report by")
     gmm_fast.save(model, tmp_path / "model.npz")
     write_report(gmm_fast.load(tmp_path / "model.npz"), tmp_path / "b.html", x)
     assert len(Page((tmp_path / "b.html").read_text()).of("img")) == 4
+
+
+def test_real_pictures(x, tmp_path):
+    """By `plots` itself: all are there, and the same bytes each time."""
+    pytest.importorskip("gmm_fast.plots", reason="this version draws no pictures")
+    found = search(x, 1, 3)
+    paths = tmp_path / "a.html", tmp_path / "b.html"
+    for path in paths:
+        write_report(found, path, x, date=pages.DATE)
+    page = Page(paths[0].read_text())
+    assert "could not be drawn" not in page.text
+    assert [a["alt"] for a in page.of("img")] == [
+        "Criterion", "Clusters", "Uncertainty", "Silhouette", "Log-likelihood",
+    ]  # fmt: skip
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_names_of_columns_and_weights(x, tmp_path):
@@ -420,7 +436,7 @@ def test_wrong_calls(x, fitted, tmp_path):
         write_report([1, 2], path)
     with pytest.raises(NotFittedError):
         write_report(GaussianMixture(2), path)
-    with pytest.raises(DataError, match="has 1 column, but the model has 2"):
+    with pytest.raises(DataError, match="has 1 features, but GaussianMixture is expecting 2"):
         write_report(fitted, path, x[:, :1])
     with pytest.raises(DataError, match="there is no folder"):
         write_report(fitted, tmp_path / "nowhere" / "report.html", x)

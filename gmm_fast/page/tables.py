@@ -95,9 +95,9 @@ def feature_name(names, j):
 
 
 def title(facts):
-    data = facts.get("data")
+    name = (facts.get("data") or {}).get("name")
     what = "fit" if facts["criterion"] is None else "search"
-    return f"Gaussian mixture {what}" + ("" if data is None else f" of {short(data['name'], 80)}")
+    return f"Gaussian mixture {what}" + ("" if name is None else f" of {short(name, 80)}")
 
 
 # What was chosen -------------------------------------------------------------------------------
@@ -197,7 +197,8 @@ def data_rows(data):
     stored, computed = data["dtype"], data["computed"]
     how = {None: None, True: "kept in memory", False: "streamed in every pass"}[data["in_memory"]]
     dtype = computed if stored in (None, computed) else f"{stored}, computed in {computed}"
-    found = [("data", data["name"]), ("samples × features", _size(data)), ("dtype", dtype)]
+    found = [] if data["name"] is None else [("data", data["name"])]
+    found += [("samples × features", _size(data)), ("dtype", dtype)]
     if how is not None:
         found.append(("held", how))
     if data["weights"] is not None:
