@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import gmm_fast
 from gmm_fast import DataError, GaussianMixture, search
-from gmm_fast.page import check_report, render, tables, write_page, write_report
+from gmm_fast.page import check_report, render, tables, wording, write_page, write_report
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
 from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
 
@@ -96,7 +96,7 @@ def test_what_users_name_is_text(attack):
     assert tags[0] == tags[1]
     assert harmless.text.count("plain") > 10
     # names of columns are cut, so that not all of it need be there
-    start = tables.short(attack)[:-1]
+    start = wording.short(attack)[:-1]
     assert attacked.text.count(start) == harmless.text.count("plain")
 
 
@@ -114,9 +114,9 @@ def test_what_is_not_finite_is_a_dash(bad):
     rows = [*pages.rows(), pages.row(6, bic=bad, icl=bad, cv=bad, n_iter=None)]
     found = page(facts, rows)
     assert not re.search(r"\b(nan|inf|None)\b", found.text)
-    assert tables.DASH in found.text
+    assert wording.DASH in found.text
     row = found.table("K")[-1]
-    assert [cell.strip() for cell in row][2] == tables.DASH
+    assert [cell.strip() for cell in row][2] == wording.DASH
 
 
 def test_large_models_stay_pages():
@@ -182,7 +182,7 @@ def test_it_says_what_was_chosen_and_how():
     ],
 )
 def test_sentences(changed, sentence):
-    assert sentence in " ".join(tables.choice(pages.facts(**changed), pages.rows()))
+    assert sentence in " ".join(wording.choice(pages.facts(**changed), pages.rows()))
 
 
 def test_candidates_are_the_rows():
@@ -198,7 +198,7 @@ def test_candidates_are_the_rows():
         assert cells["K"].removeprefix("★ ") == str(row["n_components"])
         assert cells["covariance"] == row["covariance_type"]
         if row.get("failure"):
-            assert cells["BIC"] == tables.DASH
+            assert cells["BIC"] == wording.DASH
             assert cells["stopped by"] == "failed"
             assert f"K = 5, tied: {row['failure']}" in found.text
             continue
