@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import gmm_fast
 from gmm_fast import DataError, GaussianMixture, search
-from gmm_fast.page import check_report, render, tables, write_page, write_report
+from gmm_fast.page import check_report, render, tables, wording, write_page, write_report
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
 from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
 
@@ -96,7 +96,7 @@ def test_what_users_name_is_text(attack):
     assert tags[0] == tags[1]
     assert harmless.text.count("plain") > 10
     # names of columns are cut, so that not all of it need be there
-    start = tables.short(attack)[:-1]
+    start = wording.short(attack)[:-1]
     assert attacked.text.count(start) == harmless.text.count("plain")
 
 
@@ -114,9 +114,9 @@ def test_what_is_not_finite_is_a_dash(bad):
     rows = [*pages.rows(), pages.row(6, bic=bad, icl=bad, cv=bad, n_iter=None)]
     found = page(facts, rows)
     assert not re.search(r"\b(nan|inf|None)\b", found.text)
-    assert tables.DASH in found.text
+    assert wording.DASH in found.text
     row = found.table("K")[-1]
-    assert [cell.strip() for cell in row][2] == tables.DASH
+    assert [cell.strip() for cell in row][2] == wording.DASH
 
 
 def test_large_models_stay_pages():
@@ -182,7 +182,7 @@ def test_it_says_what_was_chosen_and_how():
     ],
 )
 def test_sentences(changed, sentence):
-    assert sentence in " ".join(tables.choice(pages.facts(**changed), pages.rows()))
+    assert sentence in " ".join(wording.choice(pages.facts(**changed), pages.rows()))
 
 
 def test_candidates_are_the_rows():
@@ -198,7 +198,7 @@ def test_candidates_are_the_rows():
         assert cells["K"].removeprefix("★ ") == str(row["n_components"])
         assert cells["covariance"] == row["covariance_type"]
         if row.get("failure"):
-            assert cells["BIC"] == tables.DASH
+            assert cells["BIC"] == wording.DASH
             assert cells["stopped by"] == "failed"
             assert f"K = 5, tied: {row['failure']}" in found.text
             continue
@@ -360,9 +360,25 @@ def test_report_of_a_model(x, tmp_path, plots):
     assert "EM did not converge in 1 iteration" in page.text
     assert [a["alt"] for a in page.of("img")] == ["Log-likelihood"]
     assert "Bold" not in page.text
+    assert page.text.startswith(" Gaussian mixture fit Gaussian mixture fit Report by")
     gmm_fast.save(model, tmp_path / "model.npz")
     write_report(gmm_fast.load(tmp_path / "model.npz"), tmp_path / "b.html", x)
     assert len(Page((tmp_path / "b.html").read_text()).of("img")) == 4
+
+
+def test_real_pictures(x, tmp_path):
+    """By `plots` itself: all are there, and the same bytes each time."""
+    pytest.importorskip("gmm_fast.plots", reason="this version draws no pictures")
+    found = search(x, 1, 3)
+    paths = tmp_path / "a.html", tmp_path / "b.html"
+    for path in paths:
+        write_report(found, path, x, date=pages.DATE)
+    page = Page(paths[0].read_text())
+    assert "could not be drawn" not in page.text
+    assert [a["alt"] for a in page.of("img")] == [
+        "Criterion", "Clusters", "Uncertainty", "Silhouette", "Log-likelihood",
+    ]  # fmt: skip
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_names_of_columns_and_weights(x, tmp_path):
@@ -420,7 +436,7 @@ def test_wrong_calls(x, fitted, tmp_path):
         write_report([1, 2], path)
     with pytest.raises(NotFittedError):
         write_report(GaussianMixture(2), path)
-    with pytest.raises(DataError, match="has 1 column, but the model has 2"):
+    with pytest.raises(DataError, match="has 1 features, but GaussianMixture is expecting 2"):
         write_report(fitted, path, x[:, :1])
     with pytest.raises(DataError, match="there is no folder"):
         write_report(fitted, tmp_path / "nowhere" / "report.html", x)

@@ -2,7 +2,7 @@
 
 `write_report` writes it in Python, `command.write` for the command line. The page is made from
 plain data: `facts` collects it, `pictures` draws, `tables` says what is shown and how much of it,
-`rendering` fills in `page.html`.
+`wording` how, `rendering` fills in `page.html`.
 """
 
 from .rendering import check_report, render, write_page

@@ -42,7 +42,7 @@ def data_facts(backend, name, features=None, weights=None):
     Parameters
     ----------
     backend : Backend
-    name : str
+    name : str or None
         Of the data, as the user gave it.
     features : list of str, optional
     weights : str, optional

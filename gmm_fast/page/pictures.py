@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 
 from .facts import HIGHER, is_number
-from .tables import CRITERIA, MOST_COMPONENTS
+from .tables import MOST_COMPONENTS
+from .wording import CRITERIA
 
 # Samples that pictures show: enough to see the clusters, few enough for a page that opens at once.
 DRAWN_ROWS = 5000

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..outputs import atomic_write
 from ..sources.paths import needing
-from . import tables
+from . import tables, wording
 
 ENDINGS = (".html", ".htm")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -80,11 +80,11 @@ def render(facts, rows, pictures=()):
     str
     """
     shown = {
-        "title": tables.title(facts),
+        "title": wording.title(facts),
         "date": facts.get("date"),
         "command": facts.get("command"),
         "version": facts["versions"]["gmm-fast"],
-        "sentences": tables.choice(facts, rows),
+        "sentences": wording.choice(facts, rows),
         "key_facts": tables.key_facts(facts, rows),
         "warnings": tables.warnings(facts, rows),
         "notes": tables.notes(facts),
@@ -97,7 +97,7 @@ def render(facts, rows, pictures=()):
         "covariances": tables.covariances(facts),
         "run": tables.run_rows(facts),
         "versions": facts["versions"],
-        "glossary": tables.glossary(rows),
+        "glossary": wording.glossary(rows),
     }
     return _template().render(shown)
 
@@ -119,7 +119,7 @@ def _template():
 def _final(value):
     """What the template prints for a value: users' text without signs that would be obeyed."""
     if value is None:
-        return tables.DASH
+        return wording.DASH
     # isinstance fails for Markup, which is the template's own
     if type(value) is str:
         return "".join(map(_visible, value))

@@ -1,15 +1,13 @@
-"""What the page shows of the facts, and how much of it: sentences and tables of bounded size."""
+"""What the page shows of the facts, and how much of it: tables of bounded size."""
 
-import math
 import shlex
 
 import numpy as np
 
-from ..families import get_family
 from ..report import count, mean_and_deviation
 from .facts import HIGHER, is_number, is_same, order, value_of
+from .wording import CRITERIA, DASH, LONGEST_VALUE, has_values, number, plain_value, short
 
-DASH = "–"
 # Rows, columns and numbers that tables show, so that a page stays one that people read.
 MOST_CANDIDATES = 200
 MOST_LISTED_FEATURES = 100
@@ -17,133 +15,10 @@ MOST_COMPONENTS = 50
 MOST_COLUMNS = 20
 MOST_COVARIANCES = 2000
 MOST_NOTES = 20
-LONGEST_NAME = 40
-LONGEST_VALUE = 1000
-# |BIC| and likelihoods from here on are written with an exponent.
-_LARGE = 1e15
-
-# By criterion: what it is called, decimals, one sentence on it and one on how to read it.
-CRITERIA = {
-    "bic": (
-        "BIC", 1,
-        "the Bayesian information criterion, −2 log-likelihood + parameters × ln n (Schwarz 1978), "
-        "weighs how well a model fits against how many parameters it needs.",
-        "Lower is better; differences below 2 mean nothing, above 10 they are very strong (Kass & "
-        "Raftery 1995). Some programs print its negative.",
-    ),
-    "aic": (
-        "AIC", 1,
-        "Akaike’s information criterion, −2 log-likelihood + 2 × parameters (Akaike 1974), "
-        "estimates how well a model would predict new data.",
-        "Lower is better; with many samples it tends to more components than BIC.",
-    ),
-    "icl": (
-        "ICL", 1,
-        "the integrated completed likelihood is BIC plus a penalty for samples that could belong "
-        "to several components (Biernacki, Celeux & Govaert 2000).",
-        "Lower is better; it prefers clusters that are well apart, BIC whatever describes the "
-        "density.",
-    ),
-    "silhouette": (
-        "silhouette", 4,
-        "the mean silhouette compares, for every sample, the distance to its own cluster with that "
-        "to the nearest other one (Rousseeuw 1987).",
-        "Between −1 and 1, higher is better; it favours round clusters that are well apart, "
-        "and is not defined for one component.",
-    ),
-    "cv": (
-        "CV", 4,
-        "the cross-validated log-likelihood is the mean log-likelihood of samples that were held "
-        "out of the fit (Smyth 2000), ± its standard error over the folds.",
-        "Higher is better; a difference within the standard error is slight.",
-    ),
-}  # fmt: skip
-
-
-def number(value, digits=1):
-    """A number as text; a dash for what is not defined."""
-    if not is_number(value):
-        return DASH
-    if abs(value) >= _LARGE:
-        return f"{value:.6g}"
-    return f"{value:,.{digits}f}"
-
-
-def plain_value(value):
-    """The value of a setting as text."""
-    if value is None:
-        return DASH
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, int | np.integer):
-        return str(value)
-    if isinstance(value, float | np.floating):
-        return f"{value:.6g}" if math.isfinite(value) else DASH
-    if isinstance(value, list | tuple | np.ndarray):
-        some = [plain_value(v) for v in value[:MOST_COLUMNS]]
-        return ", ".join(some) + (f", … ({len(value):,})" if len(value) > len(some) else "")
-    return short(str(value), LONGEST_VALUE)
-
-
-def short(text, most=LONGEST_NAME):
-    """Text that is cut where it is too long for a cell."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def feature_name(names, j):
     return f"feature {j}" if names is None else short(names[j])
-
-
-def title(facts):
-    data = facts.get("data")
-    what = "fit" if facts["criterion"] is None else "search"
-    return f"Gaussian mixture {what}" + ("" if data is None else f" of {short(data['name'], 80)}")
-
-
-# What was chosen -------------------------------------------------------------------------------
-
-
-def choice(facts, rows):
-    """What was chosen, and by how much, in plain sentences."""
-    best, criterion = facts["best"], facts["criterion"]
-    model = _model(best["n_components"], best["covariance_type"])
-    if criterion is None:
-        return [f"{model}, as asked for."]
-    how = "highest" if criterion in HIGHER else "lowest"
-    sentence = f"{_called(criterion)} is {how} for {model}"
-    if facts.get("runner_up") is None or not is_number(facts.get("margin")):
-        found = [f"{sentence}; there is nothing else to compare it with."]
-    else:
-        k, family = _pair(facts["runner_up"])
-        margin = number(facts["margin"], CRITERIA[criterion][1])
-        worse = "lower" if criterion in HIGHER else "worse"
-        found = [f"{sentence}; the runner-up, {k:,} {family}, is {margin} {worse}."]
-    if facts.get("early_stop") is not None:
-        found.append(
-            f"The search ended early, at {count(facts['early_stop'], 'component')}: "
-            f"{CRITERIA[criterion][0]} had not improved any more."
-        )
-    return found
-
-
-def _called(criterion):
-    name = CRITERIA[criterion][0]
-    return {"silhouette": "The silhouette", "CV": "The cross-validated log-likelihood"}.get(
-        name, name
-    )
-
-
-def _model(k, family):
-    mclust = get_family(family).mclust_name
-    covariances = "covariance" if k == 1 or family == "tied" else "covariances"
-    article = "a " if family == "tied" else ""
-    return f"{count(k, 'component')} with {article}{family} {covariances} ({mclust})"
-
-
-def _pair(runner_up):
-    if isinstance(runner_up, dict):
-        return runner_up["n_components"], runner_up["covariance_type"]
-    return runner_up
 
 
 def key_facts(facts, rows):
@@ -197,7 +72,8 @@ def data_rows(data):
     stored, computed = data["dtype"], data["computed"]
     how = {None: None, True: "kept in memory", False: "streamed in every pass"}[data["in_memory"]]
     dtype = computed if stored in (None, computed) else f"{stored}, computed in {computed}"
-    found = [("data", data["name"]), ("samples × features", _size(data)), ("dtype", dtype)]
+    found = [] if data["name"] is None else [("data", data["name"])]
+    found += [("samples × features", _size(data)), ("dtype", dtype)]
     if how is not None:
         found.append(("held", how))
     if data["weights"] is not None:
@@ -247,7 +123,7 @@ def candidates(facts, rows):
     criterion = facts["criterion"]
     # the one that decides comes first: it is seen on a narrow screen, too
     names = dict.fromkeys((criterion or "bic", *CRITERIA))
-    measured = [name for name in names if name != "cv" or _has(rows, "cv")]
+    measured = [name for name in names if name != "cv" or has_values(rows, "cv")]
     lead = {name: found[0] for name in measured if (found := order(rows, name))}
     shown = _shown(rows, criterion, facts["best"])
     columns = [
@@ -287,10 +163,6 @@ def candidates(facts, rows):
         "several": len(rows) > 1,
         "silhouette_samples": facts["best"]["silhouette_samples"],
     }
-
-
-def _has(rows, name):
-    return any(is_number(row.get(name)) for row in rows)
 
 
 def _shown(rows, criterion, best):
@@ -449,12 +321,3 @@ def _seconds(seconds):
     if total is None:
         return parts
     return f"{total:.2f}" + (f" (this fit: {parts})" if parts else "")
-
-
-def glossary(rows):
-    """(name, what it is, how to read it) of the criteria that the page shows."""
-    return [
-        (text, what, how)
-        for name, (text, _, what, how) in CRITERIA.items()
-        if name != "cv" or _has(rows, "cv")
-    ]

@@ -1,13 +1,15 @@
 """`write_report`: the report of what Python found."""
 
+import os
+
 from sklearn.utils.validation import check_is_fitted
 
 from .. import criteria, fitting
+from ..arguments import memory_bytes
 from ..backends import check_weights
 from ..errors import DataError
 from ..estimator import GaussianMixture
 from ..outputs import check_writable
-from ..sources import check_columns
 from .facts import data_facts, fit_facts, is_same, now, report_facts
 from .pictures import draw_pictures
 from .rendering import check_report, write_page
@@ -40,7 +42,7 @@ def write_report(found, path, X=None, *, sample_weight=None, name=None, command=
     sample_weight : (n,) array-like, optional
         As in the fit.
     name : str, optional
-        What the page calls the data; by default the path, or "array".
+        What the page calls the data; by default its path, if it has one.
     command : str, optional
         What was called, to be shown.
     date : str, optional
@@ -110,15 +112,19 @@ def _parts(found):
 
 def _look(model, X, sample_weight, name):
     """The data under a backend, and what is known of it."""
-    source = fitting.open_data(X)
-    check_columns(source, model.result_.params.n_features, "the model")
-    weights = check_weights(sample_weight, source.n_samples)
-    backend = fitting.scoring_backend(source, dtype=model.dtype, weights=weights)
+    source = model._open(X)
+    backend = fitting.scoring_backend(
+        source,
+        dtype=model.dtype,
+        weights=check_weights(sample_weight, source.n_samples),
+        threads=model.threads,
+        memory=memory_bytes(model.memory),
+    )
     backend.survey(model.covariance_type)
     if name is None:
-        name = str(X) if isinstance(X, str) or hasattr(X, "__fspath__") else "array"
+        name = os.fsdecode(X) if isinstance(X, str | bytes | os.PathLike) else None
     features = source.feature_names
     if features is None:
         features = getattr(model, "feature_names_in_", None)
-    said = None if weights is None else "sample_weight"
+    said = None if sample_weight is None else "sample_weight"
     return backend, data_facts(backend, name, features, said)
