@@ -10,10 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 from . import criteria, em, fitting, init, selection
 from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
+from .criteria import HIGHER
 from .errors import DataError
 from .estimator import GaussianMixture
+from .log import speaking
 from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
+from .searching import Logged
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,7 @@ def search(
     dtype=None,
     threads=None,
     memory=None,
+    verbose=0,
 ):
     """Fit several numbers of components in every family, and choose.
 
@@ -100,6 +104,9 @@ def search(
     silhouette_rows : int
         Rows of the sample on which silhouettes are measured; 0 for none.
     sample_weight : (n,) array-like, optional
+    verbose : int
+        1 logs every piece of work that ended, 2 every iteration on all of the data, too, and the
+        choice (logger "gmm_fast"; on standard error where logging is not set up).
 
     Returns
     -------
@@ -151,7 +158,8 @@ def search(
         "threads": threads,
         "memory": memory,
     }
-    settings = check_parameters(GaussianMixture(**shared))
+    settings = check_parameters(GaussianMixture(**shared, verbose=verbose))
+    logger = speaking(verbose)
     promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
@@ -178,8 +186,12 @@ def search(
         init.Start(init_params, int(n_init), shared["random_state"]),
         settings,
         early_stop=bool(early_stop),
+        watch=None if logger is None else Logged(logger, iterations=verbose > 1),
         **how,
     )
+    if logger is not None:
+        extreme = "highest" if criterion in HIGHER else "lowest"
+        logger.info("%s is %s for %s", criterion, extreme, table.best)
     models = {None: None}
     for candidate in table.candidates:
         models[candidate] = None

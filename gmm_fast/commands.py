@@ -35,7 +35,7 @@ def fit(settings, given, as_json, command):
     if settings["from_labels"] is not None and not keeper.begun:
         start = replace(start, labels=inputs.read_labels(kept, source.n_samples, k))
     outputs = _Outputs(kept, source)
-    progress = Progress(source.n_samples, settings["max_iter"])
+    progress = Progress(source.n_samples, settings["max_iter"], settings["quiet"])
     with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
         backend, seconds, events = inputs.open_backend(
             source, [covariance], [k], kept, progress, client
@@ -92,7 +92,7 @@ def search(settings, given, as_json, command):
     kept.check_data(data, shape_of(source))
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
     outputs = _Outputs(kept, source)
-    progress = Progress(source.n_samples, settings["max_iter"])
+    progress = Progress(source.n_samples, settings["max_iter"], settings["quiet"])
     with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
         backend, seconds, events = inputs.open_backend(
             source, families, numbers, kept, progress, client, search=True, folds=folds
@@ -105,7 +105,7 @@ def search(settings, given, as_json, command):
             _start(settings),
             _em(settings),
             early_stop=settings["early_stop"],
-            watch=SearchProgress(progress),
+            watch=SearchProgress(progress, numbers),
             keeper=keeper,
             **how,
         )
@@ -168,7 +168,7 @@ def predict(model, out, proba, as_json, settings):
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
     check_outputs({"--out": out}, [*files_of(source), model])
-    progress = Progress(source.n_samples)
+    progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
@@ -204,7 +204,7 @@ def score(model, out, as_json, settings):
     source = inputs.open_data(settings, facts.get("features"))
     check_columns(source, params.n_features, str(model))
     check_outputs({"--samples": out}, [*files_of(source), model, settings["weights"]])
-    progress = Progress(source.n_samples)
+    progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)

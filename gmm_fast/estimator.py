@@ -21,6 +21,7 @@ from .arguments import (
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
+from .log import speaking
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .sampling import draw
@@ -62,7 +63,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     learning_decay : float, default=0.7
         How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
     verbose : int, default=0
-        1 prints the log-likelihood every `verbose_interval` iterations and at the end.
+        1 logs the log-likelihood every `verbose_interval` iterations and at the end (logger
+        "gmm_fast"; on standard error where logging is not set up).
     verbose_interval : int, default=10
     dtype : {None, 'float32', 'float64'}
         What the kernels compute in; None is float32 for float32 and float16 data, else float64.
@@ -223,8 +225,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, names)
-        if self.verbose:
-            print(f"{result.n_iter} iterations, {self.lower_bound_:.6f}: {result.stop_reason}")
+        if logger := speaking(self.verbose):
+            bound, reason = self.lower_bound_, result.stop_reason
+            logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
         if not result.converged and result.n_iter:
             change = abs(self.lower_bounds_[-1] - self.lower_bounds_[-2])
             warnings.warn(  # scikit-learn's words first: people filter by them
@@ -286,12 +289,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return params
 
     def _report(self):
-        if not self.verbose:
+        logger = speaking(self.verbose)
+        if logger is None:
             return None
 
         def report(iteration, mean_log_likelihood, change):
             if iteration % self.verbose_interval == 0:
-                print(f"iteration {iteration}: {mean_log_likelihood:.6f} ({change:+.2e})")
+                logger.info("iteration %d: %.6f (%+.2e)", iteration, mean_log_likelihood, change)
 
         return report
 

@@ -28,7 +28,7 @@ def open_data(settings, names=None):
     if str(data) == "":
         raise DataError("DATA is empty; name a file")
     options = {"one_feature": settings["one_feature"], "header": settings["header"]}
-    progress = Progress()
+    progress = Progress(quiet=settings["quiet"])
     with progress.shown():
         progress.say(f"opening {data}")
         if settings["columns"] is not None or names is None:

@@ -184,6 +184,7 @@ cluster_options = several(
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Say more: how data is held, and read how fast."
 )
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 # how to open data, and what to work with
 reading_options = several(
     columns_option,
@@ -194,6 +195,7 @@ reading_options = several(
     threads_option,
     cluster_options,
     verbose_option,
+    quiet_option,
 )
 data_options = several(
     click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),

@@ -129,7 +129,7 @@ def _of_data(model, out, kind, settings):
     names = source.feature_names or names
     _check_view(params, names, kind, settings)  # before the data is read
     check_outputs({"--out": out}, [*files_of(source), model])
-    progress = Progress(source.n_samples)
+    progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         progress.say("drawing")

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
+
+# Width of the bar, and of terminals that have no room for it.
+BAR = 20
+NARROW = 72
 
 
 class Progress:
@@ -16,19 +22,22 @@ class Progress:
     ----------
     n_samples : int, optional
     max_iter : int, optional
+    quiet : bool
+        Show nothing.
     """
 
-    def __init__(self, n_samples=None, max_iter=None):
+    def __init__(self, n_samples=None, max_iter=None, quiet=False):
         self.n_samples = n_samples
         self.max_iter = max_iter
-        self._live = False
+        self.quiet = quiet
         self._compiling = None
+        self._share = None
         self.say("starting")
 
     @contextmanager
     def shown(self):
         """Show the line while the block runs."""
-        if not sys.stderr.isatty():
+        if self.quiet or not sys.stderr.isatty():
             yield self
             return
         screen = Console(stderr=True, highlight=False)
@@ -64,6 +73,11 @@ class Progress:
         rate = done / max(time.monotonic() - self._began, 1e-9)
         self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
 
+    def share(self, done, seconds_left=None):
+        """Of the whole work `done` is behind, 0 to 1; None once it is over."""
+        now = time.monotonic()
+        self._share = None if done is None else (done, now, seconds_left)
+
     def compiling(self, begins):
         """Numba begins or ends compiling a kernel."""
         self._compiling = time.monotonic() if begins else None
@@ -79,19 +93,44 @@ class Progress:
         parts = [self._what, *self._parts]
         if not self._parts:
             parts.append(f"{now - self._began:.0f} s")
-        yield _line(parts, options.max_width)
+        if self._share is None:
+            yield _line(parts, options.max_width)
+            return
+        done, then, left = self._share
+        if left is not None:  # near the front: what does not fit is cut at the end
+            parts.insert(1, f"about {_duration(max(0, left - (now - then)))} left")
+        if options.max_width < NARROW:
+            yield _line(parts, options.max_width)
+            return
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(
+            ProgressBar(total=1.0, completed=done, width=BAR),
+            _line(parts, options.max_width - BAR - 1),
+        )
+        yield grid
 
 
 class SearchProgress:
-    """A search on the line of a `Progress`; methods as of `searching.Watch`."""
+    """A search on the line of a `Progress`; methods as of `searching.Watch`.
 
-    def __init__(self, progress):
+    Parameters
+    ----------
+    progress : Progress
+    numbers : sequence of int
+        Numbers of components that are tried. A piece of work takes about as long as it has
+        components, which is what the time left is found by.
+    """
+
+    def __init__(self, progress, numbers):
         self._progress = progress
+        self._components = sum(numbers) / len(numbers)
         self._done, self._total = 0, None
         self._shown = None
 
     def plan(self, total):
         self._total = total
+        self._began = time.monotonic()
+        self._behind = 0
 
     def begins(self, n_components, covariance_type, what):
         self._shown = n_components, covariance_type
@@ -106,6 +145,24 @@ class SearchProgress:
 
     def ends(self, n_components, covariance_type):
         self._done += 1
+        self._behind += n_components
+        if self._done == self._total:
+            self._progress.share(None)
+            return
+        share = min(self._behind / (self._components * self._total), 1.0)
+        seconds = time.monotonic() - self._began
+        self._progress.share(share, seconds * (1 - share) / share)
+
+
+def _duration(seconds):
+    """A time in words: 8 s, 3 min 20 s, 2 h 05 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02} s"
+    return "{} h {:02} min".format(*divmod(minutes, 60))
 
 
 def _line(parts, width):

@@ -13,7 +13,7 @@ from .errors import DataError
 from .outputs import remove_leftovers
 
 # Options that do not touch the result: a fit may go on with others.
-FREE = ("threads", "memory", "workers", "scheduler", "verbose", "every", "report_path")
+FREE = ("threads", "memory", "workers", "scheduler", "verbose", "quiet", "every", "report_path")
 # Where to work: the one that is given replaces the other.
 WHERE = ("workers", "scheduler")
 # Options that are paths of files.

@@ -46,6 +46,43 @@ class Watch:
         """The piece ended that had begun for this candidate."""
 
 
+class Logged(Watch):
+    """A search as records of a logger: every piece that ended, on demand every iteration.
+
+    Parameters
+    ----------
+    logger : logging.Logger
+    iterations : bool
+    """
+
+    def __init__(self, logger, iterations=False):
+        self._logger = logger
+        self._iterations = iterations
+        self._running, self._done, self._total = {}, 0, 0
+
+    def plan(self, total):
+        self._total = total
+
+    def begins(self, n_components, covariance_type, what):
+        self._running[n_components, covariance_type] = what, time.perf_counter()
+
+    def iteration(self, n_components, covariance_type, iteration, mean_log_likelihood, change):
+        if self._iterations:
+            self._logger.info(
+                "K=%d %s: iteration %d: %.6f (%+.2e)",
+                *(n_components, covariance_type, iteration, mean_log_likelihood, change),
+            )
+
+    def ends(self, n_components, covariance_type):
+        what, began = self._running.pop((n_components, covariance_type))
+        self._done += 1
+        self._logger.info(
+            "%d/%d K=%d %s: %s, %.2f s",
+            *(self._done, self._total, n_components, covariance_type),
+            *(what, time.perf_counter() - began),
+        )
+
+
 class OneAtATime(Watch):
     """Passes on to another `Watch` from several threads, one call at a time."""
 

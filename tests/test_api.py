@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 import subprocess
 import sys
 
@@ -362,3 +363,35 @@ def test_examples(module):
     result = doctest.testmod(module)
     assert result.attempted >= 7
     assert result.failed == 0
+
+
+def test_verbose_logs(x, caplog, capsys):
+    caplog.set_level("INFO", "gmm_fast")
+    found = search(x, [2, 3], verbose=1)
+    said = [record.getMessage() for record in caplog.records]
+    assert {record.name for record in caplog.records} == {"gmm_fast"}
+    assert said[-1] == f"bic is lowest for K={found.best.n_components} full"
+    total = len(said) - 1
+    for done, line in enumerate(said[:-1], 1):
+        assert re.fullmatch(rf"{done}/{total} K=[23] full: (start|split|fit), \d+\.\d\d s", line)
+    assert any("K=3 full: fit" in line for line in said)
+    caplog.clear()
+    search(x, [2, 3], verbose=2)
+    assert any(re.match(r"K=3 full: iteration 1: -", r.getMessage()) for r in caplog.records)
+    caplog.clear()
+    search(x, [2, 3])
+    assert not caplog.records
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_is_seen_where_logging_is_not_set_up():
+    code = (
+        "import numpy as np, gmm_fast\n"
+        "x = np.random.default_rng(0).normal(size=(60, 2))\n"
+        "gmm_fast.search(x, 2, verbose=1)\n"
+        "gmm_fast.GaussianMixture(1, verbose=1).fit(x)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == ""
+    assert "bic is lowest for K=2 full\n" in run.stderr
+    assert re.search(r"^\d+ iterations, -\d\.\d{6}: tolerance$", run.stderr, re.M)

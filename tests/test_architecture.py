@@ -14,7 +14,7 @@ PACKAGE = Path(gmm_fast.__file__).parent
 # From the bottom up; a module imports from layers below its own only.
 LAYERS = (
     ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
-    ("checks", "memory", "npyheader", "params", "stats", "outputs"),
+    ("checks", "memory", "npyheader", "params", "stats", "outputs", "log"),
     ("kernels.cholesky", "kernels.elementary", "kernels.pairs"),
     ("archive", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
     ("families", "kernels.block", "kernels.products"),

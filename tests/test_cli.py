@@ -704,6 +704,15 @@ def test_progress_on_a_terminal(x):
     assert last == "warning: EM did not converge in 3,000 iterations; raise --max-iter or --tol"
 
 
+def test_quiet_shows_no_progress_on_a_terminal(x):
+    process, read = start_on_a_terminal("search 2 4 data.npy --json --threads 1 --quiet")
+    text = read()
+    out = process.communicate()[0]
+    assert process.returncode == 0
+    json.loads(out)
+    assert "\x1b" not in text
+
+
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_can_be_stopped(x, kind, code):
     process, read = start_on_a_terminal(

@@ -108,18 +108,21 @@ def test_a_fit_keeps_its_family_when_parameters_change(x, new):
     )
 
 
-def test_verbose(x, capsys):
+def test_verbose(x, caplog, capsys):
+    caplog.set_level("INFO", "gmm_fast")
     call = given(x, "full") | {"tol": 0.0, "max_iter": 6, "verbose_interval": 2}
     with pytest.warns(
         ConvergenceWarning, match="did not converge.*max_iter=6 iterations the mean .* changed by"
     ):
         model = GaussianMixture(**call, verbose=1).fit(x)
-    lines = capsys.readouterr().out.splitlines()
+    lines = [record.getMessage() for record in caplog.records]
     assert [line.split(":")[0] for line in lines[:-1]] == [f"iteration {i}" for i in (2, 4, 6)]
     assert f"{model.lower_bounds_[4]:.6f}" in lines[1]
     assert lines[-1] == f"6 iterations, {model.lower_bound_:.6f}: max_iter"
+    caplog.clear()
     with pytest.warns(ConvergenceWarning):
         GaussianMixture(**call).fit(x)
+    assert not caplog.records
     assert capsys.readouterr() == ("", "")
 
 

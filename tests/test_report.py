@@ -342,27 +342,54 @@ def clock(monkeypatch):
 
 def test_progress_of_em(clock):
     progress = Progress(2_000_000, 100)
-    search = SearchProgress(progress)
+    search = SearchProgress(progress, [2, 10])
     search.plan(36)
-    for k in (1, 2):
-        search.begins(k, "spherical", "start")
-        search.ends(k, "spherical")
     search.begins(10, "spherical", "fit")
     clock.time += 7
-    assert line_of(progress, 80) == "3/36 K=10 spherical: fit · 7 s"
+    assert line_of(progress, 80) == "1/36 K=10 spherical: fit · 7 s"
     search.iteration(10, "spherical", 1, -12.345678, 0.5)
     assert line_of(progress, 80) == (
-        "3/36 K=10 spherical: fit · iteration 1/100 · log-likelihood -12.34568"
+        "1/36 K=10 spherical: fit · iteration 1/100 · log-likelihood -12.34568"
     )
     clock.time += 2
     search.iteration(10, "spherical", 9, -12.25, 1e-3)
     assert line_of(progress, 200) == (
-        "3/36 K=10 spherical: fit · iteration 9/100 · log-likelihood -12.25000 · "
+        "1/36 K=10 spherical: fit · iteration 9/100 · log-likelihood -12.25000 · "
         "4.0 iterations/s · change +1.0e-03 · 8.0 M samples/s"
     )
     assert line_of(progress, 95).endswith(" · 4.0 iterations/s")
     assert line_of(progress, 50).endswith("iteration 9/100")
-    assert line_of(progress, 12) == "3/36 K=10 s…"
+    assert line_of(progress, 12) == "1/36 K=10 s…"
+
+
+def test_time_left_of_a_search(clock):
+    """Pieces take as long as they have components: after 2 + 4 of 18, two thirds are left."""
+    progress = Progress(1000, 100)
+    search = SearchProgress(progress, [2, 4, 6, 4, 2])
+    search.plan(5)
+    for k in (2, 4):
+        search.begins(k, "full", "fit")
+        search.ends(k, "full")
+        clock.time += 30
+    search.begins(6, "full", "fit")
+    assert line_of(progress, 60) == "3/5 K=6 full: fit · about 30 s left · 0 s"
+    clock.time += 10
+    wide = line_of(progress, 100)
+    assert wide.startswith("━━")
+    assert wide.endswith(" 3/5 K=6 full: fit · about 20 s left · 10 s")
+    clock.time += 500  # an estimate that has passed is no negative time
+    assert "about 0 s left" in line_of(progress, 100)
+    for k in (6, 4, 2):
+        search.ends(k, "full")
+    progress.say("silhouette")
+    assert line_of(progress, 100) == "silhouette · 0 s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(7.6, "8 s"), (200, "3 min 20 s"), (3725, "1 h 02 min")]
+)
+def test_durations(seconds, words):
+    assert progress_module._duration(seconds) == words
 
 
 def test_progress_of_a_pass(clock):

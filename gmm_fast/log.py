@@ -1,0 +1,31 @@
+"""What `verbose` says: records of the logger "gmm_fast"."""
+
+import logging
+import sys
+
+LOGGER = logging.getLogger("gmm_fast")
+
+
+class _Stderr(logging.StreamHandler):
+    """Writes to what `sys.stderr` is when a record comes, as notebooks and tests replace it."""
+
+    @property
+    def stream(self):
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _):
+        pass
+
+
+def speaking(verbose):
+    """The logger if anything is to be said, else None.
+
+    `verbose` asks to be told: where nobody has set logging up, records go to standard error.
+    """
+    if not verbose:
+        return None
+    if not LOGGER.hasHandlers():
+        LOGGER.addHandler(_Stderr())
+        LOGGER.setLevel(logging.INFO)
+    return LOGGER
