@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import em
+from .insertion import insertion
 from .named_starts import pseudo_weight
 from .params import Params
 from .partition import params_of_parts, partition
@@ -48,7 +49,9 @@ def best_of_splits(backend, sample, own, smaller, settings):
         result = em.fit(backend, params, replace(leg, max_iter=iterations))
         return score_of(result, spread), result
 
-    legs = [run(params, LEG) for params in splits(backend, sample, smaller, settings.reg_covar)]
+    larger = splits(backend, sample, smaller, settings.reg_covar)
+    larger += [p for p in [insertion(backend, sample, smaller)] if p is not None]
+    legs = [run(params, LEG) for params in larger]
     if not legs:
         return own
     result = max(legs, key=lambda scored: scored[0])[1]
