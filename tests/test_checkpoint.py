@@ -520,8 +520,9 @@ def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
 
 
 @pytest.mark.parametrize("options", ["", "--early-stop", "--folds 2", "--init kmeans"])
-def test_a_search_side_by_side_goes_on(x, options):
+def test_a_search_side_by_side_goes_on(x, options, monkeypatch):
     """Of fits that run at a time only those that have ended are kept; the bits are the same."""
+    monkeypatch.setattr(searching, "SIDE_BY_SIDE", 0)
     line = f"{SEARCH} {options} -o m".replace("--threads 1", "--threads 2")
     wanted = run_json(line.replace("--threads 2", "--threads 1"))
     model = bits_of_model("m")
@@ -535,8 +536,9 @@ def test_a_search_side_by_side_goes_on(x, options):
     assert len(read_checkpoint("c").done) == 6
 
 
-def test_a_running_fit_goes_on_beside_others(x):
+def test_a_running_fit_goes_on_beside_others(x, monkeypatch):
     """Begun with one thread, which keeps states, and resumed with two, which do not."""
+    monkeypatch.setattr(searching, "SIDE_BY_SIDE", 0)
     wanted = run_json(f"{SEARCH} -o m")
     interrupted(f"{SEARCH} -o m --checkpoint c", 22)
     assert read_checkpoint("c").running[0] == ("full", 3)

@@ -118,3 +118,30 @@ def test_a_fit_compiles_the_kernel_of_its_family_and_no_other(family, kernels):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == kernels
+
+
+@pytest.mark.slow
+def test_threads_of_a_search_compile_nothing():
+    """What they launch side by side was compiled, or loaded, before they began."""
+    code = (
+        "import threading, numpy as np; from gmm_fast import search, searching\n"
+        "from gmm_fast.kernels import gaussian\n"
+        "from numba.core import event\n"
+        "searching.SIDE_BY_SIDE = 0\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, _):\n"
+        "        print(threading.current_thread() is threading.main_thread())\n"
+        "    def on_end(self, _):\n"
+        "        pass\n"
+        "x = np.random.default_rng(0).normal(size=(300, 3))\n"
+        "with event.install_listener('numba:compile', Listener()):\n"
+        "    search(x, range(1, 5), covariance=['full', 'diag'], threads=2)\n"
+        "print(len(gaussian.triangular_lanes.signatures), len(gaussian.linear_lanes.signatures))\n"
+    )
+    environment = os.environ | {"NUMBA_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    *compiled, last = run.stdout.splitlines()
+    assert last == "1 1"
+    assert "False" not in compiled

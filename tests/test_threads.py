@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
+from cases import random_params
 from threadpoolctl import ThreadpoolController
 
 from gmm_fast import em
-from gmm_fast.backends import LocalBackend
+from gmm_fast.backends import LocalBackend, local
 from gmm_fast.params import Params
 from gmm_fast.sources import ArraySource
-from gmm_fast.threads import THREAD_WORK, serial_blas, share_out
+from gmm_fast.threads import THREAD_WORK, alone, serial_blas, share_out, side_by_side, works_alone
 
 BLAS = ThreadpoolController().select(user_api="blas")
 
@@ -117,3 +120,90 @@ def test_what_a_thread_raises_is_raised():
 
     with pytest.raises(KeyError):
         share_out(fail, 16, 8, 2, 1e12)
+
+
+# Side by side -----------------------------------------------------------------------------------
+
+
+def test_alone_is_a_matter_of_the_thread():
+    assert not works_alone()
+    with alone():
+        assert works_alone()
+        with alone():
+            assert works_alone()
+        assert works_alone()
+        seen = []
+        other = threading.Thread(target=lambda: seen.append(works_alone()))
+        other.start()
+        other.join()
+        assert seen == [False]
+        share_out(lambda *part: seen.append(part), 80, 8, 4, 1e12)
+        assert seen[1:] == [(0, 80)]
+    assert not works_alone()
+
+
+def test_a_kernel_that_runs_alone_finds_the_same_bits(family, monkeypatch):
+    monkeypatch.setattr(local, "THREAD_WORK", 1)
+    x = np.random.default_rng(0).normal(size=(5000, 3))
+    params = random_params(np.random.default_rng(1), family, 4, 3)
+    one = LocalBackend(ArraySource(x))
+    want = one.stats(params)
+
+    def launched(*_):
+        raise AssertionError("Numba's threads were asked for")
+
+    monkeypatch.setattr(local, "kernel_threads", launched)
+    with alone():
+        found = one.stats(params)
+    for name in ("n_k", "s1", "s2"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(want, name))
+    assert found.log_likelihood == want.log_likelihood
+
+
+def test_side_by_side_returns_in_order():
+    """Two at a time: each waits until the other has begun."""
+    both = threading.Barrier(2)
+
+    def work(item):
+        assert works_alone()
+        both.wait(10)
+        return item, threading.current_thread().name
+
+    found = side_by_side(work, range(4), 2)
+    assert [item for item, _ in found] == [0, 1, 2, 3]
+    assert len({name for _, name in found}) == 2
+
+
+@pytest.mark.parametrize(("items", "threads"), [([], 2), ([7], 2), ([7, 8], 1)])
+def test_what_needs_no_threads_runs_here(items, threads):
+    here = threading.current_thread()
+
+    def work(item):
+        assert threading.current_thread() is here
+        assert not works_alone()
+        return item
+
+    assert side_by_side(work, items, threads) == items
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, SystemExit])
+def test_an_error_ends_what_runs_beside_it(error):
+    """At its next launch; what has not begun does not."""
+    begun, ended = threading.Event(), []
+
+    def work(item):
+        if item == 1:
+            begun.wait(10)
+            raise error
+        if item > 1:
+            ended.append(item)
+            return
+        begun.set()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            works_alone()
+        ended.append(item)
+
+    with pytest.raises(error):
+        side_by_side(work, [0, 1, 2, 3, 4], 2)
+    assert 0 not in ended
