@@ -134,6 +134,10 @@ class Shared:
         """A new backend over the part."""
         return _over(self.backend, self.part)
 
+    def over_sample(self):
+        """A new backend over the sample."""
+        return _over(self.backend, self.sample)
+
     def polished(self, found, settings):
         """`found.params`, after some iterations on all of the sample where they are worth it."""
         rows = len(self.part.x), len(self.sample.x)

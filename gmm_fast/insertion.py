@@ -50,7 +50,6 @@ def insertion(backend, sample, params):
     # of ln N(x) the part that is the density of z
     log_prob = log_prob + np.log(np.diagonal(lower)).sum()
     surprise = _log_peaks(params)[labels] - log_prob
-    surprise[~(sample.weights > 0)] = -np.inf
     tail = np.argsort(-surprise, kind="stable")[: max(int(TAIL * n), min(n, 2 * (d + 1)))]
     places = tail[:: max(1, len(tail) // PLACES)][:PLACES]
     best = _grow(z, sample.weights, log_prob, z[:, places].T)

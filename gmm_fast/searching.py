@@ -265,7 +265,7 @@ class Work:
         """`found`, or what a split of the start `before`, of a component less, leads to."""
         shared, settings = self._shared, self.settings[found.params.covariance_type]
         params = best_of_splits(
-            shared.over_part(), shared.part, found.params, before.params, settings
+            shared.over_sample(), shared.sample, found.params, before.params, settings
         )
         return found if params is found.params else init.Found(params, found.events, True)
 

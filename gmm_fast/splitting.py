@@ -56,7 +56,7 @@ def best_of_splits(backend, sample, own, smaller, settings):
         return own
     result = max(legs, key=lambda scored: scored[0])[1]
     score, result = run(result.params, LONGEST)
-    to_beat = run(own, 0)[0] + tol * result.total_weight
+    to_beat = run(own, LEG)[0] + tol * result.total_weight
     return result.params if score > to_beat else own
 
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("drawing", "rescue"),
     ("backends",),
     ("cloud", "em", "criteria"),
-    ("partition", "checkpoint", "plots"),
+    ("insertion", "partition", "checkpoint", "plots"),
     ("animation", "seeding", "race"),
     ("named_starts",),
     ("init", "splitting"),
