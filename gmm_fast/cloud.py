@@ -219,17 +219,17 @@ def robust_limits(values):
     return np.array([least - pad, most + pad])
 
 
-def edges_of(values, limits, most_bins, n_samples):
+def edges_of(values, limits, most_bins, n_samples, *, exactly=False):
     """Edges of the bins of a coordinate, all as wide; whole numbers fall amid them.
 
     As wide as Freedman and Diaconis (1981) say for `n_samples` values like these, but narrower
-    where clusters far apart make that too wide.
+    where clusters far apart make that too wide; with `exactly`, about `most_bins` of them.
     """
     lo, hi = limits
     shown = values[(values >= lo) & (values <= hi)]
     spread = np.subtract(*np.percentile(shown, [75, 25])) if len(shown) else 0.0
     width = 2 * spread * max(n_samples, 1) ** (-1 / 3)
-    least = int(np.clip(np.sqrt(n_samples), 10, 50))
+    least = most_bins if exactly else int(np.clip(np.sqrt(n_samples), 10, 50))
     bins = int(np.clip((hi - lo) / width, least, most_bins)) if width > 0 else least
     small = max(abs(lo), abs(hi)) < 2**31
     if small and len(shown) and (shown == np.round(shown)).all() and hi - lo >= 10:
@@ -246,8 +246,9 @@ def _count(backend, params, view, sample, limits, colours):
     """`Density` of all rows, and how many of them lie outside of the limits."""
     bins = int(np.clip(np.sqrt(backend.n_samples) / 4, 60, MOST_BINS))
     n_axes = view.n_axes
+    most, exactly = (100, False) if n_axes == 1 else (bins, True)
     edges = [
-        edges_of(sample[:, j], limits[j], 100 if n_axes == 1 else bins, backend.n_samples)
+        edges_of(sample[:, j], limits[j], most, backend.n_samples, exactly=exactly)
         for j in range(n_axes)
     ]
     sizes = [len(e) - 1 for e in edges]

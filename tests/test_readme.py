@@ -73,6 +73,13 @@ def test_gmm_fast_commands(folder, scheduler, monkeypatch):
     for name in ("data.gmm.npz", "labels.npy", "diag.npz", "proba.npy", "log_prob.npy"):
         assert (folder / name).exists()
     assert np.load(folder / "drawn.npy").shape == (1000, 2)
+    for name in ("data.png", "data.gif", "search.svg", "clusters.pdf", "data.loglik.png"):
+        assert (folder / name).exists()
+
+
+def test_pictures_are_there_and_small():
+    for path in re.findall(r"^!\[.+\]\((.+)\)$", README, flags=re.M):
+        assert (ROOT / path).stat().st_size < 150_000
 
 
 def test_make_commands_are_targets():
@@ -83,9 +90,13 @@ def test_make_commands_are_targets():
 
 def test_python(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    code, with_dask, stream = blocks("python")
+    code, pictures, with_dask, stream = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "True" in capsys.readouterr().out
+    (folder / "clusters.png").unlink(missing_ok=True)
+    CliRunner().invoke(main, ["fit", "--k", "4", "data.npy"], catch_exceptions=False)
+    exec(compile(pictures, "README.md", "exec"), {})
+    assert (folder / "clusters.png").exists()
     exec(compile(with_dask, "README.md", "exec"), {})
     assert capsys.readouterr().out == "(5,)\n"
     (folder / "model.npz").unlink()
