@@ -58,7 +58,8 @@ def test_cytometry(tmp_path):
     assert re.search(r"^ \* +9 ", text, re.M)  # of six to twelve, as many as there are populations
     assert load(tmp_path / "cells.gmm.npz").n_components == 9
     page = (tmp_path / "cells.html").read_text()
-    assert "gmm-fast search 6 12 cells.parquet --report cells.html" in page
+    words = re.sub(r"<[^>]*>", "", page)
+    assert "gmm-fast search 6 12 cells.parquet --report cells.html" in words
     assert "HLA-DR" in page
     assert "<svg" in page or "data:image/png" in page
     found = re.findall(r"^ +(\d) +([\d.]+)% +(\d+) +([\d.]+)% +([\d.]+)%$", text, re.M)
