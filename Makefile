@@ -6,7 +6,7 @@ CASES ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz lint bench bench-scaling bench-large bench-cluster bench-scale \
-	bench-starts bench-suite clean
+	bench-starts bench-search bench-suite clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-scale: $(VENV)/.bench ## Measure streaming, Parquet and two workers beside
 
 bench-starts: $(VENV)/.bench ## Measure how often starts find the best likelihood known
 	$(BIN)/python bench/starts.py --out bench/results
+
+bench-search: $(VENV)/.bench ## Measure a search from 2 to 10 beside scikit-learn's fit of 5
+	$(BIN)/python bench/search.py --out bench/results
 
 bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
 	$(BIN)/python -m pytest bench --benchmark-only

@@ -203,6 +203,19 @@ def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
 
 
 @pytest.mark.slow
+def test_search(tmp_path):
+    """Both run in turn, and the report has a figure of each data set."""
+    run("search.py", "--rows", "3000", "--rounds", "2", "--out", ".", cwd=tmp_path)
+    report = json.loads((tmp_path / "search.json").read_text())
+    assert [(r["n"], r["d"]) for r in report["results"]] == [(2000, 2), (3000, 8)]
+    for result in report["results"]:
+        assert [len(seconds) for seconds in result["seconds"].values()] == [2, 2]
+        assert [row["n_components"] for row in result["table"]] == list(range(2, 11))
+    assert all(f["met"] in (True, False) for f in report["figures"])
+    assert "time of scikit-learn's K = 5" in (tmp_path / "search.md").read_text()
+
+
+@pytest.mark.slow
 def test_scale_model(tmp_path):
     """Constants, predictions beside passes on one worker and two, and the table."""
     pytest.importorskip("distributed")
