@@ -166,13 +166,14 @@ def line(ax, scene, j, numbered=True):
     ax.stairs(heights, edges, fill=True, color="0.85", zorder=1)
     weights, means = scene.weights, scene.means[:, j]
     deviations = np.sqrt(scene.covariances[:, j, j])
-    x = _abscissae(cloud.limits[j], means, deviations)
-    curves = _densities(x, weights, means, deviations)
-    thin = len(weights) > MANY
-    for k in scene.alive:
-        width = 1.0 if thin else 1.6
-        ax.plot(x, curves[k], color=line_colour(k), linewidth=width, zorder=3)
-    total = curves.sum(axis=0)
+    width = 1.0 if len(weights) > MANY else 1.6
+    own = [_abscissae(cloud.limits[j], means[k], deviations[k]) for k in scene.alive]
+    x = np.unique(np.concatenate(own))
+    total = np.zeros(len(x))
+    for k, places in zip(scene.alive, own, strict=True):
+        one = weights[k], means[k], deviations[k]
+        ax.plot(places, _density(places, *one), color=line_colour(k), linewidth=width, zorder=3)
+        total += _density(x, *one)
     ax.plot(x, total, color="0.2", linewidth=1.0, linestyle=(0, (4, 2)), zorder=4, gid="mixture")
     if numbered:
         peaks = weights / (np.sqrt(2 * np.pi) * deviations)
@@ -321,16 +322,16 @@ def numbers(ax, scene, places):
         )
 
 
-def _abscissae(limits, means, deviations):
-    """Where curves are evaluated: everywhere, and closely around narrow components."""
-    near = means[:, None] + deviations[:, None] * np.linspace(-5, 5, 81)
+def _abscissae(limits, mean, deviation):
+    """Where the curve of a component is evaluated: everywhere, and closely where it is."""
+    near = mean + deviation * np.linspace(-5, 5, 81)
     near = near[(near >= limits[0]) & (near <= limits[1])]
     return np.union1d(np.linspace(*limits, 400), near)
 
 
-def _densities(x, weights, means, deviations):
-    """w_k N(x; mu_k, sigma_k), (K, x)."""
-    z = (x - means[:, None]) / deviations[:, None]
+def _density(x, weight, mean, deviation):
+    """w N(x; mu, sigma)."""
     with np.errstate(under="ignore", over="ignore"):
-        peaks = weights / (np.sqrt(2 * np.pi) * deviations)
-        return peaks[:, None] * np.exp(-0.5 * z**2)
+        return (
+            weight / (np.sqrt(2 * np.pi) * deviation) * np.exp(-0.5 * ((x - mean) / deviation) ** 2)
+        )

@@ -327,14 +327,17 @@ def test_one_feature(style):
     inside = ((x >= edges[0]) & (x <= edges[-1])).mean()
     assert (heights * np.diff(edges)).sum() == pytest.approx(inside)
     deviations = np.sqrt(model.covariances_[:, 0])
+
+    def density(x, k):
+        return model.weights_[k] * norm.pdf(x, model.means_[k, 0], deviations[k])
+
     *components, mixture = ax.lines
-    total = 0
     for k, curve in enumerate(components):
-        density = model.weights_[k] * norm.pdf(curve.get_xdata(), model.means_[k, 0], deviations[k])
-        np.testing.assert_allclose(curve.get_ydata(), density, rtol=1e-10, atol=1e-300)
-        total = total + density
+        expected = density(curve.get_xdata(), k)
+        np.testing.assert_allclose(curve.get_ydata(), expected, rtol=1e-10, atol=1e-300)
     assert mixture.get_gid() == "mixture"
-    np.testing.assert_allclose(mixture.get_ydata(), total, rtol=1e-9)
+    expected = sum(density(mixture.get_xdata(), k) for k in range(3))
+    np.testing.assert_allclose(mixture.get_ydata(), expected, rtol=1e-9)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 0", "density")
     # where the curve is a spike, points of it lie on the spike
     narrow = GaussianMixture.from_params([0.5, 0.5], [[0], [50.0]], [[1], [1e-6]], "diag")
