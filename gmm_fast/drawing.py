@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .canvas import drawing
+from .projection import inside
 
 # Okabe and Ito (2008), Color universal design: told apart by colour-blind readers.
 PALETTE = (
@@ -29,6 +30,8 @@ MANY = 12
 MOST_SHAPES = 3000
 # Characters of a name on an axis.
 LONGEST_NAME = 70
+# Sizes of the picture that an ellipse may reach beyond it.
+MOST_REACH = 100
 # Corrected colours of lines, which have to be seen on white.
 _DARKER = 0.75
 
@@ -151,7 +154,7 @@ def plane(ax, scene, i, j, levels):
     else:
         _points(ax, scene, i, j)
     ellipses(ax, scene, i, j, levels)
-    numbers(ax, scene, scene.means[:, [i, j]])
+    numbers(ax, scene, scene.means[:, [i, j]], cloud.limits[[i, j]])
     ax.set_xlim(*cloud.limits[i])
     ax.set_ylim(*cloud.limits[j])
     tidy(ax)
@@ -177,13 +180,23 @@ def line(ax, scene, j, numbered=True):
     ax.plot(x, total, color="0.2", linewidth=1.0, linestyle=(0, (4, 2)), zorder=4, gid="mixture")
     if numbered:
         peaks = weights / (np.sqrt(2 * np.pi) * deviations)
-        numbers(ax, scene, np.stack([means, peaks], axis=1))
+        numbers(ax, scene, np.stack([means, peaks], axis=1), cloud.limits[[j]])
     ax.set_xlim(*cloud.limits[j])
     # one component as narrow as a line must not press all else flat
     top = max(heights.max(), min(total.max(), 2.5 * heights.max()))
     ax.set_ylim(0, 1.12 * top if top > 0 else 1.0)
     tidy(ax)
     name_axes(ax, short(scene.names[j]), "density")
+
+
+def visible(centre, reach, limits):
+    """Whether an outline around `centre` that reaches so far is seen, and can be drawn.
+
+    matplotlib takes for ever over curves that are very much larger than the picture.
+    """
+    size = limits[:, 1] - limits[:, 0]
+    met = (centre - reach <= limits[:, 1]) & (centre + reach >= limits[:, 0])
+    return bool(met.all() and (reach <= MOST_REACH * size).all())
 
 
 def legend(ax, scene, **options):
@@ -237,14 +250,15 @@ def sizes_of(n):
 
 
 def _points(ax, scene, i, j):
-    """A scatter for each component; what is uncertain is faint."""
+    """A scatter for each component; what is uncertain is faint, what lies outside left out."""
     cloud = scene.cloud
+    shown = inside(cloud.points[:, [i, j]], cloud.limits[[i, j]])
     n, colours = len(cloud.points), colours_of(len(scene.weights))
     base = float(np.clip(1.15 - 0.12 * np.log10(n + 1), 0.55, 0.9))
     # half of the responsibility elsewhere is as uncertain as two components can be
     opacity = base * np.clip(1 - 1.6 * cloud.uncertainty, 0.2, 1)
-    for k in np.unique(cloud.labels):
-        own = cloud.labels == k
+    for k in np.unique(cloud.labels[shown]):
+        own = shown & (cloud.labels == k)
         ax.scatter(
             cloud.points[own, i],
             cloud.points[own, j],
@@ -282,11 +296,15 @@ def ellipses(ax, scene, i, j, levels):
     with drawing():
         from matplotlib.patches import Ellipse
     width = 0.8 if len(scene.weights) > MANY else 1.3
+    limits = scene.cloud.limits[[i, j]]
     for k in scene.alive:
-        values, vectors = np.linalg.eigh(scene.covariances[k][np.ix_([i, j], [i, j])])
+        covariance = scene.covariances[k][np.ix_([i, j], [i, j])]
+        values, vectors = np.linalg.eigh(covariance)
         axes = 2 * np.sqrt(np.maximum(values, 0))
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for level in levels:
+            if not visible(scene.means[k, [i, j]], level * np.sqrt(np.diag(covariance)), limits):
+                continue
             ax.add_patch(
                 Ellipse(
                     scene.means[k, [i, j]],
@@ -302,11 +320,11 @@ def ellipses(ax, scene, i, j, levels):
             )
 
 
-def numbers(ax, scene, places):
-    """The numbers of the components at their means, white around."""
+def numbers(ax, scene, places, limits):
+    """The numbers of the components at `places`, white around, where that is inside."""
     with drawing():
         from matplotlib.patheffects import withStroke
-    for k in scene.alive:
+    for k in scene.alive[inside(places[scene.alive, : len(limits)], limits)]:
         ax.text(
             *places[k],
             str(k),

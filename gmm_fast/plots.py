@@ -21,6 +21,7 @@ from .criteria import CRITERIA
 from .drawing import (
     GREY,
     MARKERS,
+    MOST_REACH,
     MOST_SHAPES,
     Scene,
     colours_of,
@@ -40,7 +41,7 @@ from .drawing import (
 )
 from .errors import DataError
 from .families import get_family
-from .projection import discriminant_view, features_view, telling_features
+from .projection import discriminant_view, features_view, inside, telling_features
 from .sources.columns import choose
 
 __all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
@@ -121,10 +122,9 @@ def clusters(
     check_matplotlib()
     check_choices(view, style, rows, seed, levels)
     params, source, names = _opened(model, X)
-    options = {"features": features, "view": view}
-    view_of(params, names, **options)  # before the data is read
-    options |= {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
-    return draw_clusters(model._backend(source), params, names, **options, ax=ax)[0]
+    seen = view_of(params, names, features, view)  # checked before the data is read
+    options = {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
+    return draw_clusters(model._backend(source), params, seen, **options, ax=ax)[0]
 
 
 def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
@@ -153,9 +153,9 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
     params, source, names = _opened(model, X)
-    plane_of(params, names, features)  # before the data is read
-    options = {"features": features, "rows": rows, "seed": seed, "title": title}
-    return draw_uncertainty(model._backend(source), params, names, **options, ax=ax)[0]
+    seen = plane_of(params, names, features)  # checked before the data is read
+    options = {"rows": rows, "seed": seed, "title": title}
+    return draw_uncertainty(model._backend(source), params, seen, **options, ax=ax)[0]
 
 
 def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
@@ -309,10 +309,8 @@ def criteria(table, criterion=None, *, title=None, ax=None):
 def draw_clusters(
     backend,
     params,
-    names,
+    seen,
     *,
-    features=None,
-    view="auto",
     style="auto",
     rows=ROWS,
     seed=0,
@@ -321,7 +319,7 @@ def draw_clusters(
     ax=None,
     size=SIZE,
 ):
-    """`clusters` over a `Backend`.
+    """`clusters` over a `Backend`, through what `view_of` returned.
 
     Returns
     -------
@@ -329,7 +327,6 @@ def draw_clusters(
     facts : dict
         Of what is drawn: n_samples, rows, style, features, projection, outside.
     """
-    seen = view_of(params, names, features, view)
     # the rows of a cluster would all have to come here
     many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
     dense = style == "density" or (style == "auto" and many)
@@ -354,11 +351,8 @@ def draw_clusters(
     return ax, facts_of(scene, seen)
 
 
-def draw_uncertainty(
-    backend, params, names, *, features=None, rows=ROWS, seed=0, title=None, ax=None, size=SIZE
-):
-    """`uncertainty` over a `Backend`; returns as `draw_clusters`."""
-    seen = plane_of(params, names, features)
+def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
+    """`uncertainty` over a `Backend`, through what `plane_of` returned; as `draw_clusters`."""
     cloud = gather(backend, params, seen, rows=rows, seed=seed)
     scene = Scene.of(cloud, seen, params)
     ax = _axes(ax, size)
@@ -601,8 +595,13 @@ def _outside(scene):
         rows = "1 row" if cloud.outside == 1 else f"{cloud.outside:,} rows"
         parts.append(f"{rows} outside the axes")
     lo, hi = cloud.limits.T
-    far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & (scene.weights > 0)
-    for what, which in (("outside the axes", far), ("without weight", scene.weights == 0)):
+    alive = scene.weights > 0
+    far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & alive
+    reach = np.sqrt(np.diagonal(scene.covariances, axis1=1, axis2=2))
+    wide = (reach > MOST_REACH * (hi - lo)).any(axis=1) & alive & ~far
+    wide &= len(lo) > 1  # of one coordinate there are curves, which have no end
+    said = {"outside the axes": far, "too wide for an ellipse": wide, "without weight": ~alive}
+    for what, which in said.items():
         found = np.flatnonzero(which)
         if len(found):
             some = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")
@@ -660,6 +659,7 @@ def _uncertain_plane(ax, scene):
     """Rows that are the darker and larger, the more uncertain."""
     cloud = scene.cloud
     order = np.argsort(cloud.uncertainty, kind="stable")
+    order = order[inside(cloud.points[order], cloud.limits)]
     values = cloud.uncertainty[order]
     n = len(values)
     drawn = ax.scatter(
@@ -668,14 +668,14 @@ def _uncertain_plane(ax, scene):
         s=sizes_of(n) * (0.6 + 3 * values),
         cmap=_fading(),
         vmin=0,
-        vmax=max(0.5, float(values[-1])),
+        vmax=max(0.5, float(cloud.uncertainty.max())),
         linewidths=0,
         rasterized=n > MOST_SHAPES,
         zorder=2,
         gid="rows",
     )
     ellipses(ax, scene, 0, 1, LEVELS[:1])
-    numbers(ax, scene, scene.means)
+    numbers(ax, scene, scene.means, cloud.limits)
     ax.set_xlim(*cloud.limits[0])
     ax.set_ylim(*cloud.limits[1])
     tidy(ax)
@@ -700,7 +700,7 @@ def _uncertain_line(ax, scene):
     cloud = scene.cloud
     colours = colours_of(len(scene.weights))
     for k in np.unique(cloud.labels):
-        own = cloud.labels == k
+        own = (cloud.labels == k) & inside(cloud.points, cloud.limits)
         ax.scatter(
             cloud.points[own, 0],
             cloud.uncertainty[own],

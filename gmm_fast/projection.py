@@ -164,6 +164,11 @@ def telling_features(params, most):
     return np.sort(np.argsort(-ratios, kind="stable")[:most])
 
 
+def inside(points, limits):
+    """Which of (n, m) points lie within (m, 2) limits."""
+    return ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
+
+
 def _each(params):
     """Covariances of the components one by one: (d, d), (d,) of a diagonal."""
     family = get_family(params.covariance_type)
