@@ -9,8 +9,9 @@ race of starts in `race.py`, scikit-learn's own in `named_starts.py`), a step on
 kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
 estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
 in `report.py`, what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (what is drawn
-on one Axes in `drawing.py`, which rows in `cloud.py`, through which axes in `projection.py`, files
-in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
+on one Axes in `drawing.py`, what is said beside it in `captions.py`, which rows in `cloud.py`,
+through which axes in `projection.py`, files in `canvas.py`, films in `animation.py`, the commands'
+in `picturing.py`).
 """
 
 from .errors import DataError, FitError, ModelFileError

@@ -32,8 +32,6 @@ class Cloud:
     ----------
     points : (r, m) float64
         Coordinates of the sample.
-    rows : (r,) int
-        Their numbers in the data.
     labels : (r,) int32
     uncertainty : (r,) float64
         One less the largest responsibility.
@@ -51,7 +49,6 @@ class Cloud:
     """
 
     points: np.ndarray
-    rows: np.ndarray
     labels: np.ndarray
     uncertainty: np.ndarray
     n_samples: int
@@ -139,7 +136,6 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
         outside = int((~inside(points, limits)).sum())
     return Cloud(
         points,
-        chosen,
         np.concatenate(labels),
         np.concatenate(uncertainty),
         backend.n_samples,

@@ -141,9 +141,9 @@ def describe(ax, title, caption):
 def describe_figure(figure, title, caption):
     """The same for a figure of several Axes: the title above, the caption below them."""
     width = max(24, int(16 * figure.get_figwidth()))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     text = "\n".join(textwrap.wrap(caption, width))
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY, parse_math=False)
 
 
 def plane(ax, scene, i, j, levels):
