@@ -62,7 +62,7 @@ def where(seen):
     """That directions are not features."""
     if seen.columns is not None:
         return []
-    if not seen.ratios.any():
+    if seen.ratios is None:
         return ["axes: the directions most correlated with all features"]
     return ["axes: directions that separate the components best (and features most correlated)"]
 

@@ -24,6 +24,8 @@ MARKERS = "os^DvP*X"
 GREY = "0.35"
 # Components that a legend lists, the heaviest.
 MOST_LISTED = 12
+# Components that a plot of silhouettes names.
+MOST_NAMED = 40
 # Components beyond which lines are thin and numbers small.
 MANY = 12
 # Points beyond which SVG and PDF hold a picture of them.
@@ -199,6 +201,94 @@ def visible(centre, reach, limits):
     return bool(met.all() and (reach <= MOST_REACH * size).all())
 
 
+def uncertain_plane(ax, scene):
+    """Rows that are the darker and larger, the more uncertain."""
+    cloud = scene.cloud
+    order = np.argsort(cloud.uncertainty, kind="stable")
+    order = order[inside(cloud.points[order], cloud.limits)]
+    values = cloud.uncertainty[order]
+    n = len(values)
+    drawn = ax.scatter(
+        *cloud.points[order].T,
+        c=values,
+        s=sizes_of(n) * (0.6 + 3 * values),
+        cmap=_fading(),
+        vmin=0,
+        vmax=max(0.5, float(cloud.uncertainty.max())),
+        linewidths=0,
+        rasterized=n > MOST_SHAPES,
+        zorder=2,
+        gid="rows",
+    )
+    ellipses(ax, scene, 0, 1, (1.0,))
+    numbers(ax, scene, scene.means, cloud.limits)
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(*cloud.limits[1])
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
+    bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
+    bar.ax.tick_params(labelsize=8, color="0.6")
+    bar.outline.set_visible(False)
+
+
+def uncertain_line(ax, scene):
+    """Uncertainty over the only coordinate, in the colours of components."""
+    cloud = scene.cloud
+    colours = colours_of(len(scene.weights))
+    for k in np.unique(cloud.labels):
+        own = (cloud.labels == k) & inside(cloud.points, cloud.limits)
+        ax.scatter(
+            cloud.points[own, 0],
+            cloud.uncertainty[own],
+            s=sizes_of(len(own)) + 4,
+            color=colours[k],
+            marker=marker_of(k),
+            linewidths=0,
+            rasterized=len(own) > MOST_SHAPES,
+            gid=f"rows of {k}",
+        )
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
+    legend(ax, scene)
+
+
+def bars(ax, values, labels):
+    """Sorted silhouettes of each component, the first one at the top."""
+    colours = colours_of(int(labels.max()) + 1)
+    present = np.unique(labels)
+    gap = max(1.0, 0.02 * len(values))
+    size = 8 if len(present) <= 20 else 6
+    every = -(-len(present) // MOST_NAMED)  # of very many components there is no room for all
+    place, ticks = 0.0, {}
+    for i, k in enumerate(present):
+        own = np.sort(values[labels == k])[::-1]
+        edges = place + np.arange(len(own) + 1)
+        ax.stairs(own, edges, orientation="horizontal", fill=True, color=colours[k], gid=f"of {k}")
+        if i % every == 0:
+            ticks[str(k)] = place + len(own) / 2
+            ax.text(
+                1.01,
+                ticks[str(k)],
+                f"{len(own):,}, {own.mean():.2f}",
+                transform=ax.get_yaxis_transform(),
+                fontsize=size,
+                va="center",
+                color=GREY,
+            )
+        place += len(own) + gap
+    ax.axvline(values.mean(), color="0.1", linestyle=(0, (4, 2)), linewidth=1.2, gid="mean")
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_xlim(min(-0.1, 1.05 * float(values.min())), 1.0)
+    ax.set_ylim(place - gap + gap / 2, -gap / 2)
+    tidy(ax)
+    ax.grid(False, axis="y")
+    ax.set_yticks(list(ticks.values()), list(ticks), fontsize=size)
+    name_axes(ax, "silhouette", "component")
+
+
 def legend(ax, scene, **options):
     """The components and their weights, the heaviest of many."""
     with drawing():
@@ -247,6 +337,15 @@ def percent(share):
 def sizes_of(n):
     """Area of each of n points, in square points."""
     return float(np.clip(4000 / max(n, 1), 3.5, 26.0))
+
+
+def _fading():
+    """From light grey to dark: told apart also in black and white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(
+        "uncertainty", ["#C8C8C8", "#E8B86A", "#D55E00", "#5A1A00"]
+    )
 
 
 def _points(ax, scene, i, j):

@@ -20,27 +20,24 @@ from .captions import caption_of, facts_of, outside, rows_drawn, title_of, where
 from .cloud import ROWS, gather
 from .criteria import CRITERIA
 from .drawing import (
-    GREY,
     MARKERS,
-    MOST_SHAPES,
     Scene,
+    bars,
     colours_of,
     describe,
     describe_figure,
-    ellipses,
     legend,
     line,
     line_colour,
-    marker_of,
     name_axes,
-    numbers,
     plane,
     short,
-    sizes_of,
     tidy,
+    uncertain_line,
+    uncertain_plane,
 )
 from .errors import DataError
-from .projection import discriminant_view, features_view, inside, telling_features
+from .projection import discriminant_view, features_view, telling_features
 from .sources.columns import choose
 
 __all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
@@ -356,9 +353,9 @@ def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax
     scene = Scene.of(cloud, seen, params)
     ax = _axes(ax, size)
     if seen.n_axes == 1:
-        _uncertain_line(ax, scene)
+        uncertain_line(ax, scene)
     else:
-        _uncertain_plane(ax, scene)
+        uncertain_plane(ax, scene)
     sample = cloud.uncertainty
     caption = [
         rows_drawn(cloud),
@@ -384,7 +381,7 @@ def draw_silhouette(
             "with rows; draw another kind"
         )
     ax = _axes(ax, size)
-    _bars(ax, values, labels)
+    bars(ax, values, labels)
     n = len(values)
     how = f"all {n:,} rows"
     if n < backend.n_samples:
@@ -572,102 +569,6 @@ def _outer_labels(ax, bottom, left):
     if not left:
         ax.set_ylabel("")
         ax.yaxis.get_offset_text().set_visible(False)
-
-
-def _uncertain_plane(ax, scene):
-    """Rows that are the darker and larger, the more uncertain."""
-    cloud = scene.cloud
-    order = np.argsort(cloud.uncertainty, kind="stable")
-    order = order[inside(cloud.points[order], cloud.limits)]
-    values = cloud.uncertainty[order]
-    n = len(values)
-    drawn = ax.scatter(
-        *cloud.points[order].T,
-        c=values,
-        s=sizes_of(n) * (0.6 + 3 * values),
-        cmap=_fading(),
-        vmin=0,
-        vmax=max(0.5, float(cloud.uncertainty.max())),
-        linewidths=0,
-        rasterized=n > MOST_SHAPES,
-        zorder=2,
-        gid="rows",
-    )
-    ellipses(ax, scene, 0, 1, LEVELS[:1])
-    numbers(ax, scene, scene.means, cloud.limits)
-    ax.set_xlim(*cloud.limits[0])
-    ax.set_ylim(*cloud.limits[1])
-    tidy(ax)
-    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
-    bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
-    bar.ax.tick_params(labelsize=8, color="0.6")
-    bar.outline.set_visible(False)
-
-
-def _fading():
-    """From light grey to dark: told apart also in black and white."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list(
-        "uncertainty", ["#C8C8C8", "#E8B86A", "#D55E00", "#5A1A00"]
-    )
-
-
-def _uncertain_line(ax, scene):
-    """Uncertainty over the only coordinate, in the colours of components."""
-    cloud = scene.cloud
-    colours = colours_of(len(scene.weights))
-    for k in np.unique(cloud.labels):
-        own = (cloud.labels == k) & inside(cloud.points, cloud.limits)
-        ax.scatter(
-            cloud.points[own, 0],
-            cloud.uncertainty[own],
-            s=sizes_of(len(own)) + 4,
-            color=colours[k],
-            marker=marker_of(k),
-            linewidths=0,
-            rasterized=len(own) > MOST_SHAPES,
-            gid=f"rows of {k}",
-        )
-    ax.set_xlim(*cloud.limits[0])
-    ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
-    tidy(ax)
-    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
-    legend(ax, scene)
-
-
-def _bars(ax, values, labels):
-    """Sorted silhouettes of each component, the first one at the top."""
-    colours = colours_of(int(labels.max()) + 1)
-    present = np.unique(labels)
-    gap = max(1.0, 0.02 * len(values))
-    size = 8 if len(present) <= 20 else 6
-    place, ticks = 0.0, []
-    for k in present:
-        own = np.sort(values[labels == k])[::-1]
-        edges = place + np.arange(len(own) + 1)
-        ax.stairs(own, edges, orientation="horizontal", fill=True, color=colours[k], gid=f"of {k}")
-        middle = place + len(own) / 2
-        ax.text(
-            1.01,
-            middle,
-            f"{len(own):,}, {own.mean():.2f}",
-            transform=ax.get_yaxis_transform(),
-            fontsize=size,
-            va="center",
-            color=GREY,
-        )
-        ticks.append(middle)
-        place += len(own) + gap
-    ax.axvline(values.mean(), color="0.1", linestyle=(0, (4, 2)), linewidth=1.2, gid="mean")
-    ax.axvline(0, color="0.6", linewidth=0.8)
-    ax.set_xlim(min(-0.1, 1.05 * float(values.min())), 1.0)
-    ax.set_ylim(place - gap + gap / 2, -gap / 2)
-    tidy(ax)
-    ax.grid(False, axis="y")
-    ax.set_yticks(ticks, [str(k) for k in present], fontsize=size)
-    name_axes(ax, "silhouette", "component")
 
 
 def _trace(model):
