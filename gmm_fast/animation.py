@@ -1,14 +1,16 @@
 """A fit as a film: the assignment of rows after every few iterations, as an animated GIF."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 
 from .canvas import check_picture, drawing, new_figure
-from .cloud import ROWS, Cloud, assign, gather
+from .captions import ellipses_of, rows_drawn, title_of
+from .cloud import assign, gather
 from .drawing import Scene, describe, legend
 from .outputs import atomic_write
-from .plots import LEVELS, ellipses_of, panel, rows_drawn, title_of, view_of
+from .plots import LEVELS, panel, view_of
 
 ENDINGS = (".gif",)
 # Frames of a film, and bytes of parameters kept for them, at most.
@@ -62,7 +64,7 @@ def check_animation(path, what="the animation"):
     check_picture(path, what, ENDINGS)
 
 
-def write_animation(path, backend, frames, total_weight, names=None, *, rows=None, seed=0):
+def write_animation(path, backend, frames, total_weight, names=None, *, rows=FILM_ROWS, seed=0):
     """Draw the frames that a `Recorder` kept, and write them.
 
     All frames show the same rows through the same axes: for one or two features these, else the
@@ -79,7 +81,7 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=Non
         Sum of the samples' weights, which the log-likelihood is divided by.
     names : list of str, optional
         Of the features.
-    rows : int, optional
+    rows : int
         Rows of the sample, at most.
     seed : int
 
@@ -98,13 +100,12 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=Non
     check_animation(path)
     last = frames[-1][2]
     view = view_of(last, names, view="auto" if last.n_features <= 2 else "projection")
-    rows = min(FILM_ROWS, ROWS) if rows is None else rows
     cloud = gather(backend, last, view, rows=rows, seed=seed, keep=True)
     film = _Film(view, title_of(last))
     pictures = []
     for iteration, log_likelihood, params in frames:
         labels, uncertainty = assign(backend, params, cloud.x)
-        shown = _with(cloud, labels, uncertainty)
+        shown = replace(cloud, labels=labels, uncertainty=uncertainty)
         caption = f"iteration {iteration}: mean log-likelihood {log_likelihood / total_weight:.5f}"
         caption += f"; {rows_drawn(cloud)}"
         if view.n_axes == 2:
@@ -113,20 +114,6 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=Non
         pictures.append(film.picture())
     _write(path, pictures)
     return {"frames": len(pictures), "rows": len(cloud.points), "n_samples": cloud.n_samples}
-
-
-def _with(cloud, labels, uncertainty):
-    """The same rows with another assignment."""
-    return Cloud(
-        cloud.points,
-        cloud.rows,
-        labels,
-        uncertainty,
-        cloud.n_samples,
-        cloud.seed,
-        cloud.limits,
-        cloud.outside,
-    )
 
 
 class _Film:

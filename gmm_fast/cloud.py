@@ -7,6 +7,7 @@ import numpy as np
 
 from .backends import LocalBackend
 from .errors import DataError
+from .projection import inside
 from .sources import ArraySource
 
 # Rows drawn as points; of more data, densities are drawn.
@@ -31,8 +32,6 @@ class Cloud:
     ----------
     points : (r, m) float64
         Coordinates of the sample.
-    rows : (r,) int
-        Their numbers in the data.
     labels : (r,) int32
     uncertainty : (r,) float64
         One less the largest responsibility.
@@ -50,7 +49,6 @@ class Cloud:
     """
 
     points: np.ndarray
-    rows: np.ndarray
     labels: np.ndarray
     uncertainty: np.ndarray
     n_samples: int
@@ -135,10 +133,9 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
     if dense:
         density, outside = _count(backend, params, view, points, limits, colours)
     else:
-        outside = int((~_within(points, limits)).sum())
+        outside = int((~inside(points, limits)).sum())
     return Cloud(
         points,
-        chosen,
         np.concatenate(labels),
         np.concatenate(uncertainty),
         backend.n_samples,
@@ -238,10 +235,6 @@ def edges_of(values, limits, most_bins, n_samples, *, exactly=False):
     return np.linspace(lo, hi, bins + 1)
 
 
-def _within(points, limits):
-    return ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
-
-
 def _count(backend, params, view, sample, limits, colours):
     """`Density` of all rows, and how many of them lie outside of the limits."""
     bins = int(np.clip(np.sqrt(backend.n_samples) / 4, 60, MOST_BINS))
@@ -260,7 +253,7 @@ def _count(backend, params, view, sample, limits, colours):
         points = view.rows(x)
         if not np.isfinite(points).all():
             backend.refuse_bad_values()
-        outside += int((~_within(points, limits)).sum())
+        outside += int((~inside(points, limits)).sum())
         places = [_places(points[:, j], edges[j]) for j in range(n_axes)]
         for histogram, place in zip(density.histograms, places, strict=True):
             histogram += np.bincount(place[place >= 0], minlength=len(histogram))
@@ -274,9 +267,9 @@ def _places(values, edges):
     size = len(edges) - 1
     with np.errstate(over="ignore"):
         place = (values - edges[0]) * (size / (edges[-1] - edges[0]))
-    inside = (place >= 0) & (place <= size)
-    place = np.where(inside, place, 0).astype(np.int64)
-    return np.where(inside, np.minimum(place, size - 1), -1)
+    held = (place >= 0) & (place <= size)
+    place = np.where(held, place, 0).astype(np.int64)
+    return np.where(held, np.minimum(place, size - 1), -1)
 
 
 def _add_cells(cells, places, colours):

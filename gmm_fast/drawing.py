@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .canvas import drawing
+from .projection import inside
 
 # Okabe and Ito (2008), Color universal design: told apart by colour-blind readers.
 PALETTE = (
@@ -23,12 +24,16 @@ MARKERS = "os^DvP*X"
 GREY = "0.35"
 # Components that a legend lists, the heaviest.
 MOST_LISTED = 12
+# Components that a plot of silhouettes names.
+MOST_NAMED = 40
 # Components beyond which lines are thin and numbers small.
 MANY = 12
 # Points beyond which SVG and PDF hold a picture of them.
 MOST_SHAPES = 3000
 # Characters of a name on an axis.
 LONGEST_NAME = 70
+# Sizes of the picture that an ellipse may reach beyond it.
+MOST_REACH = 100
 # Corrected colours of lines, which have to be seen on white.
 _DARKER = 0.75
 
@@ -138,9 +143,9 @@ def describe(ax, title, caption):
 def describe_figure(figure, title, caption):
     """The same for a figure of several Axes: the title above, the caption below them."""
     width = max(24, int(16 * figure.get_figwidth()))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     text = "\n".join(textwrap.wrap(caption, width))
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY, parse_math=False)
 
 
 def plane(ax, scene, i, j, levels):
@@ -151,7 +156,7 @@ def plane(ax, scene, i, j, levels):
     else:
         _points(ax, scene, i, j)
     ellipses(ax, scene, i, j, levels)
-    numbers(ax, scene, scene.means[:, [i, j]])
+    numbers(ax, scene, scene.means[:, [i, j]], cloud.limits[[i, j]])
     ax.set_xlim(*cloud.limits[i])
     ax.set_ylim(*cloud.limits[j])
     tidy(ax)
@@ -166,23 +171,122 @@ def line(ax, scene, j, numbered=True):
     ax.stairs(heights, edges, fill=True, color="0.85", zorder=1)
     weights, means = scene.weights, scene.means[:, j]
     deviations = np.sqrt(scene.covariances[:, j, j])
-    x = _abscissae(cloud.limits[j], means, deviations)
-    curves = _densities(x, weights, means, deviations)
-    thin = len(weights) > MANY
-    for k in scene.alive:
-        width = 1.0 if thin else 1.6
-        ax.plot(x, curves[k], color=line_colour(k), linewidth=width, zorder=3)
-    total = curves.sum(axis=0)
+    width = 1.0 if len(weights) > MANY else 1.6
+    own = [_abscissae(cloud.limits[j], means[k], deviations[k]) for k in scene.alive]
+    x = np.unique(np.concatenate(own))
+    total = np.zeros(len(x))
+    for k, places in zip(scene.alive, own, strict=True):
+        one = weights[k], means[k], deviations[k]
+        ax.plot(places, _density(places, *one), color=line_colour(k), linewidth=width, zorder=3)
+        total += _density(x, *one)
     ax.plot(x, total, color="0.2", linewidth=1.0, linestyle=(0, (4, 2)), zorder=4, gid="mixture")
     if numbered:
         peaks = weights / (np.sqrt(2 * np.pi) * deviations)
-        numbers(ax, scene, np.stack([means, peaks], axis=1))
+        numbers(ax, scene, np.stack([means, peaks], axis=1), cloud.limits[[j]])
     ax.set_xlim(*cloud.limits[j])
     # one component as narrow as a line must not press all else flat
     top = max(heights.max(), min(total.max(), 2.5 * heights.max()))
     ax.set_ylim(0, 1.12 * top if top > 0 else 1.0)
     tidy(ax)
     name_axes(ax, short(scene.names[j]), "density")
+
+
+def visible(centre, reach, limits):
+    """Whether an outline around `centre` that reaches so far is seen, and can be drawn.
+
+    matplotlib takes for ever over curves that are very much larger than the picture.
+    """
+    size = limits[:, 1] - limits[:, 0]
+    met = (centre - reach <= limits[:, 1]) & (centre + reach >= limits[:, 0])
+    return bool(met.all() and (reach <= MOST_REACH * size).all())
+
+
+def uncertain_plane(ax, scene):
+    """Rows that are the darker and larger, the more uncertain."""
+    cloud = scene.cloud
+    order = np.argsort(cloud.uncertainty, kind="stable")
+    order = order[inside(cloud.points[order], cloud.limits)]
+    values = cloud.uncertainty[order]
+    n = len(values)
+    drawn = ax.scatter(
+        *cloud.points[order].T,
+        c=values,
+        s=sizes_of(n) * (0.6 + 3 * values),
+        cmap=_fading(),
+        vmin=0,
+        vmax=max(0.5, float(cloud.uncertainty.max())),
+        linewidths=0,
+        rasterized=n > MOST_SHAPES,
+        zorder=2,
+        gid="rows",
+    )
+    ellipses(ax, scene, 0, 1, (1.0,))
+    numbers(ax, scene, scene.means, cloud.limits)
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(*cloud.limits[1])
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
+    bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
+    bar.ax.tick_params(labelsize=8, color="0.6")
+    bar.outline.set_visible(False)
+
+
+def uncertain_line(ax, scene):
+    """Uncertainty over the only coordinate, in the colours of components."""
+    cloud = scene.cloud
+    colours = colours_of(len(scene.weights))
+    for k in np.unique(cloud.labels):
+        own = (cloud.labels == k) & inside(cloud.points, cloud.limits)
+        ax.scatter(
+            cloud.points[own, 0],
+            cloud.uncertainty[own],
+            s=sizes_of(len(own)) + 4,
+            color=colours[k],
+            marker=marker_of(k),
+            linewidths=0,
+            rasterized=len(own) > MOST_SHAPES,
+            gid=f"rows of {k}",
+        )
+    ax.set_xlim(*cloud.limits[0])
+    ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
+    tidy(ax)
+    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
+    legend(ax, scene)
+
+
+def bars(ax, values, labels):
+    """Sorted silhouettes of each component, the first one at the top."""
+    colours = colours_of(int(labels.max()) + 1)
+    present = np.unique(labels)
+    gap = max(1.0, 0.02 * len(values))
+    size = 8 if len(present) <= 20 else 6
+    every = -(-len(present) // MOST_NAMED)  # of very many components there is no room for all
+    place, ticks = 0.0, {}
+    for i, k in enumerate(present):
+        own = np.sort(values[labels == k])[::-1]
+        edges = place + np.arange(len(own) + 1)
+        ax.stairs(own, edges, orientation="horizontal", fill=True, color=colours[k], gid=f"of {k}")
+        if i % every == 0:
+            ticks[str(k)] = place + len(own) / 2
+            ax.text(
+                1.01,
+                ticks[str(k)],
+                f"{len(own):,}, {own.mean():.2f}",
+                transform=ax.get_yaxis_transform(),
+                fontsize=size,
+                va="center",
+                color=GREY,
+            )
+        place += len(own) + gap
+    ax.axvline(values.mean(), color="0.1", linestyle=(0, (4, 2)), linewidth=1.2, gid="mean")
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_xlim(min(-0.1, 1.05 * float(values.min())), 1.0)
+    ax.set_ylim(place - gap + gap / 2, -gap / 2)
+    tidy(ax)
+    ax.grid(False, axis="y")
+    ax.set_yticks(list(ticks.values()), list(ticks), fontsize=size)
+    name_axes(ax, "silhouette", "component")
 
 
 def legend(ax, scene, **options):
@@ -235,15 +339,25 @@ def sizes_of(n):
     return float(np.clip(4000 / max(n, 1), 3.5, 26.0))
 
 
+def _fading():
+    """From light grey to dark: told apart also in black and white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(
+        "uncertainty", ["#C8C8C8", "#E8B86A", "#D55E00", "#5A1A00"]
+    )
+
+
 def _points(ax, scene, i, j):
-    """A scatter for each component; what is uncertain is faint."""
+    """A scatter for each component; what is uncertain is faint, what lies outside left out."""
     cloud = scene.cloud
+    shown = inside(cloud.points[:, [i, j]], cloud.limits[[i, j]])
     n, colours = len(cloud.points), colours_of(len(scene.weights))
     base = float(np.clip(1.15 - 0.12 * np.log10(n + 1), 0.55, 0.9))
     # half of the responsibility elsewhere is as uncertain as two components can be
     opacity = base * np.clip(1 - 1.6 * cloud.uncertainty, 0.2, 1)
-    for k in np.unique(cloud.labels):
-        own = cloud.labels == k
+    for k in np.unique(cloud.labels[shown]):
+        own = shown & (cloud.labels == k)
         ax.scatter(
             cloud.points[own, i],
             cloud.points[own, j],
@@ -281,11 +395,15 @@ def ellipses(ax, scene, i, j, levels):
     with drawing():
         from matplotlib.patches import Ellipse
     width = 0.8 if len(scene.weights) > MANY else 1.3
+    limits = scene.cloud.limits[[i, j]]
     for k in scene.alive:
-        values, vectors = np.linalg.eigh(scene.covariances[k][np.ix_([i, j], [i, j])])
+        covariance = scene.covariances[k][np.ix_([i, j], [i, j])]
+        values, vectors = np.linalg.eigh(covariance)
         axes = 2 * np.sqrt(np.maximum(values, 0))
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for level in levels:
+            if not visible(scene.means[k, [i, j]], level * np.sqrt(np.diag(covariance)), limits):
+                continue
             ax.add_patch(
                 Ellipse(
                     scene.means[k, [i, j]],
@@ -301,11 +419,11 @@ def ellipses(ax, scene, i, j, levels):
             )
 
 
-def numbers(ax, scene, places):
-    """The numbers of the components at their means, white around."""
+def numbers(ax, scene, places, limits):
+    """The numbers of the components at `places`, white around, where that is inside."""
     with drawing():
         from matplotlib.patheffects import withStroke
-    for k in scene.alive:
+    for k in scene.alive[inside(places[scene.alive, : len(limits)], limits)]:
         ax.text(
             *places[k],
             str(k),
@@ -321,16 +439,16 @@ def numbers(ax, scene, places):
         )
 
 
-def _abscissae(limits, means, deviations):
-    """Where curves are evaluated: everywhere, and closely around narrow components."""
-    near = means[:, None] + deviations[:, None] * np.linspace(-5, 5, 81)
+def _abscissae(limits, mean, deviation):
+    """Where the curve of a component is evaluated: everywhere, and closely where it is."""
+    near = mean + deviation * np.linspace(-5, 5, 81)
     near = near[(near >= limits[0]) & (near <= limits[1])]
     return np.union1d(np.linspace(*limits, 400), near)
 
 
-def _densities(x, weights, means, deviations):
-    """w_k N(x; mu_k, sigma_k), (K, x)."""
-    z = (x - means[:, None]) / deviations[:, None]
+def _density(x, weight, mean, deviation):
+    """w N(x; mu, sigma)."""
     with np.errstate(under="ignore", over="ignore"):
-        peaks = weights / (np.sqrt(2 * np.pi) * deviations)
-        return peaks[:, None] * np.exp(-0.5 * z**2)
+        return (
+            weight / (np.sqrt(2 * np.pi) * deviation) * np.exp(-0.5 * ((x - mean) / deviation) ** 2)
+        )

@@ -77,7 +77,8 @@ def draw_fit(backend, result, names, settings, recorder, progress):
     seed = settings["seed"]
     if settings.get("plot") is not None:
         progress.say("drawing")
-        ax, _ = plots.draw_clusters(backend, result.params, names, seed=seed)
+        seen = plots.view_of(result.params, names)
+        ax, _ = plots.draw_clusters(backend, result.params, seen, seed=seed)
         canvas.save(ax, settings["plot"])
     if recorder is not None:
         progress.say("drawing the frames")
@@ -120,14 +121,10 @@ def _of_data(model, out, kind, settings):
     params, facts = read_model(model)
     names = facts.get("features")
     options = {name: settings[name] for name in ("rows", "seed", "size")}
-    if kind != "silhouette":
-        options["features"] = settings["features"]
-    if kind == "clusters":
-        options |= {"view": settings["view"], "style": settings["style"]}
     source = inputs.open_data(settings, names)
     check_columns(source, params.n_features, str(model))
     names = source.feature_names or names
-    _check_view(params, names, kind, settings)  # before the data is read
+    seen = _view(params, names, kind, settings)  # checked before the data is read
     check_outputs({"--out": out}, [*files_of(source), model])
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
@@ -135,18 +132,19 @@ def _of_data(model, out, kind, settings):
         progress.say("drawing")
         if kind == "silhouette":
             return plots.draw_silhouette(backend, params, **options)
-        draw = plots.draw_clusters if kind == "clusters" else plots.draw_uncertainty
-        return draw(backend, params, names, **options)
+        if kind == "uncertainty":
+            return plots.draw_uncertainty(backend, params, seen, **options)
+        return plots.draw_clusters(backend, params, seen, style=settings["style"], **options)
 
 
-def _check_view(params, names, kind, settings):
-    """Raise DataError unless the features and the view asked for make sense."""
+def _view(params, names, kind, settings):
+    """What a kind is seen through; DataError unless features and view make sense."""
     if kind == "silhouette":
         plots.check_several(params)
-    elif kind == "uncertainty":
-        plots.plane_of(params, names, settings["features"])
-    else:
-        plots.view_of(params, names, settings["features"], settings["view"])
+        return None
+    if kind == "uncertainty":
+        return plots.plane_of(params, names, settings["features"])
+    return plots.view_of(params, names, settings["features"], settings["view"])
 
 
 def _loglik(model, out, kind, settings):

@@ -16,30 +16,27 @@ from . import checks
 from . import criteria as measures
 from .backends import DaskBackend
 from .canvas import SIZE, check_matplotlib, figure_of, new_figure, save
+from .captions import caption_of, facts_of, outside, rows_drawn, title_of, where
 from .cloud import ROWS, gather
-from .criteria import CRITERIA
+from .criteria import CRITERIA, HIGHER
 from .drawing import (
-    GREY,
     MARKERS,
-    MOST_SHAPES,
     Scene,
+    bars,
     colours_of,
     describe,
     describe_figure,
-    ellipses,
     legend,
     line,
     line_colour,
-    marker_of,
     name_axes,
-    numbers,
     plane,
     short,
-    sizes_of,
     tidy,
+    uncertain_line,
+    uncertain_plane,
 )
 from .errors import DataError
-from .families import get_family
 from .projection import discriminant_view, features_view, telling_features
 from .sources.columns import choose
 
@@ -51,8 +48,6 @@ STYLES = ("auto", "points", "density")
 LEVELS = (1.0, 2.0)
 # Features that a pair plot shows, at most.
 MOST_FEATURES = 5
-# Of criteria, those that are better when higher.
-HIGHER = ("silhouette", "cv")
 _SHOWN = {
     "bic": "BIC",
     "aic": "AIC",
@@ -121,10 +116,9 @@ def clusters(
     check_matplotlib()
     check_choices(view, style, rows, seed, levels)
     params, source, names = _opened(model, X)
-    options = {"features": features, "view": view}
-    view_of(params, names, **options)  # before the data is read
-    options |= {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
-    return draw_clusters(model._backend(source), params, names, **options, ax=ax)[0]
+    seen = view_of(params, names, features, view)  # checked before the data is read
+    options = {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
+    return draw_clusters(model._backend(source), params, seen, **options, ax=ax)[0]
 
 
 def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
@@ -153,9 +147,9 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
     params, source, names = _opened(model, X)
-    plane_of(params, names, features)  # before the data is read
-    options = {"features": features, "rows": rows, "seed": seed, "title": title}
-    return draw_uncertainty(model._backend(source), params, names, **options, ax=ax)[0]
+    seen = plane_of(params, names, features)  # checked before the data is read
+    options = {"rows": rows, "seed": seed, "title": title}
+    return draw_uncertainty(model._backend(source), params, seen, **options, ax=ax)[0]
 
 
 def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
@@ -309,10 +303,8 @@ def criteria(table, criterion=None, *, title=None, ax=None):
 def draw_clusters(
     backend,
     params,
-    names,
+    seen,
     *,
-    features=None,
-    view="auto",
     style="auto",
     rows=ROWS,
     seed=0,
@@ -321,7 +313,7 @@ def draw_clusters(
     ax=None,
     size=SIZE,
 ):
-    """`clusters` over a `Backend`.
+    """`clusters` over a `Backend`, through what `view_of` returned.
 
     Returns
     -------
@@ -329,7 +321,6 @@ def draw_clusters(
     facts : dict
         Of what is drawn: n_samples, rows, style, features, projection, outside.
     """
-    seen = view_of(params, names, features, view)
     # the rows of a cluster would all have to come here
     many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
     dense = style == "density" or (style == "auto" and many)
@@ -354,24 +345,21 @@ def draw_clusters(
     return ax, facts_of(scene, seen)
 
 
-def draw_uncertainty(
-    backend, params, names, *, features=None, rows=ROWS, seed=0, title=None, ax=None, size=SIZE
-):
-    """`uncertainty` over a `Backend`; returns as `draw_clusters`."""
-    seen = plane_of(params, names, features)
+def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
+    """`uncertainty` over a `Backend`, through what `plane_of` returned; as `draw_clusters`."""
     cloud = gather(backend, params, seen, rows=rows, seed=seed)
     scene = Scene.of(cloud, seen, params)
     ax = _axes(ax, size)
     if seen.n_axes == 1:
-        _uncertain_line(ax, scene)
+        uncertain_line(ax, scene)
     else:
-        _uncertain_plane(ax, scene)
+        uncertain_plane(ax, scene)
     sample = cloud.uncertainty
     caption = [
         rows_drawn(cloud),
         f"mean {sample.mean():.3g}, above 0.1: {(sample > 0.1).mean():.0%} of them",
-        *_where(seen),
-        *_outside(scene),
+        *where(seen),
+        *outside(scene),
     ]
     describe(ax, title or f"Uncertainty, {title_of(params)}", "; ".join(caption))
     return ax, facts_of(scene, seen)
@@ -391,7 +379,7 @@ def draw_silhouette(
             "with rows; draw another kind"
         )
     ax = _axes(ax, size)
-    _bars(ax, values, labels)
+    bars(ax, values, labels)
     n = len(values)
     how = f"all {n:,} rows"
     if n < backend.n_samples:
@@ -472,56 +460,6 @@ def check_several(params):
         raise DataError("the silhouette needs two components, the model has one; draw another kind")
 
 
-def title_of(params):
-    family = get_family(params.covariance_type)
-    k = params.n_components
-    return f"{k} component{'' if k == 1 else 's'}, {family.name} covariance"
-
-
-def caption_of(scene, seen, levels):
-    """What `clusters` shows, in words."""
-    cloud, parts = scene.cloud, [rows_drawn(scene.cloud)]
-    if seen.n_axes == 1:
-        parts.append("lines: components, weighted; dashed: their sum")
-    else:
-        if cloud.density is None and len(scene.weights) > 1:
-            parts.append("faint: uncertain")
-        if len(levels):
-            parts.append(ellipses_of(levels))
-    return "; ".join([*parts, *_where(seen), *_outside(scene)])
-
-
-def ellipses_of(levels):
-    """What ellipses are, and what share of the samples of a Gaussian lies in them."""
-    sigma = " and ".join(f"{level:g}" for level in levels)
-    held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
-    noun = "standard deviation" if len(levels) == 1 and levels[0] == 1 else "standard deviations"
-    return f"ellipses: {sigma} {noun} ({held} of a component)"
-
-
-def rows_drawn(cloud):
-    """How many rows are seen, and which."""
-    n, drawn = cloud.n_samples, len(cloud.points)
-    if cloud.density is not None:
-        return f"density of all {n:,} rows"
-    if drawn == n:
-        return f"all {n:,} rows" if n > 1 else "1 row"
-    return f"{drawn:,} of {n:,} rows drawn (seed {cloud.seed})"
-
-
-def facts_of(scene, seen):
-    """The same for programs."""
-    cloud = scene.cloud
-    return {
-        "n_samples": cloud.n_samples,
-        "rows": cloud.drawn,
-        "style": "points" if cloud.density is None else "density",
-        "features": None if seen.columns is None else seen.names,
-        "projection": None if seen.columns is not None else seen.names,
-        "outside": cloud.outside,
-    }
-
-
 def table_of(table, criterion=None):
     """Rows and criterion of what `criteria` takes.
 
@@ -536,9 +474,8 @@ def table_of(table, criterion=None):
         rows, own = getattr(table, "table", table), getattr(table, "criterion", None)
     if criterion is None:
         criterion = own or "bic"
-    known = (*CRITERIA, *(name for name in HIGHER if name not in CRITERIA))
-    if criterion not in known:
-        raise DataError(f"unknown criterion {criterion!r}; choose from {', '.join(known)}")
+    if criterion not in CRITERIA:
+        raise DataError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
     keys = {"n_components", "covariance_type"}
     good = isinstance(rows, list) and all(isinstance(r, dict) and keys <= set(r) for r in rows)
     if not good or not rows:
@@ -585,31 +522,6 @@ def _choose(features, names, d):
     return columns
 
 
-def _where(seen):
-    """That directions are not features."""
-    if seen.columns is not None:
-        return []
-    if not seen.ratios.any():
-        return ["axes: the directions most correlated with all features"]
-    return ["axes: directions that separate the components best (and features most correlated)"]
-
-
-def _outside(scene):
-    """What lies beyond the axes."""
-    cloud, parts = scene.cloud, []
-    if cloud.outside:
-        rows = "1 row" if cloud.outside == 1 else f"{cloud.outside:,} rows"
-        parts.append(f"{rows} outside the axes")
-    lo, hi = cloud.limits.T
-    far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & (scene.weights > 0)
-    for what, which in (("outside the axes", far), ("without weight", scene.weights == 0)):
-        found = np.flatnonzero(which)
-        if len(found):
-            some = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")
-            parts.append(f"component{'' if len(found) == 1 else 's'} {some} {what}")
-    return parts
-
-
 def _pairs(scene, seen, levels, title, axes, size):
     """Scatter plots below the diagonal, histograms on it, the legend above it."""
     m = seen.n_axes
@@ -654,101 +566,6 @@ def _outer_labels(ax, bottom, left):
     if not left:
         ax.set_ylabel("")
         ax.yaxis.get_offset_text().set_visible(False)
-
-
-def _uncertain_plane(ax, scene):
-    """Rows that are the darker and larger, the more uncertain."""
-    cloud = scene.cloud
-    order = np.argsort(cloud.uncertainty, kind="stable")
-    values = cloud.uncertainty[order]
-    n = len(values)
-    drawn = ax.scatter(
-        *cloud.points[order].T,
-        c=values,
-        s=sizes_of(n) * (0.6 + 3 * values),
-        cmap=_fading(),
-        vmin=0,
-        vmax=max(0.5, float(values[-1])),
-        linewidths=0,
-        rasterized=n > MOST_SHAPES,
-        zorder=2,
-        gid="rows",
-    )
-    ellipses(ax, scene, 0, 1, LEVELS[:1])
-    numbers(ax, scene, scene.means)
-    ax.set_xlim(*cloud.limits[0])
-    ax.set_ylim(*cloud.limits[1])
-    tidy(ax)
-    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
-    bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
-    bar.ax.tick_params(labelsize=8, color="0.6")
-    bar.outline.set_visible(False)
-
-
-def _fading():
-    """From light grey to dark: told apart also in black and white."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list(
-        "uncertainty", ["#C8C8C8", "#E8B86A", "#D55E00", "#5A1A00"]
-    )
-
-
-def _uncertain_line(ax, scene):
-    """Uncertainty over the only coordinate, in the colours of components."""
-    cloud = scene.cloud
-    colours = colours_of(len(scene.weights))
-    for k in np.unique(cloud.labels):
-        own = cloud.labels == k
-        ax.scatter(
-            cloud.points[own, 0],
-            cloud.uncertainty[own],
-            s=sizes_of(len(own)) + 4,
-            color=colours[k],
-            marker=marker_of(k),
-            linewidths=0,
-            rasterized=len(own) > MOST_SHAPES,
-            gid=f"rows of {k}",
-        )
-    ax.set_xlim(*cloud.limits[0])
-    ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
-    tidy(ax)
-    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
-    legend(ax, scene)
-
-
-def _bars(ax, values, labels):
-    """Sorted silhouettes of each component, the first one at the top."""
-    colours = colours_of(int(labels.max()) + 1)
-    present = np.unique(labels)
-    gap = max(1.0, 0.02 * len(values))
-    size = 8 if len(present) <= 20 else 6
-    place, ticks = 0.0, []
-    for k in present:
-        own = np.sort(values[labels == k])[::-1]
-        edges = place + np.arange(len(own) + 1)
-        ax.stairs(own, edges, orientation="horizontal", fill=True, color=colours[k], gid=f"of {k}")
-        middle = place + len(own) / 2
-        ax.text(
-            1.01,
-            middle,
-            f"{len(own):,}, {own.mean():.2f}",
-            transform=ax.get_yaxis_transform(),
-            fontsize=size,
-            va="center",
-            color=GREY,
-        )
-        ticks.append(middle)
-        place += len(own) + gap
-    ax.axvline(values.mean(), color="0.1", linestyle=(0, (4, 2)), linewidth=1.2, gid="mean")
-    ax.axvline(0, color="0.6", linewidth=0.8)
-    ax.set_xlim(min(-0.1, 1.05 * float(values.min())), 1.0)
-    ax.set_ylim(place - gap + gap / 2, -gap / 2)
-    tidy(ax)
-    ax.grid(False, axis="y")
-    ax.set_yticks(ticks, [str(k) for k in present], fontsize=size)
-    name_axes(ax, "silhouette", "component")
 
 
 def _trace(model):

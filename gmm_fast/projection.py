@@ -27,7 +27,7 @@ class View:
     columns : (m,) int array or None
         The features that the coordinates are, where they are features; `centre` is zero then.
     ratios : (m,) float64 or None
-        Fisher's ratio of each direction, where they are discriminant directions.
+        Fisher's ratio of each direction, where they separate components.
     """
 
     axes: np.ndarray
@@ -126,10 +126,12 @@ def discriminant_view(params, names, n_axes=2):
     loadings = correlation @ axes
     signs = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_axes)])
     ratios = np.concatenate([ratios, np.zeros(n_axes - len(ratios))])
-    what = "discriminant" if np.count_nonzero(weights) > 1 else "direction"
+    alone = np.count_nonzero(weights) == 1
+    what = "direction" if alone else "discriminant"
     labels = [
         f"{what} {i + 1} ({_mostly(loadings[:, i] * signs[i], names)})" for i in range(n_axes)
     ]
+    ratios = None if alone else ratios
     return View(axes * signs / scale[:, None], centre, labels, ratios=ratios)
 
 
@@ -162,6 +164,11 @@ def telling_features(params, most):
     scale = np.sqrt(weights @ get_family(params.covariance_type).component_variances(params))
     ratios = weights @ ((params.means - weights @ params.means) / scale) ** 2
     return np.sort(np.argsort(-ratios, kind="stable")[:most])
+
+
+def inside(points, limits):
+    """Which of (n, m) points lie within (m, 2) limits."""
+    return ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
 
 
 def _each(params):

@@ -21,7 +21,7 @@ LAYERS = (
     ("kernels.gaussian",),
     ("canvas", "forms", "modelfile", "projection", "regularisation", "sampling"),
     ("drawing", "rescue"),
-    ("backends",),
+    ("backends", "captions"),
     ("cloud", "em", "criteria"),
     ("insertion", "partition", "checkpoint", "plots"),
     ("animation", "seeding", "race"),

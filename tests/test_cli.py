@@ -549,7 +549,9 @@ def test_info(x, model):
 # Manners ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "-h"], ["search", "--help"], ["-V"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "-h"], ["search", "--help"], ["plot", "--help"], ["-V"]]
+)
 def test_help_is_light(arguments):
     """Help must not wait for Numba: what is slow to import is imported by commands."""
     code = (

@@ -317,6 +317,7 @@ def plots(monkeypatch):
 
     kinds = ("criteria", "draw_clusters", "draw_uncertainty", "draw_silhouette", "loglik")
     module = SimpleNamespace(asked=asked, **{kind: draw(kind) for kind in kinds})
+    module.view_of = module.plane_of = lambda params, names: names
     monkeypatch.setitem(sys.modules, "gmm_fast.plots", module)
     monkeypatch.setattr(gmm_fast, "plots", module, raising=False)
     return module
@@ -369,7 +370,7 @@ def test_report_of_a_model(x, tmp_path, plots):
 def test_real_pictures(x, tmp_path):
     """By `plots` itself: all are there, and the same bytes each time."""
     pytest.importorskip("gmm_fast.plots", reason="this version draws no pictures")
-    found = search(x, 1, 3)
+    found = search(x, range(1, 3 + 1))
     paths = tmp_path / "a.html", tmp_path / "b.html"
     for path in paths:
         write_report(found, path, x, date=pages.DATE)

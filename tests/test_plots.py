@@ -272,8 +272,27 @@ def test_outliers_do_not_decide_how_far_axes_reach():
         np.testing.assert_allclose(limits, before, atol=3)
     assert "2 rows outside the axes" in caption(ax)
     assert "outside" not in caption(plain)
-    moved = GaussianMixture.from_params([0.9, 0.1], [[0, 0], [1e6, 1e6]], np.ones((2, 2)), "diag")
-    assert "component 1 outside the axes" in caption(plots.clusters(moved, far))
+    assert len(np.concatenate([p.get_offsets() for p in artists(ax, "rows of")])) == 200
+    assert len(artists(plots.uncertainty(model, far), "rows")[0].get_offsets()) == 200
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e12, 1e60])
+def test_components_that_no_axes_show(tmp_path, scale):
+    """matplotlib would not end, or not draw: they are left out, and said."""
+    x = blobs(0, (100, 100), 2, 6)
+    means = [[0, 0], [scale, scale], [6, 6]]
+    variances = [[1, 1], [1, 1], [scale**2, scale**2]]
+    model = GaussianMixture.from_params([0.9, 0.05, 0.05], means, variances, "diag")
+    ax = plots.clusters(model, x)
+    assert "component 1 outside the axes; component 2 too wide for an ellipse" in caption(ax)
+    assert [n.get_text() for n in artists(ax, "number")] == ["0", "2"]
+    assert len(artists(ax, "component")) == 2
+    plots.save(ax, tmp_path / "out.png")
+    ax = plots.clusters(model, x, features=[0])
+    assert "component 1 outside the axes" in caption(ax)
+    assert "too wide" not in caption(ax)
+    assert len(ax.lines) == 4
+    plots.save(ax, tmp_path / "out.png")
 
 
 def test_axes_reach_to_all_rows_of_a_gaussian():
@@ -327,14 +346,17 @@ def test_one_feature(style):
     inside = ((x >= edges[0]) & (x <= edges[-1])).mean()
     assert (heights * np.diff(edges)).sum() == pytest.approx(inside)
     deviations = np.sqrt(model.covariances_[:, 0])
+
+    def density(x, k):
+        return model.weights_[k] * norm.pdf(x, model.means_[k, 0], deviations[k])
+
     *components, mixture = ax.lines
-    total = 0
     for k, curve in enumerate(components):
-        density = model.weights_[k] * norm.pdf(curve.get_xdata(), model.means_[k, 0], deviations[k])
-        np.testing.assert_allclose(curve.get_ydata(), density, rtol=1e-10, atol=1e-300)
-        total = total + density
+        expected = density(curve.get_xdata(), k)
+        np.testing.assert_allclose(curve.get_ydata(), expected, rtol=1e-10, atol=1e-300)
     assert mixture.get_gid() == "mixture"
-    np.testing.assert_allclose(mixture.get_ydata(), total, rtol=1e-9)
+    expected = sum(density(mixture.get_xdata(), k) for k in range(3))
+    np.testing.assert_allclose(mixture.get_ydata(), expected, rtol=1e-9)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 0", "density")
     # where the curve is a spike, points of it lie on the spike
     narrow = GaussianMixture.from_params([0.5, 0.5], [[0], [50.0]], [[1], [1e-6]], "diag")

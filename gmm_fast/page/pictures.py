@@ -40,16 +40,14 @@ def draw_pictures(result, rows, criterion, *, backend=None, names=None, seed=0, 
     troubles : list of str
         What could not be drawn, and why.
     """
+    from .. import plots
+
     wanted = _criterion(rows, criterion)
     if backend is not None:
         wanted += _of_data(result.params, backend, names, seed, silhouette_rows)
     wanted += _trace(result)
     pictures, troubles = [], []
     for title, caption, draw in wanted:
-        try:
-            from .. import plots
-        except ImportError:
-            break
         try:
             pictures.append((title, caption, _bytes_of(draw(plots))))
         except Exception as error:  # a report without one picture is worth more than none
@@ -82,14 +80,18 @@ def _of_data(params, backend, names, seed, silhouette_rows):
     found = [(
         "Clusters",
         f"Samples in the colours of their components; {caption}.",
-        lambda plots: plots.draw_clusters(backend, params, names, style="points", **drawn)[0],
+        lambda plots: plots.draw_clusters(
+            backend, params, plots.view_of(params, names), style="points", **drawn
+        )[0],
     )]  # fmt: skip
     if params.n_components > 1:
         found.append((
             "Uncertainty",
             "One less the probability of the component that each sample is assigned to; "
             f"{caption}.",
-            lambda plots: plots.draw_uncertainty(backend, params, names, **drawn)[0],
+            lambda plots: plots.draw_uncertainty(
+                backend, params, plots.plane_of(params, names), **drawn
+            )[0],
         ))  # fmt: skip
     if silhouette_rows and 1 < params.n_components <= MOST_COMPONENTS:
         measured = {"rows": silhouette_rows, "seed": seed}

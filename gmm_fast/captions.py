@@ -1,0 +1,88 @@
+"""What pictures say in words, and to programs: which rows, through which axes, what is left out."""
+
+import math
+
+import numpy as np
+
+from .drawing import MOST_REACH
+from .families import get_family
+
+
+def title_of(params):
+    family = get_family(params.covariance_type)
+    k = params.n_components
+    return f"{k} component{'' if k == 1 else 's'}, {family.name} covariance"
+
+
+def caption_of(scene, seen, levels):
+    """What `clusters` shows, in words."""
+    cloud, parts = scene.cloud, [rows_drawn(scene.cloud)]
+    if seen.n_axes == 1:
+        parts.append("lines: components, weighted; dashed: their sum")
+    else:
+        if cloud.density is None and len(scene.weights) > 1:
+            parts.append("faint: uncertain")
+        if len(levels):
+            parts.append(ellipses_of(levels))
+    return "; ".join([*parts, *where(seen), *outside(scene)])
+
+
+def ellipses_of(levels):
+    """What ellipses are, and what share of the samples of a Gaussian lies in them."""
+    sigma = " and ".join(f"{level:g}" for level in levels)
+    held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
+    noun = "standard deviation" if len(levels) == 1 and levels[0] == 1 else "standard deviations"
+    return f"ellipses: {sigma} {noun} ({held} of a component)"
+
+
+def rows_drawn(cloud):
+    """How many rows are seen, and which."""
+    n, drawn = cloud.n_samples, len(cloud.points)
+    if cloud.density is not None:
+        return f"density of all {n:,} rows"
+    if drawn == n:
+        return f"all {n:,} rows" if n > 1 else "1 row"
+    return f"{drawn:,} of {n:,} rows drawn (seed {cloud.seed})"
+
+
+def facts_of(scene, seen):
+    """The same for programs."""
+    cloud = scene.cloud
+    return {
+        "n_samples": cloud.n_samples,
+        "rows": cloud.drawn,
+        "style": "points" if cloud.density is None else "density",
+        "features": None if seen.columns is None else seen.names,
+        "projection": None if seen.columns is not None else seen.names,
+        "outside": cloud.outside,
+    }
+
+
+def where(seen):
+    """That directions are not features."""
+    if seen.columns is not None:
+        return []
+    if seen.ratios is None:
+        return ["axes: the directions most correlated with all features"]
+    return ["axes: directions that separate the components best (and features most correlated)"]
+
+
+def outside(scene):
+    """What lies beyond the axes."""
+    cloud, parts = scene.cloud, []
+    if cloud.outside:
+        rows = "1 row" if cloud.outside == 1 else f"{cloud.outside:,} rows"
+        parts.append(f"{rows} outside the axes")
+    lo, hi = cloud.limits.T
+    alive = scene.weights > 0
+    far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & alive
+    reach = np.sqrt(np.diagonal(scene.covariances, axis1=1, axis2=2))
+    wide = (reach > MOST_REACH * (hi - lo)).any(axis=1) & alive & ~far
+    wide &= len(lo) > 1  # of one coordinate there are curves, which have no end
+    said = {"outside the axes": far, "too wide for an ellipse": wide, "without weight": ~alive}
+    for what, which in said.items():
+        found = np.flatnonzero(which)
+        if len(found):
+            some = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")
+            parts.append(f"component{'' if len(found) == 1 else 's'} {some} {what}")
+    return parts
