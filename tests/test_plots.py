@@ -529,7 +529,7 @@ def test_fits_that_failed_are_not_drawn():
 
 
 def test_criteria_of_a_search(plane):
-    found = search(plane[0], 1, 3, covariance=["full", "tied"], criterion="icl")
+    found = search(plane[0], range(1, 4), covariance=["full", "tied"], criterion="icl")
     ax = plots.criteria(found)
     assert ax.get_ylabel() == "ICL"
     np.testing.assert_array_equal(

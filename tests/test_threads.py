@@ -152,7 +152,7 @@ def test_a_kernel_that_runs_alone_finds_the_same_bits(family, monkeypatch):
     def launched(*_):
         raise AssertionError("Numba's threads were asked for")
 
-    monkeypatch.setattr(local, "kernel_threads", launched)
+    monkeypatch.setattr(local, "run_kernel", launched)
     with alone():
         found = one.stats(params)
     for name in ("n_k", "s1", "s2"):
