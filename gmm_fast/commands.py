@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import criteria, em, fitting, init, inputs, report, selection
+from .choice import Candidate, candidate_row
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -49,9 +50,9 @@ def fit(settings, given, as_json):
             keeper=keeper,
         )
         progress.say("silhouette")
-        silhouettes = selection.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
+        silhouettes = criteria.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
         result.events[:0] = events
-        candidate = selection.Candidate.of(result, silhouettes.of([result.params])[0])
+        candidate = Candidate.of(result, silhouettes.of([result.params])[0])
         outputs.write(backend, candidate, progress)
         keeper.complete()
         if settings["verbose"]:
@@ -129,7 +130,7 @@ def _search_facts(table, best):
         "warnings": table.warnings,
         "folds": table.folds,
         "early_stop": table.stopped_at,
-        "candidates": [selection.candidate_row(c) for c in table.candidates],
+        "candidates": [candidate_row(c) for c in table.candidates],
     }
 
 
