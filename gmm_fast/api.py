@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import criteria, em, fitting, init, selection
 from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
+from .choice import candidate_row
 from .criteria import HIGHER
 from .errors import DataError
 from .estimator import GaussianMixture
@@ -206,7 +207,7 @@ def search(
             ConvergenceWarning,
             stacklevel=2,
         )
-    rows = [selection.candidate_row(c) for c in table.candidates]
+    rows = [candidate_row(c) for c in table.candidates]
     return SearchResult(
         rows,
         best,

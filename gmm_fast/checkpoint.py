@@ -378,12 +378,13 @@ class Keeper:
         return f"Interrupted {where}; go on with: {self.go_on}"
 
     def _where(self):
-        fits = len(self.checkpoint.done)
+        fits, search = len(self.checkpoint.done), self.checkpoint.command == "search"
         if self.checkpoint.running is not None:
             job, state = self.checkpoint.running
             at = f"at iteration {state.iteration}"
-            search = self.checkpoint.command == "search"
             return f"{at} of K={job.n_components} {job.covariance_type}" if search else at
         if fits > 1:
             return f"after {fits} fits"
-        return "after the first fit" if fits else "before the first iteration"
+        if fits:
+            return "after the first fit"
+        return "before a fit had ended" if search else "before the first iteration"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import criteria, em, fitting, init, inputs, page, picturing, report, selection
+from .choice import Candidate, candidate_row
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -53,9 +54,9 @@ def fit(settings, given, as_json, command):
             on_state=recorder,
         )
         progress.say("silhouette")
-        silhouettes = selection.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
+        silhouettes = criteria.Silhouettes(backend, settings["silhouette_rows"], settings["seed"])
         result.events[:0] = events
-        candidate = selection.Candidate.of(result, silhouettes.of([result.params])[0])
+        candidate = Candidate.of(result, silhouettes.of([result.params])[0])
         outputs.write(backend, candidate, progress)
         facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
         _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
@@ -112,7 +113,7 @@ def search(settings, given, as_json, command):
         best = table.best
         best.result.events[:0] = events
         outputs.write(backend, best, progress)
-        rows = [selection.candidate_row(c) for c in table.candidates]
+        rows = [candidate_row(c) for c in table.candidates]
         facts = {
             "command": command,
             "silhouette_rows": table.silhouette_rows,
@@ -150,7 +151,7 @@ def _search_facts(table, best):
         "warnings": table.warnings,
         "folds": table.folds,
         "early_stop": table.stopped_at,
-        "candidates": [selection.candidate_row(c) for c in table.candidates],
+        "candidates": [candidate_row(c) for c in table.candidates],
     }
 
 

@@ -94,6 +94,37 @@ class SilhouetteSample:
         return silhouette_samples(self.x, labels, self.threads)
 
 
+class Silhouettes:
+    """Silhouettes of models, on one sample of the data.
+
+    Attributes
+    ----------
+    n_rows : int
+        Size of the sample; 0 as long as nothing was measured.
+    """
+
+    def __init__(self, backend, rows, seed):
+        self._how = backend, rows, seed
+        self._sample = None
+
+    @property
+    def n_rows(self):
+        return 0 if self._sample is None else len(self._sample.x)
+
+    def of(self, models):
+        """A list of float, all from one look at the pairs; NaN for K = 1."""
+        scores = [float("nan")] * len(models)
+        several = [i for i, params in enumerate(models) if params.n_components > 1]
+        if self._how[1] == 0 or not several:
+            return scores
+        if self._sample is None:
+            self._sample = SilhouetteSample(*self._how)
+        labels = [self._sample.labels(models[i]) for i in several]
+        for i, score in zip(several, self._sample.silhouettes(labels), strict=True):
+            scores[i] = score
+        return scores
+
+
 def silhouettes(x, labelings, threads):
     """Mean silhouette of each labeling of the same samples, by Euclidean distance.
 

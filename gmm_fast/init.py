@@ -118,8 +118,6 @@ class Shared:
         What seeding and the race look at.
     seeds : Seeds
         Of the part.
-    whole : bool
-        Whether the part is all of the data.
     """
 
     def __init__(self, backend, longest, covariance_types, start):
@@ -128,7 +126,6 @@ class Shared:
         self.sample = draw_sample(backend, sample_rows(longest, d), start.seed)
         self.part = self.sample.part(max(seeding_rows(longest, d, f) for f in covariance_types))
         self.seeds = Seeds(self.part, longest, start.seed, backend.threads)
-        self.whole = len(self.part.x) == backend.n_samples
 
     def over_part(self):
         """A new backend over the part."""

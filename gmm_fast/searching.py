@@ -147,8 +147,8 @@ class Work:
         # before threads look: with which kernel must not depend on who comes first
         backend.survey(self.covariance_types[0])
         self.settings = {f: settings.for_data(backend, f) for f in self.covariance_types}
-        self._longest = numbers[-1]
-        self._rows = min(backend.n_samples, init.sample_rows(self._longest, backend.n_features))
+        self._numbers = numbers
+        self._rows = min(backend.n_samples, init.sample_rows(numbers[-1], backend.n_features))
         a_pass = self._rows * (8 + backend.n_features) * sum(numbers) / len(numbers)
         self._threads = backend.threads if a_pass >= SIDE_BY_SIDE else 1
         self._watch = watch
@@ -189,6 +189,8 @@ class Work:
             results |= zip(largest_first, fits, strict=True)
         else:
             results |= {job: fit(job) for job in todo}
+        if numbers[-1] == self._numbers[-1]:
+            self._shared = None  # of each fold there is one
         return results
 
     def _is_small(self):
@@ -211,10 +213,11 @@ class Work:
             return {}
         if self._shared is None:
             self._shared = init.Shared(
-                self.backend, self._longest, self.covariance_types, self.start
+                self.backend, self._numbers[-1], self.covariance_types, self.start
             )
         self._seed(sorted({job.n_components for job in found}))
-        threads = self._threads
+        # scikit-learn's starts set filters of warnings and limits of threads of the whole process
+        threads = self._threads if self.start.method == "auto" else 1
         largest_first = sorted(found, key=lambda job: -job.n_components)
         starts = dict(
             zip(largest_first, side_by_side(self._own, largest_first, threads), strict=True)
@@ -304,14 +307,15 @@ class Work:
 
     def _attempt(self, job, what, function):
         """What `function` returns, or the `Failure` of this candidate."""
-        what = f"{what}, {self._stage}" if self._stage else what
-        self._watch.begins(job.n_components, job.covariance_type, what)
+        told = f"{what}, {self._stage}" if self._stage else what
+        self._watch.begins(job.n_components, job.covariance_type, told)
         try:
             return function()
         except (DataError, FitError) as error:
             # data that is not that of the checkpoint, a cluster that is gone: no candidate's fault
             resumed = isinstance(error, DataError) and self._keeper.state(job) is not None
-            if resumed or not isinstance(self.backend, LocalBackend):
+            remote = what == "fit" and not isinstance(self.backend, LocalBackend)
+            if resumed or (remote and isinstance(error, FitError)):
                 raise
             return Failure(str(error))
         except MemoryError as error:

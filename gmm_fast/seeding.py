@@ -244,11 +244,6 @@ class Seeds:
             self._labels[number, n_components] = labels.astype(np.min_scalar_type(n_components))
         return self._labels[number, n_components]
 
-    def forget(self, n_components):
-        """Let go of the partitions into that many parts."""
-        for key in [key for key in self._labels if key[1] == n_components]:
-            del self._labels[key]
-
     def moments(self, labels, n_components, covariance_type):
         """As `Seeder.moments`."""
         return self._seeder.moments(labels, n_components, covariance_type)

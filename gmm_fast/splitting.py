@@ -29,7 +29,7 @@ def best_of_splits(backend, sample, own, smaller, settings):
         Of the sample.
     sample : Sample
     own : Params
-        A solution of K + 1 components.
+        A solution of K + 1 components, as far as the race of its starts brought it.
     smaller : Params
         One of K components, of the same family.
     settings : em.Settings

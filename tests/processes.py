@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController
 
-from gmm_fast import GaussianMixture, open_source, threads
+from gmm_fast import GaussianMixture, open_source, search, searching, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.params import Params
 
@@ -29,6 +29,7 @@ from gmm_fast.params import Params
 threads.THREAD_WORK = 1
 local.THREAD_WORK = 1
 local.CHUNK_BYTES = 32 * 1024
+searching.SIDE_BY_SIDE = 0
 
 FITS = (("full", 4), ("tied", 3), ("diag", 3), ("spherical", 2))
 FILES = ("x.npy", "x.csv")
@@ -57,6 +58,13 @@ def fit(which):
 
 def fits():
     return [fit(which) for which in range(len(FITS))]
+
+
+def searches():
+    """Digests of the models of a search, whose fits run side by side."""
+    families = [family for family, _ in FITS]
+    found = search(data()[:500], range(1, 4), covariance=families, max_iter=4, random_state=0)
+    return [digest(model.means_, model.covariances_) for model in found.models]
 
 
 def stream(folder):
@@ -148,7 +156,8 @@ def reference():
     """On one thread, one fit after the other; every other process must find the same."""
     with tempfile.TemporaryDirectory() as folder:
         write_files(folder)
-        return {"fits": fits(), "stream": stream(folder), "grid": grid(None)}
+        found = {"fits": fits(), "stream": stream(folder), "grid": grid(None)}
+        return found | {"search": searches()}
 
 
 def fork_after_fits():
@@ -159,6 +168,7 @@ def fork_after_fits():
         found |= {"stream: parent": stream(folder), "stream: child": in_fork(stream, folder)}
         found["shared"] = shared_source(folder)
     found["fits: os.fork"] = in_fork(fits)
+    found |= {"search: parent": searches(), "search: os.fork": in_fork(searches)}
     found["fits: child of a child"] = in_fork(in_fork, fits)
     found["fits: fork pool"] = in_pool("fork")
     found["fits: joblib multiprocessing"] = in_joblib("multiprocessing")
@@ -230,6 +240,10 @@ def many_threads():
         again = list(pool.map(fit, 2 * list(range(len(FITS)))))
     for turn in range(0, len(again), len(FITS)):
         found[f"fits: turn {turn}"] = again[turn : turn + len(FITS)]
+    with ThreadPoolExecutor(2) as pool:  # beside another one, and beside fits
+        twice = [pool.submit(searches) for _ in range(2)]
+        found["fits: beside searches"] = fits()
+        found |= {f"search: {turn}": one.result() for turn, one in enumerate(twice)}
     found["fits: joblib threading"] = in_joblib("threading")
     with joblib.parallel_config(backend="threading"):
         found["grid: threading"] = grid(2)

@@ -30,6 +30,7 @@ LAYERS = (
     ("convert", "fitting", "incremental", "resuming"),
     ("searching",),
     ("crossval",),
+    ("choice",),
     ("selection",),
     ("arguments",),
     ("estimator",),

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from gmm_fast import progress as progress_module
 from gmm_fast import report
+from gmm_fast.choice import Candidate
 from gmm_fast.params import Params
 from gmm_fast.progress import Progress, SearchProgress
-from gmm_fast.selection import Candidate
 
 
 @pytest.fixture

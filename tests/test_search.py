@@ -11,10 +11,10 @@ from sklearn.datasets import make_blobs
 from gmm_fast import GaussianMixture, crossval, fitting, init, search, searching, selection, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.checkpoint import Job
+from gmm_fast.choice import Candidate, SearchTable, candidate_row
 from gmm_fast.criteria import CRITERIA
 from gmm_fast.em import FitResult, Settings
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.selection import Candidate, SearchTable
 from gmm_fast.sources import open_source
 
 MOST = min(2, threads.default_threads())
@@ -41,7 +41,7 @@ def table_of(one, numbers=range(1, 6), families=("full",), criterion="bic", **op
 
 def bits(table):
     """All that a search finds, but for the time it took."""
-    rows = [selection.candidate_row(c) for c in table.candidates]
+    rows = [candidate_row(c) for c in table.candidates]
     arrays = [
         getattr(c.result.params, name).tobytes()
         for c in table.candidates
@@ -106,6 +106,22 @@ def test_seeds_of_the_longest_are_those_of_a_fit_alone(x):
         np.testing.assert_array_equal(found.params.means, alone.means)
 
 
+def test_splits_raise_the_likelihood_and_never_lower_it(family, monkeypatch):
+    """Where starts are poor, and the sample is the data; from any K that has one less before it."""
+    monkeypatch.setattr(init, "AUTO", 2 * (("rows", "standardised"),))
+    x = make_blobs(300, centers=9, cluster_std=0.5, random_state=1)[0]
+    numbers = [1, 2, 3, 5, 6, 7, 8, 9]
+    reached = []
+    for split in (searching.best_of_splits, lambda _, __, own, *___: own):
+        monkeypatch.setattr(searching, "best_of_splits", split)
+        found = table_of(backend(x), numbers, (family,), settings=Settings(1e-6, 500))
+        reached.append([c.result.mean_log_likelihood for c in found.candidates])
+    gain = np.subtract(*reached)
+    assert gain.min() > -1e-3
+    assert gain[0] == gain[3] == 0  # nothing to be split: K = 1, and 5, for there is no 4
+    assert gain[4:].max() > 0.01
+
+
 def test_numbers_are_those_of_the_models(x, family):
     found = search(x, [1, 4, 2, 4], covariance=family, random_state=1, criterion="cv", folds=3)
     assert [row["n_components"] for row in found.table] == [1, 2, 4]
@@ -118,10 +134,8 @@ def test_an_early_stop_gives_the_first_rows(x, family):
     whole = table_of(backend(x), range(1, 10), (family,))
     found = table_of(backend(x), range(1, 10), (family,), early_stop=True)
     assert found.stopped_at == found.best.n_components + selection.PATIENCE < 9
-    rows = [selection.candidate_row(c) for c in whole.candidates]
-    assert repr([selection.candidate_row(c) for c in found.candidates]) == repr(
-        rows[: found.stopped_at]
-    )
+    rows = [candidate_row(c) for c in whole.candidates]
+    assert repr([candidate_row(c) for c in found.candidates]) == repr(rows[: found.stopped_at])
     assert found.best.n_components == whole.best.n_components == 3
 
 

@@ -28,7 +28,7 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
     path : str
     backend : Backend
         Over the data; it was looked at.
-    candidate : selection.Candidate
+    candidate : choice.Candidate
     options : dict
         Of the command, by parameter.
     rows : list of dict, optional
