@@ -12,9 +12,10 @@ candidate of a search is the best and what is doubtful in `choice.py`, a search'
 a pass over the data runs in `backends/`, what a parameter of the estimator may be in
 `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables in `report.py`, the
 live line in `progress.py`, what `verbose` says in `log.py`, the HTML page to pass on in `page/`,
-what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (what is drawn on one Axes in
-`drawing.py`, what captions say in `captions.py`, which rows in `cloud.py`, through which axes in
-`projection.py`, files in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
+what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (over a backend in
+`composition.py`, what is looked at in `views.py`, what is drawn on one Axes in `drawing.py`, what
+captions say in `captions.py`, which rows in `cloud.py`, through which axes in `projection.py`,
+files in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
 """
 
 from .errors import DataError, FitError, ModelFileError

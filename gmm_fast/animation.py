@@ -8,9 +8,10 @@ import numpy as np
 from .canvas import check_picture, drawing, new_figure
 from .captions import ellipses_of, rows_drawn, title_of
 from .cloud import assign, gather
+from .composition import LEVELS, panel
 from .drawing import Scene, describe, legend
 from .outputs import atomic_write
-from .plots import LEVELS, panel, view_of
+from .views import view_of
 
 ENDINGS = (".gif",)
 # Frames of a film, and bytes of parameters kept for them, at most.

@@ -54,7 +54,7 @@ def check_picture(path, what="the picture", endings=ENDINGS):
 def check_matplotlib():
     """Raise DataError, which says how to install it, if matplotlib is missing."""
     with drawing():
-        import matplotlib  # noqa: F401
+        import matplotlib  # noqa: F401 - whether it is there
 
 
 def drawing():

@@ -251,7 +251,7 @@ def _auto(seeds, n_components, covariance_type, settings, start, events):
 
 def _named(seeder, n_components, covariance_type, reg_covar, start):
     """Yield `n_init` of scikit-learn's starts of that name."""
-    rng = np.random.RandomState(start.seed % 2**32)  # noqa: NPY002: whose draws these are
+    rng = np.random.RandomState(start.seed % 2**32)
     for _ in range(1 if start.complete else start.n_init):
         yield named_start(start.method, seeder, n_components, covariance_type, reg_covar, rng)
 

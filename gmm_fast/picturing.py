@@ -3,7 +3,7 @@
 import json
 import os
 
-from . import animation, canvas, em, inputs, plots, report
+from . import animation, canvas, composition, em, inputs, plots, report, views
 from .errors import DataError
 from .modelfile import check_facts, read_model
 from .outputs import check_outputs
@@ -77,8 +77,8 @@ def draw_fit(backend, result, names, settings, recorder, progress):
     seed = settings["seed"]
     if settings.get("plot") is not None:
         progress.say("drawing")
-        seen = plots.view_of(result.params, names)
-        ax, _ = plots.draw_clusters(backend, result.params, seen, seed=seed)
+        seen = views.view_of(result.params, names)
+        ax, _ = composition.draw_clusters(backend, result.params, seen, seed=seed)
         canvas.save(ax, settings["plot"])
     if recorder is not None:
         progress.say("drawing the frames")
@@ -131,20 +131,20 @@ def _of_data(model, out, kind, settings):
         backend = inputs.scoring_backend(source, settings, progress, client)
         progress.say("drawing")
         if kind == "silhouette":
-            return plots.draw_silhouette(backend, params, **options)
+            return composition.draw_silhouette(backend, params, **options)
         if kind == "uncertainty":
-            return plots.draw_uncertainty(backend, params, seen, **options)
-        return plots.draw_clusters(backend, params, seen, style=settings["style"], **options)
+            return composition.draw_uncertainty(backend, params, seen, **options)
+        return composition.draw_clusters(backend, params, seen, style=settings["style"], **options)
 
 
 def _view(params, names, kind, settings):
     """What a kind is seen through; DataError unless features and view make sense."""
     if kind == "silhouette":
-        plots.check_several(params)
+        views.check_several(params)
         return None
     if kind == "uncertainty":
-        return plots.plane_of(params, names, settings["features"])
-    return plots.view_of(params, names, settings["features"], settings["view"])
+        return views.plane_of(params, names, settings["features"])
+    return views.view_of(params, names, settings["features"], settings["view"])
 
 
 def _loglik(model, out, kind, settings):

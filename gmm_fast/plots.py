@@ -14,40 +14,24 @@ import numpy as np
 
 from . import checks
 from . import criteria as measures
-from .backends import DaskBackend
-from .canvas import SIZE, check_matplotlib, figure_of, new_figure, save
-from .captions import caption_of, facts_of, outside, rows_drawn, title_of, where
-from .cloud import ROWS, gather
+from .canvas import check_matplotlib, save
+from .cloud import ROWS
+from .composition import LEVELS, axes_of, draw_clusters, draw_silhouette, draw_uncertainty
 from .criteria import CRITERIA, HIGHER
 from .drawing import (
     MARKERS,
-    Scene,
-    bars,
     colours_of,
     describe,
-    describe_figure,
-    legend,
-    line,
     line_colour,
     name_axes,
-    plane,
-    short,
     tidy,
-    uncertain_line,
-    uncertain_plane,
 )
 from .errors import DataError
-from .projection import discriminant_view, features_view, telling_features
-from .sources.columns import choose
+from .views import VIEWS, check_several, plane_of, view_of
 
 __all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
 
-VIEWS = ("auto", "pairs", "projection")
 STYLES = ("auto", "points", "density")
-# Standard deviations at which ellipses are drawn.
-LEVELS = (1.0, 2.0)
-# Features that a pair plot shows, at most.
-MOST_FEATURES = 5
 _SHOWN = {
     "bic": "BIC",
     "aic": "AIC",
@@ -208,7 +192,7 @@ def loglik(model, *, title=None, ax=None):
     values, of, end = _trace(model)
     if len(values) == 0 or not np.isfinite(values).all():
         raise DataError("the model holds no log-likelihoods of iterations; fit it to draw them")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     many = len(values) > 40
     ax.plot(
         np.arange(len(values)),
@@ -257,7 +241,7 @@ def criteria(table, criterion=None, *, title=None, ax=None):
     drawn = [(row, value) for row, value in drawn if value is not None]
     if not drawn:
         raise DataError(f"the table holds no values of {criterion}; choose another criterion")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     families = list(dict.fromkeys(row["covariance_type"] for row, _ in drawn))
     for i, family in enumerate(families):
         points = sorted(
@@ -297,107 +281,6 @@ def criteria(table, criterion=None, *, title=None, ax=None):
     return ax
 
 
-# -- drawing over a backend ------------------------------------------------------------------------
-
-
-def draw_clusters(
-    backend,
-    params,
-    seen,
-    *,
-    style="auto",
-    rows=ROWS,
-    seed=0,
-    levels=LEVELS,
-    title=None,
-    ax=None,
-    size=SIZE,
-):
-    """`clusters` over a `Backend`, through what `view_of` returned.
-
-    Returns
-    -------
-    ax : Axes or array of Axes
-    facts : dict
-        Of what is drawn: n_samples, rows, style, features, projection, outside.
-    """
-    # the rows of a cluster would all have to come here
-    many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
-    dense = style == "density" or (style == "auto" and many)
-    cloud = gather(
-        backend,
-        params,
-        seen,
-        rows=rows,
-        seed=seed,
-        dense=dense,
-        colours=colours_of(params.n_components),
-    )
-    scene = Scene.of(cloud, seen, params)
-    title = title or title_of(params)
-    if seen.n_axes > 2:
-        ax = _pairs(scene, seen, levels, title, ax, size)
-    else:
-        ax = _axes(ax, size)
-        panel(ax, scene, levels)
-        legend(ax, scene)
-        describe(ax, title, caption_of(scene, seen, levels))
-    return ax, facts_of(scene, seen)
-
-
-def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
-    """`uncertainty` over a `Backend`, through what `plane_of` returned; as `draw_clusters`."""
-    cloud = gather(backend, params, seen, rows=rows, seed=seed)
-    scene = Scene.of(cloud, seen, params)
-    ax = _axes(ax, size)
-    if seen.n_axes == 1:
-        uncertain_line(ax, scene)
-    else:
-        uncertain_plane(ax, scene)
-    sample = cloud.uncertainty
-    caption = [
-        rows_drawn(cloud),
-        f"mean {sample.mean():.3g}, above 0.1: {(sample > 0.1).mean():.0%} of them",
-        *where(seen),
-        *outside(scene),
-    ]
-    describe(ax, title or f"Uncertainty, {title_of(params)}", "; ".join(caption))
-    return ax, facts_of(scene, seen)
-
-
-def draw_silhouette(
-    backend, params, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None, size=SIZE
-):
-    """`silhouette` over a `Backend`; returns as `draw_clusters`."""
-    check_several(params)
-    sample = measures.SilhouetteSample(backend, rows, seed)
-    labels = sample.labels(params)
-    values = sample.silhouette_samples(labels)
-    if np.isnan(values).any():
-        raise DataError(
-            "the silhouette needs rows in at least two components, and more rows than components "
-            "with rows; draw another kind"
-        )
-    ax = _axes(ax, size)
-    bars(ax, values, labels)
-    n = len(values)
-    how = f"all {n:,} rows"
-    if n < backend.n_samples:
-        how = f"{n:,} of {backend.n_samples:,} rows drawn (seed {seed})"
-    caption = f"mean {values.mean():.4f} (dashed); {how}; at the right: rows and mean of each"
-    describe(ax, title or f"Silhouettes, {title_of(params)}", caption)
-    facts = {"n_samples": backend.n_samples, "rows": n, "silhouette": float(values.mean())}
-    return ax, facts
-
-
-def panel(ax, scene, levels=LEVELS):
-    """One or two coordinates on one Axes."""
-    if len(scene.names) == 1:
-        line(ax, scene, 0)
-    else:
-        plane(ax, scene, 0, 1, levels)
-
-
 def check_choices(view, style, rows, seed, levels):
     """Raise DataError for what is no choice."""
     for name, value, known in (("view", view, VIEWS), ("style", style, STYLES)):
@@ -407,57 +290,6 @@ def check_choices(view, style, rows, seed, levels):
     checks.integer("seed", seed, 0)
     if any(checks.real("levels", level) == 0 for level in levels):
         raise DataError("levels must be positive")
-
-
-def view_of(params, names, features=None, view="auto"):
-    """How a mixture is looked at.
-
-    Parameters
-    ----------
-    params : Params
-    names : list of str or None
-        Of the features.
-    features : list of str or int, optional
-    view : str
-        One of `VIEWS`.
-
-    Returns
-    -------
-    projection.View
-
-    Raises
-    ------
-    DataError
-        No such features, or too many.
-    """
-    d = params.n_features
-    names = [f"feature {j}" for j in range(d)] if names is None else list(names)
-    if features is not None:
-        columns = _choose(features, names, d)
-        if view == "projection":
-            raise DataError("features contradict a view of the projection; give one of them")
-        return features_view(params, columns, names)
-    if view == "projection" or (view == "auto" and d > MOST_FEATURES):
-        if d == 1:
-            return features_view(params, [0], names)
-        return discriminant_view(params, names)
-    return features_view(params, telling_features(params, MOST_FEATURES), names)
-
-
-def plane_of(params, names, features=None):
-    """As `view_of`, with one or two coordinates."""
-    if features is None and params.n_features > 2:
-        return view_of(params, names, view="projection")
-    seen = view_of(params, names, features)
-    if seen.n_axes > 2:
-        raise DataError("uncertainty is drawn over one or two features; name no more of them")
-    return seen
-
-
-def check_several(params):
-    """Raise DataError for one component: it has no silhouette."""
-    if params.n_components == 1:
-        raise DataError("the silhouette needs two components, the model has one; draw another kind")
 
 
 def table_of(table, criterion=None):
@@ -486,9 +318,6 @@ def table_of(table, criterion=None):
     return rows, criterion
 
 
-# -- parts -----------------------------------------------------------------------------------------
-
-
 def _opened(model, X):
     """Parameters of a fitted model, the source of data, and the names of its features."""
     if not hasattr(model, "_params"):
@@ -501,71 +330,6 @@ def _opened(model, X):
     if names is None and hasattr(model, "feature_names_in_"):
         names = [str(name) for name in model.feature_names_in_]
     return model._params(), source, names
-
-
-def _axes(ax, size=SIZE):
-    """An Axes to draw on: `ax`, or that of a new figure."""
-    if ax is None:
-        return new_figure(size).add_subplot()
-    if not hasattr(ax, "add_artist"):
-        raise DataError(f"ax must be a matplotlib Axes, not {type(ax).__name__}")
-    return ax
-
-
-def _choose(features, names, d):
-    """Numbers of the features that are named."""
-    columns = choose(features, names, d, "features")
-    if len(columns) > MOST_FEATURES:
-        raise DataError(
-            f"{len(columns)} features are too many for one picture; name at most {MOST_FEATURES}"
-        )
-    return columns
-
-
-def _pairs(scene, seen, levels, title, axes, size):
-    """Scatter plots below the diagonal, histograms on it, the legend above it."""
-    m = seen.n_axes
-    own = axes is None
-    if own:
-        grown = max(1.0, m / 3)
-        axes = new_figure((size[0] * grown, size[1] * grown)).subplots(m, m)
-    axes = np.asarray(axes, dtype=object)
-    if axes.shape != (m, m):
-        raise DataError(f"ax: {m} features need {m} x {m} Axes, not {axes.shape}")
-    for row in range(m):
-        for column in range(m):
-            ax = axes[row, column]
-            if column > row:
-                ax.set_axis_off()
-                continue
-            if column == row:
-                line(ax, scene, row, numbered=False)
-                ax.set_yticks([])
-            else:
-                plane(ax, scene, column, row, levels)
-            name_axes(ax, short(scene.names[column], 22), short(scene.names[row], 22))
-            _outer_labels(ax, row == m - 1, column == 0 and row > 0)
-    legend(axes[0, 1], scene, loc="upper left", bbox_to_anchor=(0.0, 1.0))
-    caption = caption_of(scene, seen, levels)
-    if seen.columns is not None and seen.n_axes < len(seen.axes):
-        caption += f"; {seen.n_axes} of {len(seen.axes):,} features"
-    if own:
-        describe_figure(figure_of(axes), title, caption)
-    else:
-        describe(axes[0, 0], title, caption)
-    return axes
-
-
-def _outer_labels(ax, bottom, left):
-    """Names and numbers only at the edges of the figure."""
-    ax.tick_params(labelbottom=bottom, labelleft=left, labelsize=7)
-    ax.locator_params(nbins=4)
-    if not bottom:
-        ax.set_xlabel("")
-        ax.xaxis.get_offset_text().set_visible(False)
-    if not left:
-        ax.set_ylabel("")
-        ax.yaxis.get_offset_text().set_visible(False)
 
 
 def _trace(model):

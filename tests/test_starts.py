@@ -110,7 +110,7 @@ def test_the_same_start_as_scikit_learns(x, family, init_params, seed):
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_same_rows_as_scikit_learns(x, family, seed, offset):
     """In the same order; the weights are equal, the covariances are not reg_covar alone."""
-    drawn = np.random.RandomState(seed)  # noqa: NPY002: whose draws these are
+    drawn = np.random.RandomState(seed)
     expected = {
         "random_from_data": x[drawn.choice(600, size=4, replace=False)],
         "k-means++": kmeans_plusplus(x, 4, random_state=seed)[0],
@@ -124,7 +124,7 @@ def test_the_same_rows_as_scikit_learns(x, family, seed, offset):
 
 def test_starts_go_on_from_one_another(x):
     """As in scikit-learn, the second start draws what comes after the first."""
-    drawn = np.random.RandomState(3)  # noqa: NPY002: whose draws these are
+    drawn = np.random.RandomState(3)
     expected = [x[drawn.choice(600, size=3, replace=False)] for _ in range(3)]
     seen = []
     best = race.best_start
