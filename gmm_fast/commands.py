@@ -213,12 +213,7 @@ def score(model, out, as_json, settings):
             _write_scores(backend, params, out, progress, "log_prob", backend.dtype)
     facts = {
         "n_samples": backend.n_samples,
-        "log_likelihood": result.log_likelihood,
-        "mean_log_likelihood": result.mean_log_likelihood,
-        "n_parameters": criteria.n_parameters(params),
-        "bic": criteria.bic(result),
-        "aic": criteria.aic(result),
-        "icl": criteria.icl(result),
+        **criteria.likelihood_facts(result),
         "samples": None if out is None else str(out),
     }
     if as_json:
@@ -267,12 +262,8 @@ def info(model, as_json):
         "n_components": params.n_components,
         "n_features": params.n_features,
         "covariance_type": params.covariance_type,
-        "n_parameters": criteria.n_parameters(params),
         **facts,
-        "mean_log_likelihood": result.mean_log_likelihood,
-        "bic": criteria.bic(result),
-        "aic": criteria.aic(result),
-        "icl": criteria.icl(result),
+        **criteria.likelihood_facts(result),
         "weights": params.weights,
         "means": params.means,
         "covariances": params.covariances,

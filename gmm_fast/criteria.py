@@ -48,6 +48,18 @@ def icl(result):
     return bic(result) - 2 * result.log_max_resp
 
 
+def likelihood_facts(result):
+    """What a fit is judged by but for the silhouette, by the names that JSON has."""
+    return {
+        "log_likelihood": result.log_likelihood,
+        "mean_log_likelihood": result.mean_log_likelihood,
+        "n_parameters": n_parameters(result.params),
+        "bic": bic(result),
+        "aic": aic(result),
+        "icl": icl(result),
+    }
+
+
 def working_bytes(rows, n_features, n_components):
     """Memory that silhouettes on `rows` rows take, of models with that many components together."""
     return 8 * rows * 4 * n_features + 3 * min(8 * rows * n_components, SUMS_BYTES)

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import backend, draw, random_params
-from click.testing import CliRunner
+from invoking import run
 
 from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming, searching
 from gmm_fast.archive import read_archive, write_archive
 from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
-from gmm_fast.cli import main
 from gmm_fast.errors import DataError, Interrupted
 from gmm_fast.modelfile import read_model
 from gmm_fast.params import Params
@@ -371,12 +370,6 @@ def x(tmp_path, monkeypatch, quick_disk):
     found = draw(rng, random_params(rng, "full", 3, 2), 240)
     np.save("data.npy", found)
     return found
-
-
-def run(line, code=0):
-    result = CliRunner().invoke(main, shlex.split(line), catch_exceptions=False)
-    assert result.exit_code == code, result.output
-    return result
 
 
 def run_json(line):

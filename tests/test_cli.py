@@ -13,14 +13,13 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from invoking import run
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from gmm_fast import archive, criteria, inputs, outputs, progress
-from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
 from gmm_fast.options import FAMILIES
 
@@ -56,14 +55,6 @@ def x(tmp_path, monkeypatch):
     found, _ = blobs()
     np.save("data.npy", found)
     return found
-
-
-def run(line, code=0):
-    """Run a command line; its result, after a check of the exit status."""
-    result = CliRunner().invoke(main, line.split(), catch_exceptions=False)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def run_json(line):

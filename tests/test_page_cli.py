@@ -2,17 +2,15 @@
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from invoking import run
 from pages import Page
 
 from gmm_fast import fitting
-from gmm_fast.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -21,12 +19,6 @@ def folder(tmp_path, monkeypatch, x):
     monkeypatch.chdir(tmp_path)
     np.save("my data.npy", x)
     return tmp_path
-
-
-def run(line, code=0):
-    result = CliRunner().invoke(main, shlex.split(line), catch_exceptions=False)
-    assert result.exit_code == code, result.output
-    return result
 
 
 def read(path="report.html"):

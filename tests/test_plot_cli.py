@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from blobs import blobs
-from click.testing import CliRunner
+from invoking import run
 from PIL import Image
 
 from gmm_fast import commands, fitting, plots, resuming
-from gmm_fast.cli import main
 from gmm_fast.modelfile import read_model
 
 FIT = "fit -k 3 data.npy --threads 1"
@@ -25,13 +24,6 @@ def folder(tmp_path, monkeypatch):
     np.save("data.npy", blobs(seed=2, sizes=(60, 50, 40), d=2, apart=5))
     run(FIT)
     return tmp_path
-
-
-def run(line, code=0):
-    result = CliRunner().invoke(main, line.split(), catch_exceptions=False)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def run_json(line):
