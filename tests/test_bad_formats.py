@@ -90,16 +90,6 @@ def forged_npz(shape=None, method=zipfile.ZIP_STORED, change=lambda content: con
     return make
 
 
-def zeroed(at, n_bytes=8):
-    """What `at` marks, and what follows, with zeros in their place."""
-
-    def change(content):
-        begin = content.index(at)
-        return content[:begin] + bytes(n_bytes) + content[begin + n_bytes :]
-
-    return change
-
-
 def cut_in_front(content):
     """The beginning is missing, so the list at the end tells of places before the file."""
     return content[200:]
@@ -164,8 +154,8 @@ CASES = [
     ("x.npz", forged_npz("(10, 4)  ", zipfile.ZIP_DEFLATED), ["31680 bytes follow the 320"]),
     ("x.npz", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one", "again"]),
     ("x.npz:X", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one"]),
-    ("x.npz:X", forged_npz(None, zipfile.ZIP_LZMA, zeroed(b"X.npy", 40)), ["a damaged one"]),
-    ("x.npz:X", forged_npz(None, zipfile.ZIP_BZIP2, zeroed(b"BZh")), ["a damaged one"]),
+    ("x.npz:X", forged_npz(None, zipfile.ZIP_LZMA), ["NumPy does not write"]),
+    ("x.npz:X", forged_npz(None, zipfile.ZIP_BZIP2), ["with np.savez_comp"]),
     # HDF5
     ("x.h5", lambda path: None, ["no such file"]),
     ("x.h5", lambda path: path.mkdir(), ["is a directory; give the path of a HDF5 file"]),

@@ -1,6 +1,5 @@
 """Arrays in NumPy's archives, ``.npz``."""
 
-import lzma
 import os
 import struct
 import zipfile
@@ -22,7 +21,6 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     OSError,
@@ -30,6 +28,8 @@ _DAMAGE = (
     RuntimeError,
     ValueError,
 )
+# What NumPy writes. Of the others zipfile unpacks a whole block at a time, without bound.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Deflate packs 258 bytes into 2 bits at best.
 _MOST_PACKED = 1032
 
@@ -105,6 +105,11 @@ def _choose(archive, path, inner, one_feature):
 
 
 def _header(archive, info, path):
+    if info.compress_type not in _METHODS:
+        raise DataError(
+            f"{path}: {info.filename} is compressed in a way that NumPy does not write; write it "
+            "with np.savez_compressed"
+        )
     with archive.open(info) as file:
         return read_header(file, path)
 
@@ -151,8 +156,7 @@ class PackedNpzSource(StreamSource):
         self.n_samples, self.n_features = check_shape(shape, self.name, one_feature)
         # before room is made for what the header announces
         check_size(self, member.file_size - header_bytes)
-        packed = member.compress_type == zipfile.ZIP_DEFLATED
-        if packed and member.file_size > _MOST_PACKED * member.compress_size:
+        if member.file_size > _MOST_PACKED * member.compress_size:
             raise DataError(f"{path}: is a damaged .npz file; write or copy it again")
         if fortran and self.n_features > 1 and self.n_samples > 1:
             raise DataError(
