@@ -8,12 +8,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, init, selection
-from .arguments import check_parameters, memory_bytes, seed_of
+from .arguments import check_parameters, feature_names, memory_bytes, seed_of
 from .backends import check_weights
 from .choice import candidate_row
 from .criteria import HIGHER
 from .errors import DataError
 from .estimator import GaussianMixture
+from .families import FAMILIES
 from .log import speaking
 from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
@@ -88,7 +89,7 @@ def search(
     n_components : int, range or iterable of int
         Numbers of components to try, such as ``range(2, 11)``.
     covariance : str or sequence of str
-        Families to try.
+        Families to try; "all" for all.
     criterion : {'bic', 'aic', 'icl', 'silhouette', 'cv'}
         What the best is chosen by. 'cv' is the mean log-likelihood of samples that were held out
         (Smyth 2000, "Model selection for probabilistic clustering using cross-validated
@@ -193,12 +194,13 @@ def search(
     if logger is not None:
         extreme = "highest" if criterion in HIGHER else "lowest"
         logger.info("%s is %s for %s", criterion, extreme, table.best)
+    named = {"names": feature_names(X), "columns": source.feature_names}
     models = {None: None}
     for candidate in table.candidates:
         models[candidate] = None
         if candidate.result is not None:
             candidate.result.events[:0] = events
-            models[candidate] = GaussianMixture.from_result(candidate.result, **shared)
+            models[candidate] = GaussianMixture.from_result(candidate.result, **named, **shared)
     best = models[table.best]
     if not best.converged_ and max_iter:
         warnings.warn(
@@ -224,6 +226,7 @@ def _families(covariance):
     """Names of families as a list, from one name or several."""
     try:
         names = [covariance] if isinstance(covariance, str) else list(covariance)
+        names = list(FAMILIES) if names == ["all"] else names
     except TypeError:
         names = [covariance]
     if not all(isinstance(name, str) for name in names):
@@ -249,7 +252,9 @@ def save(model, path):
         The file cannot be written.
     """
     check_is_fitted(model, "result_")
-    write_model(path, model.result_.params, model.result_.facts())
+    columns = getattr(model, "_columns", None)
+    features = None if columns is None else [str(name) for name in columns]
+    write_model(path, model.result_.params, model.result_.facts() | {"features": features})
 
 
 def load(path):
@@ -267,4 +272,5 @@ def load(path):
     """
     params, facts = read_model(path)
     check_facts(facts, params.n_features, path)
-    return GaussianMixture.from_result(em.FitResult.from_facts(params, facts))
+    result = em.FitResult.from_facts(params, facts)
+    return GaussianMixture.from_result(result, columns=facts.get("features"))

@@ -12,6 +12,8 @@ from .em import FitResult
 # (Kass & Raftery 1995, Bayes factors, JASA 90). For cross-validation it is the standard error of
 # the difference.
 SLIGHT = {"bic": 10.0, "aic": 10.0, "icl": 10.0, "silhouette": 0.01}
+# The same of cross-validation, where all folds agree.
+LEVEL_CV = 1e-9
 # Losses that are apart by less than this share are level: rounding does not choose.
 LEVEL = 1e-12
 
@@ -146,7 +148,8 @@ class SearchTable:
         if margin is None:
             return
         if self.criterion == "cv":
-            least = self._error_of_the_margin()
+            # of mixtures that are level the error is rounding, too
+            least = max(self._error_of_the_margin(), LEVEL_CV * abs(self.best.cv))
             what, unit = "its standard error", ""
         else:
             least = SLIGHT[self.criterion]

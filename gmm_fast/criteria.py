@@ -21,8 +21,14 @@ def named(criterion):
     return criterion if criterion == "silhouette" else criterion.upper()
 
 
+# From here on numbers are not written out.
+LONGEST = 1e13
+
+
 def in_words(criterion, value):
     """A value of a criterion, or a difference of two, with its usual decimals."""
+    if abs(value) >= LONGEST:
+        return f"{value:.6g}"
     return f"{value:,.4f}" if criterion in HIGHER else f"{value:,.1f}"
 
 

@@ -1,5 +1,6 @@
 """The scikit-learn face."""
 
+import os
 import warnings
 
 import numpy as np
@@ -224,7 +225,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         )
         result.events[:0] = events
         result.seconds.update(seconds)
-        self._take(result, names)
+        self._take(result, names, source.feature_names)
         if logger := speaking(self.verbose):
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
@@ -299,7 +300,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, names=None):
+    def _take(self, result, names=None, columns=None):
+        """Take over what a fit found.
+
+        `names` become `feature_names_in_`; `columns`, those of a file, are remembered besides:
+        arrays are not warned of, as scikit-learn does of what was fitted to a frame.
+        """
         params = result.params
         self.weights_ = params.weights
         self.means_ = params.means
@@ -315,17 +321,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.n_samples_seen_ = result.total_weight
         self._gathered = None
         self.n_features_in_ = params.n_features
+        self._columns = columns if names is None else list(names)
         if names is not None:
             self.feature_names_in_ = names
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
     @classmethod
-    def from_result(cls, result, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`."""
+    def from_result(cls, result, *, names=None, columns=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`.
+
+        `names` are those of a data frame's columns, `columns` those of another source's.
+        """
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result)
+        model._take(result, names, columns)
         return model
 
     # -- incremental ---------------------------------------------------------------------------
@@ -405,7 +415,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         else:
             names = feature_names(X)
             state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), names)
+        self._take(state.result(), names, getattr(self, "_columns", None))
         self._gathered = state.gathered
         return self
 
@@ -504,7 +514,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        source = fitting.open_data(X, memory_bytes(self.memory))
+        source = self._open_columns(X)
         check_feature_names(self, X, source)
         d = self.means_.shape[1]
         if source.n_features != d:
@@ -513,6 +523,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"expecting {d} features as input"
             )
         return source
+
+    def _open_columns(self, X):
+        """The source of `X`; of a file the columns that were fitted, if it has all of them."""
+        memory, columns = memory_bytes(self.memory), getattr(self, "_columns", None)
+        source = fitting.open_data(X, memory)
+        named = isinstance(X, str | bytes | os.PathLike) and columns and source.feature_names
+        if not named or list(source.feature_names) == list(columns):
+            return source
+        if not set(columns) <= set(source.feature_names):
+            return source
+        return fitting.open_data(X, memory, columns=list(columns))
 
     def _backend(self, X, weights=None):
         source = self._open(X)

@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .criteria import HIGHER, in_words, named
+from .criteria import HIGHER, LONGEST, in_words, named
 from .errors import FitError
 from .families import get_family
 from .memory import describe, show_size
@@ -113,7 +113,7 @@ def number(value, digits=4):
     """A number for a table; a dash for what is not defined."""
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:,.{digits}f}"
+    return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.6g}"
 
 
 def count(n, noun):

@@ -258,7 +258,9 @@ class Work:
             usable = isinstance(before, init.Found) and isinstance(found, init.Found)
             if usable and number == job.n_components - 1:
                 began = time.perf_counter()
-                found = self._attempt(job, "split", lambda f=found, b=before: self._split(f, b))
+                split = self._attempt(job, "split", lambda f=found, b=before: self._split(f, b))
+                # where none can be made the start is what it was
+                found = found if isinstance(split, Failure) else split
                 seconds += time.perf_counter() - began
             self._last[job.covariance_type] = job.n_components, found
             better[job] = found, seconds

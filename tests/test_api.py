@@ -365,6 +365,31 @@ def test_examples(module):
     assert result.failed == 0
 
 
+def test_models_of_a_search_know_the_names_of_features(x, tmp_path):
+    """Of a frame as `fit` does; of a file, so that files in another order are put into this one."""
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    import pyarrow.parquet  # noqa: F401 - makes pa.parquet
+
+    frame = pd.DataFrame(x * [1, 100], columns=["FSC", "SSC"])
+    best = search(frame, range(1, 4)).best
+    assert list(best.feature_names_in_) == ["FSC", "SSC"]
+    best.predict(frame)  # without scikit-learn's warning
+    with pytest.raises(ValueError, match="feature names"):
+        best.predict(frame[["SSC", "FSC"]])
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    pa.parquet.write_table(pa.table({"FSC": frame["FSC"], "SSC": frame["SSC"]}), one)
+    pa.parquet.write_table(pa.table({"SSC": frame["SSC"], "FSC": frame["FSC"]}), other)
+    for model in (search(one, range(1, 4)).best, GaussianMixture(2, random_state=0).fit(one), best):
+        want = model.score(one)
+        assert model.score(other) == want
+        save(model, tmp_path / "model.npz")
+        assert load(tmp_path / "model.npz").score(other) == want
+        run = CliRunner().invoke(
+            gmm_fast.cli.main, ["score", str(tmp_path / "model.npz"), str(other), "--json"]
+        )
+        assert json.loads(run.stdout)["mean_log_likelihood"] == pytest.approx(want, rel=1e-12)
+
+
 def test_verbose_logs(x, caplog, capsys):
     caplog.set_level("INFO", "gmm_fast")
     found = search(x, [2, 3], verbose=1)

@@ -394,6 +394,13 @@ def test_names_of_columns_and_weights(x, tmp_path):
     np.testing.assert_allclose([float(row[1]) for row in features], means, atol=0.01)
 
 
+def test_data_of_another_size_is_refused(x, tmp_path):
+    model = GaussianMixture(2, random_state=0).fit(x)
+    with pytest.raises(DataError, match="has 10 samples, the fit had .*; give the data of the fit"):
+        write_report(model, tmp_path / "a.html", x[:10])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_picture_that_fails_is_a_warning(x, tmp_path, plots, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("no ink")

@@ -169,14 +169,13 @@ def test_order_of_numbers_and_families_does_not_matter(x):
         (ZeroDivisionError("1/0"), "a number that is no number came out (1/0)"),
     ],
 )
-@pytest.mark.parametrize("where", ["find_start", "fit", "best_of_splits"])
+@pytest.mark.parametrize("where", ["find_start", "fit"])
 def test_a_candidate_that_cannot_be_fitted_is_a_row(x, monkeypatch, where, error, reason):
-    owner = {"find_start": init, "fit": fitting, "best_of_splits": searching}[where]
+    owner = {"find_start": init, "fit": fitting}[where]
     work = getattr(owner, where)
 
     def fails(*args, **options):
-        k = args[2].n_components if where == "best_of_splits" else args[1]
-        if k == 3:
+        if args[1] == 3:
             raise error
         return work(*args, **options)
 
@@ -191,6 +190,33 @@ def test_a_candidate_that_cannot_be_fitted_is_a_row(x, monkeypatch, where, error
     }  # fmt: skip
     assert found.best in found.models
     assert found.best is not None
+
+
+def test_a_split_that_fails_leaves_the_start(x, monkeypatch):
+    def fails(*_, **__):
+        raise FitError("no luck")
+
+    monkeypatch.setattr(searching, "best_of_splits", fails)
+    found = search(x, range(1, 4))
+    assert [row["failure"] for row in found.table] == [None] * 3
+
+
+@pytest.mark.parametrize("far", [1e10, 1e12])
+def test_an_outlier_is_no_failure(far):
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    rows[3] = [far, -far]
+    with np.errstate(all="raise", under="ignore"):
+        found = search(rows, range(1, 4), covariance="all")
+    assert [row["failure"] for row in found.table] == [None] * 12
+
+
+def test_mixtures_that_are_level_are_no_clear_choice():
+    """Of one feature full, diag and spherical are the same; the error is rounding alone."""
+    rows = np.random.default_rng(0).normal(size=(300, 1))
+    families = ["full", "diag", "spherical"]
+    found = search(rows, range(1, 3), criterion="cv", folds=4, covariance=families)
+    assert found.margin < 1e-9
+    assert "the choice is not clear" in found.warnings[-1]
 
 
 def test_all_candidates_fail(x, monkeypatch):

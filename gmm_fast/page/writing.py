@@ -113,6 +113,11 @@ def _parts(found):
 def _look(model, X, sample_weight, name):
     """The data under a backend, and what is known of it."""
     source = model._open(X)
+    if source.n_samples != model.result_.n_samples:
+        raise DataError(
+            f"{source.name} has {source.n_samples:,} samples, the fit had "
+            f"{model.result_.n_samples:,}; give the data of the fit"
+        )
     backend = fitting.scoring_backend(
         source,
         dtype=model.dtype,
