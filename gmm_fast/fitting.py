@@ -5,7 +5,15 @@ import time
 import numpy as np
 
 from . import criteria, em, init, seeding
-from .backends import DaskBackend, LocalBackend, current_client, default_dtype, n_lanes, warm_up
+from .backends import (
+    DaskBackend,
+    LocalBackend,
+    check_means,
+    current_client,
+    default_dtype,
+    n_lanes,
+    warm_up,
+)
 from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .checkpoint import Job, Keeper
 from .errors import DataError, some
@@ -234,6 +242,7 @@ def fit(
         previous=previous,
         **how,
     )
+    check_means(result.params, backend.dtype)  # or nothing could be done with the model
     keeper.finish(job, result)
     return result
 

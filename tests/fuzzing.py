@@ -34,7 +34,9 @@ def check_fitted(model, rounding=1e-9, told=True):
         assert asymmetry <= 1e-10 * np.abs(covariances).max()
         product = np.swapaxes(factor, -1, -2) @ np.linalg.cholesky(covariances)
         # two ways to a Cholesky factor part by as much as the matrix is ill-conditioned
-        apart = 1e-5 + np.finfo(float).eps * np.linalg.cond(covariances).max()
+        deviations = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+        correlations = covariances / deviations[..., None] / deviations[..., None, :]
+        apart = min(1.0, 1e-5 + np.finfo(float).eps * np.linalg.cond(correlations).max())
         np.testing.assert_allclose(product, np.broadcast_to(np.eye(d), shape), atol=apart)
     else:
         assert (covariances > 0).all()

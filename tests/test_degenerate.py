@@ -235,6 +235,13 @@ def test_a_variance_without_bound_beside_constant_data(family):
     assert np.isfinite(model.means_).all()
 
 
+def test_float32_rows_whose_squares_overflow_are_refused_before_anything_changes(family):
+    model = fitted(np.array([[0.2]]), 1, covariance_type=family)
+    with pytest.raises(DataError, match="overflow float32; use dtype='float64'"):
+        model.fit_predict(np.array([[-1e30]], np.float32))
+    np.testing.assert_array_equal(model.means_, [[0.2]])
+
+
 def test_a_batch_whose_total_likelihood_overflows(family):
     """The mean is finite, times the samples seen so far it is not: refused, or a valid model."""
     model = GaussianMixture(1, covariance_type=family, random_state=0)

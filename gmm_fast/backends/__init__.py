@@ -7,6 +7,7 @@ cluster, `tasks` what those do, `connect` how one is found or started.
 from .base import (
     Backend,
     Survey,
+    check_means,
     check_weights,
     count_positive,
     default_dtype,
@@ -23,6 +24,7 @@ __all__ = [
     "LocalBackend",
     "Reading",
     "Survey",
+    "check_means",
     "check_weights",
     "chunk_rows",
     "cluster",

@@ -16,6 +16,8 @@ MOST_WEIGHT = 1e20
 LOOK_ROWS = 1000
 # Weights checked at a time: they may be a memory map as long as the data.
 _PIECE = 2**20
+# Square root of the largest float32, nearly: what float32 rows are to such a mean is not known.
+MOST_MEAN = 1e18
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Survey:
         """Indices of features whose spread is no more than rounding."""
         noise = 16 * np.finfo(np.float64).eps * np.abs(self.mean)
         return np.flatnonzero(np.sqrt(self.variance) <= noise)
+
+
+def check_means(params, dtype):
+    """Raise DataError where kernels of `dtype` could not tell what samples are to a component."""
+    if dtype == np.float32 and np.abs(params.means).max() > MOST_MEAN:
+        raise DataError(
+            "a component of the model is so far from zero that squares overflow float32; use "
+            "dtype='float64'"
+        )
 
 
 class Backend(ABC):

@@ -24,7 +24,7 @@ from ..threads import (
     share_out,
     works_alone,
 )
-from .base import Backend, default_dtype, needs_origin, rough_centre
+from .base import Backend, check_means, default_dtype, needs_origin, rough_centre
 
 # A chunk: large enough that starting the threads costs nothing, small enough for what was read to
 # be in the cache still when kernels get it: with 8 MiB, streaming took 3 to 7 % longer.
@@ -35,8 +35,6 @@ MAX_LANES = 64
 MIN_LANES = 4
 # Nanoseconds of work for which it pays to wake another thread.
 THREAD_WORK = 100_000
-# Square root of the largest float32, nearly: what float32 rows are to such a mean is not known.
-MOST_MEAN = 1e18
 # Kernels that wait for data for a larger share of a pass may do with a thread less.
 WAITING = 0.15
 
@@ -228,11 +226,7 @@ class LocalBackend(Backend):
         return form.collect(merged)
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
-        if self.dtype == np.float32 and np.abs(params.means).max() > MOST_MEAN:
-            raise DataError(
-                "a component of the model is so far from zero that squares overflow float32; use "
-                "dtype='float64'"
-            )
+        check_means(params, self.dtype)
         with serial_blas():
             form = make_form(params, self.dtype, self.origin)
         k = params.n_components
