@@ -295,7 +295,8 @@ def _tied_triangular(log_weights, means, factor, dtype):
 
     def collect(lanes):
         stats = form.collect(lanes)
-        return replace(stats, s2=stats.s2.sum(axis=0))
+        with np.errstate(invalid="ignore"):  # squares that overflow, of means far from all rows
+            return replace(stats, s2=stats.s2.sum(axis=0))
 
     return replace(form, collect=collect)
 

@@ -235,6 +235,13 @@ def test_a_variance_without_bound_beside_constant_data(family):
     assert np.isfinite(model.means_).all()
 
 
+def test_all_given_means_beyond_all_squares(family):
+    x = np.array([[3.1, -0.6], [3.2, 0.7], [-5.5, 1.95]], np.float32)
+    means = [[4.5e200, 4.7e199], [-3.7e200, -4.6e200], [-2.3e200, 1.1e200]]
+    with suppress(DataError, FitError):
+        assert_valid(fitted(x, 3, covariance_type=family, means_init=means), x)
+
+
 def test_float32_rows_whose_squares_overflow_are_refused_before_anything_changes(family):
     model = fitted(np.array([[0.2]]), 1, covariance_type=family)
     with pytest.raises(DataError, match="overflow float32; use dtype='float64'"):
