@@ -32,13 +32,6 @@ from .views import VIEWS, check_several, plane_of, view_of
 __all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
 
 STYLES = ("auto", "points", "density")
-_SHOWN = {
-    "bic": "BIC",
-    "aic": "AIC",
-    "icl": "ICL",
-    "silhouette": "silhouette",
-    "cv": "cross-validated log-likelihood",
-}
 
 
 def clusters(
@@ -271,13 +264,14 @@ def criteria(table, criterion=None, *, title=None, ax=None):
     )
     tidy(ax)
     _whole_numbers(ax)
-    name_axes(ax, "components", _SHOWN.get(criterion, criterion))
+    what = "cross-validated log-likelihood" if criterion == "cv" else measures.named(criterion)
+    name_axes(ax, "components", what)
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     caption = f"{'higher' if criterion in HIGHER else 'lower'} is better"
     missing = len(rows) - len(drawn)
     if missing:
         caption += f"; {missing} of {len(rows)} fits without a value not drawn"
-    describe(ax, title or f"{_SHOWN.get(criterion, criterion)} by number of components", caption)
+    describe(ax, title or f"{what} by number of components", caption)
     return ax
 
 

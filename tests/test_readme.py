@@ -77,6 +77,15 @@ def test_gmm_fast_commands(folder, scheduler, monkeypatch):
         assert (folder / name).exists()
 
 
+def test_the_table_of_a_search_is_what_is_printed(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    command = "search 1 8 data.npy --criterion cv --early-stop"
+    assert f"gmm-fast {command}" in commands()
+    (shown,) = (block for block in blocks("text") if "best: highest CV" in block)
+    printed = CliRunner().invoke(main, command.split(), catch_exceptions=False).stdout
+    assert printed.startswith(shown)
+
+
 def test_pictures_are_there_and_small():
     for path in re.findall(r"^!\[.+\]\((.+)\)$", README, flags=re.M):
         assert (ROOT / path).stat().st_size < 150_000

@@ -7,12 +7,11 @@ from importlib import metadata
 import numpy as np
 
 from .. import __version__, criteria
+from ..criteria import HIGHER
 from ..families import get_family
 
 # Distributions whose versions decide the last digits.
 DISTRIBUTIONS = ("numpy", "numba", "scipy", "scikit-learn")
-# Criteria that are better when higher.
-HIGHER = ("silhouette", "cv")
 # What a row of the table of candidates has, besides what only a search finds.
 _ROW = (
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",

@@ -5,7 +5,8 @@ import warnings
 
 import numpy as np
 
-from .facts import HIGHER, is_number
+from ..criteria import HIGHER
+from .facts import is_number
 from .tables import MOST_COMPONENTS
 from .wording import CRITERIA
 

@@ -4,8 +4,9 @@ import shlex
 
 import numpy as np
 
+from ..criteria import HIGHER
 from ..report import count, mean_and_deviation
-from .facts import HIGHER, is_number, is_same, order, value_of
+from .facts import is_number, is_same, order, value_of
 from .wording import CRITERIA, DASH, LONGEST_VALUE, has_values, number, plain_value, short
 
 # Rows, columns and numbers that tables show, so that a page stays one that people read.

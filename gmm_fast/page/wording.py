@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
+from .. import report
+from ..criteria import HIGHER
 from ..families import get_family
 from ..report import count
-from .facts import HIGHER, is_number
+from .facts import is_number
 
 DASH = "–"
 # Characters of a name in a cell, and of any other text.
@@ -14,8 +16,6 @@ LONGEST_NAME = 40
 LONGEST_VALUE = 1000
 # Elements of a list that are shown.
 MOST_ELEMENTS = 20
-# |BIC| and likelihoods from here on are written with an exponent.
-_LARGE = 1e15
 
 # By criterion: what it is called, decimals, one sentence on it and one on how to read it.
 CRITERIA = {
@@ -57,11 +57,7 @@ CRITERIA = {
 
 def number(value, digits=1):
     """A number as text; a dash for what is not defined."""
-    if not is_number(value):
-        return DASH
-    if abs(value) >= _LARGE:
-        return f"{value:.6g}"
-    return f"{value:,.{digits}f}"
+    return report.number(value, digits) if is_number(value) else DASH
 
 
 def plain_value(value):
