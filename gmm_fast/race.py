@@ -5,9 +5,9 @@ from math import ceil
 
 import numpy as np
 
-from . import em
 from .families import get_family
 from .params import Params
+from .short import short_run
 
 # Iterations of the first leg; every further leg is twice as long. After 5 iterations instead of 10
 # one start in twenty that would have won was dropped (bench/starts_cases.py, overlapping).
@@ -37,7 +37,7 @@ class _Runner:
     events: list = field(default_factory=list)
 
     def run(self, backend, settings, spread):
-        result = em.fit(backend, self.params, settings)
+        result = short_run(backend, self.params, settings)
         self.params, self.settled = result.params, result.converged
         self.score = score_of(result, spread)
         self.events += result.events

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import em
 from .insertion import insertion
 from .named_starts import pseudo_weight
 from .params import Params
 from .partition import params_of_parts, partition
 from .race import FINER, FINEST, LEG, LONGEST, score_of, spread_of
+from .short import short_run
 
 # So many components, the worst ones, are cut in turn, and the best of these starts goes on.
 TRIED = 3
@@ -46,7 +46,7 @@ def best_of_splits(backend, sample, own, smaller, settings):
     leg = replace(settings, max_iter=LEG, tol=tol)
 
     def run(params, iterations):
-        result = em.fit(backend, params, replace(leg, max_iter=iterations))
+        result = short_run(backend, params, replace(leg, max_iter=iterations))
         return score_of(result, spread), result
 
     larger = splits(backend, sample, smaller, settings.reg_covar)

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from gmm_fast.kernels import _options, block, gaussian, kmeans, pairs, products, tiles
+from gmm_fast.kernels import (
+    _options,
+    block,
+    cholesky,
+    gaussian,
+    kmeans,
+    pairs,
+    products,
+    short,
+    tiles,
+)
 
 
 def test_every_dispatcher_knows_every_file():
@@ -16,7 +26,7 @@ def test_every_dispatcher_knows_every_file():
     assert names == {p.name for p in Path(_options.__file__).parent.glob("*.py")}
     dispatchers = [
         value
-        for module in (block, gaussian, kmeans, pairs, products, tiles)
+        for module in (block, cholesky, gaussian, kmeans, pairs, products, short, tiles)
         for value in vars(module).values()
         if hasattr(value, "_cache")
     ]

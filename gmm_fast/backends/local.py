@@ -212,7 +212,7 @@ class LocalBackend(Backend):
     def stats(self, params):
         form = make_form(params, self.dtype, self.origin)
         lanes = self._lanes(form, params.n_components)
-        nothing = _no_outputs(params.n_components, self.dtype)
+        nothing = no_outputs(params.n_components, self.dtype)
         pace = self._pace(form, params.n_components)
         seconds, waited = self.reading.seconds, self.reading.waited
         for start, chunk in self.chunks():
@@ -316,7 +316,7 @@ def _mutable(x):
     return view
 
 
-def _no_outputs(k, dtype):
+def no_outputs(k, dtype):
     return gaussian.Outputs(np.empty(0, dtype), np.empty(0, np.int32), np.empty((0, k), dtype))
 
 

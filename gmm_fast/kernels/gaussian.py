@@ -148,7 +148,7 @@ def _allocate(x, d_pad, n_rows, width):
 
 
 @helper
-def _triangular_lane(x, weights, form, lanes, out, lane, first, last):
+def triangular_lane(x, weights, form, lanes, out, lane, first, last):
     n_components, d_pad = form.means.shape
     xt, z, strip, h, vectors, _ = _allocate(x, d_pad, n_components, 0)
     w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
@@ -249,7 +249,7 @@ def triangular_pass(x, weights, form, lanes, out):
         lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
-        _triangular_lane(x, weights, form, lanes, out, lane, first, last)
+        triangular_lane(x, weights, form, lanes, out, lane, first, last)
 
 
 @kernel
@@ -284,7 +284,7 @@ def triangular_lanes(first_lane, last_lane, x, weights, form, lanes, out):
     for lane in range(first_lane, last_lane):
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
-        _triangular_lane(x, weights, form, lanes, out, lane, first, last)
+        triangular_lane(x, weights, form, lanes, out, lane, first, last)
 
 
 @serial_kernel
