@@ -100,6 +100,17 @@ def moons():
     return Case("moons", "two half circles", x, 6)
 
 
+def rare():
+    """Overlapping populations like a flow cytometer's, the smallest 0.5 % of all."""
+    rng = np.random.default_rng(11)
+    sizes = [7600, 4800, 3000, 2000, 1400, 800, 300, 100]
+    means = rng.choice([0.0, 1.2, 2.4], (8, 6))
+    spreads = 0.15 * rng.normal(size=(8, 6, 6))
+    covariances = [s @ s.T + np.diag(rng.uniform(0.15, 0.5, 6)) for s in spreads]
+    x, labels = _mixture(rng, means, np.linalg.cholesky(np.stack(covariances)), sizes)
+    return Case("rare", "overlap, and populations down to 0.5 %", x, 8, labels=labels)
+
+
 def nested():
     """A narrow component inside a wide one, and one beside."""
     rng = np.random.default_rng(7)
@@ -153,6 +164,7 @@ CASES = (
     units,
     many_features,
     moons,
+    rare,
     nested,
     grid,
     tied,

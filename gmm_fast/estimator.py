@@ -49,8 +49,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
+        With 'auto', and several rounds or 16384 rows or more, it first exchanges
+        components: gets some where it is worst, and loses as many whose merging costs least.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
-        'auto' tries six starts in each round: k-means++ on standardised and on whitened data,
+        'auto' tries seven starts in each round: k-means++ on standardised and on whitened data,
         and random rows.
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional

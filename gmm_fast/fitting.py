@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import criteria, em, init, seeding
+from . import criteria, em, exchange, init, seeding
 from .backends import (
     DaskBackend,
     LocalBackend,
@@ -163,7 +163,7 @@ def working_bytes(n_features, n_components, all_components, silhouette_rows, at_
     moments = 8 * n_features**2 * n_components
     lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
     rows = init.sample_rows(n_components, n_features)
-    sample = 6 * 8 * n_features * rows
+    sample = (6 * n_features + exchange.held_columns(n_components)) * 8 * rows
     lanes += 2 * (at_once - 1) * n_lanes(rows, moments) * moments
     measured = criteria.working_bytes(silhouette_rows, n_features, all_components)
     return 4 * CHUNK_BYTES + lanes + sample + measured + SLACK

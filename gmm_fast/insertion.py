@@ -19,10 +19,20 @@ TAIL = 0.02
 # Weight and variance (in units of the covariance within components) that a new component begins
 # with, and the least variance it may come to.
 WEIGHT, VARIANCE, LEAST = 0.01, 0.5, 1e-3
+# Logarithm of the most that a density is to another: its exponential is finite.
+MOST_LOG = 700.0
+# Samples that are looked at together: what is computed of them stays in the cache.
+PIECE = 2048
 
 
 def insertion(backend, sample, params):
-    """`params` with one component more, or None where there is no place for one.
+    """`params` with one component more, or None where there is no place for one: see `newcomer`."""
+    found = newcomer(backend, sample, params)
+    return None if found is None else with_component(params, *found)
+
+
+def newcomer(backend, sample, params):
+    """A component that a mixture lacks.
 
     The mixture stays as it is while the new component, of one variance in the space in which the
     covariance within components is the unit matrix, moves by EM; of several places the one that
@@ -38,7 +48,8 @@ def insertion(backend, sample, params):
 
     Returns
     -------
-    Params or None
+    (weight, mean, variance) or None
+        Its variance in units of the covariance within components. None where there is no place.
     """
     try:
         lower = np.linalg.cholesky(_within(params))
@@ -56,7 +67,7 @@ def insertion(backend, sample, params):
     if best is None:
         return None
     weight, centre, variance = best
-    return _with_component(params, weight, sample.mean + lower @ centre, variance)
+    return weight, sample.mean + lower @ centre, variance
 
 
 def _scored(backend, params):
@@ -103,27 +114,41 @@ def _grow(z, weights, log_prob, centres):
     share = np.full(len(centres), WEIGHT)
     variance = np.full(len(centres), VARIANCE)
     least = (d + 1) * total / len(weights)
-    for step in range(STEPS + 1):
-        distances = np.maximum(norms - 2 * centres @ z + (centres**2).sum(axis=1)[:, None], 0)
-        joint = (np.log(share) - 0.5 * d * np.log(2 * np.pi * variance))[:, None]
-        joint = joint - 0.5 * distances / variance[:, None]
-        old = np.log1p(-share)[:, None] + log_prob
-        both = np.logaddexp(joint, old)
-        if step == STEPS:
-            break
-        resp = np.exp(joint - both) * weights
-        n_k = np.maximum(resp.sum(axis=1), 1e-300)
-        centres = resp @ z.T / n_k[:, None]
-        second = resp @ norms / n_k - (centres**2).sum(axis=1)
-        variance = np.maximum(second / d, LEAST)
+    base = log_prob + 0.5 * d * np.log(2 * np.pi)
+    pieces = [slice(start, start + PIECE) for start in range(0, len(weights), PIECE)]
+
+    def ratios(piece):
+        """Joint densities of the new components to that of the mixture as it is, (P, m)."""
+        ratio = centres @ z[:, piece]
+        ratio *= -2
+        ratio += norms[piece]
+        ratio += (centres**2).sum(axis=1)[:, None]
+        np.maximum(ratio, 0, out=ratio)
+        ratio *= (-0.5 / variance)[:, None]
+        ratio += (np.log(share) - 0.5 * d * np.log(variance))[:, None]
+        ratio -= base[piece]
+        return np.exp(np.minimum(ratio, MOST_LOG, out=ratio), out=ratio)
+
+    for _ in range(STEPS):
+        n_k, first, second = np.zeros(len(centres)), np.zeros(centres.shape), 0.0
+        for piece in pieces:
+            resp = ratios(piece)
+            resp /= resp + (1 - share)[:, None]
+            resp *= weights[piece]
+            n_k += resp.sum(axis=1)
+            first += resp @ z[:, piece].T
+            second += resp @ norms[piece]
+        n_k = np.maximum(n_k, 1e-300)
+        centres = first / n_k[:, None]
+        variance = np.maximum((second / n_k - (centres**2).sum(axis=1)) / d, LEAST)
         share = np.clip(n_k / total, 1e-12, 0.5)
-    gain = (both - log_prob) @ weights
+    gain = sum(np.log(ratios(piece) + (1 - share)[:, None]) @ weights[piece] for piece in pieces)
     gain[share * total < least] = -np.inf
     best = int(np.argmax(gain))
     return (share[best], centres[best], variance[best]) if gain[best] > 0 else None
 
 
-def _with_component(params, weight, mean, variance):
+def with_component(params, weight, mean, variance):
     """`params` and one component behind the last, of `variance` x the covariance within."""
     weights = np.append((1 - weight) * params.weights, weight)
     means = np.vstack([params.means, mean])

@@ -60,6 +60,7 @@ def best_start(backend, candidates, settings):
         What happened to it.
     """
     spread = spread_of(backend)
+    weight = backend.survey(candidates[0].covariance_type).total_weight
     runners = [_Runner(i, params) for i, params in enumerate(candidates)]
     tol = max(FINER * settings.tol, FINEST)
     # a fit of no iterations is asked for to see the start: nothing moves it then
@@ -69,14 +70,20 @@ def best_start(backend, candidates, settings):
         for runner in runners:
             if not runner.settled:
                 runner.run(backend, heat, spread)
-        runners.sort(key=lambda r: -r.score)
-        runners = runners[: max(FINALISTS, ceil(len(runners) / 2)) if leg else 1]
+        going_on = max(FINALISTS, ceil(len(runners) / 2)) if leg else 1
+        runners = _first(runners, going_on, tol * weight)
         leg *= 2
-    # of those that are level the first in order, so that rounding does not choose
-    weight = backend.survey(candidates[0].covariance_type).total_weight
-    level = runners[0].score - tol * weight
-    winner = min((r for r in runners if r.score >= level), key=lambda r: r.number)
+    winner = _first(runners, 1, tol * weight)[0]
     return winner.params, winner.events
+
+
+def _first(runners, count, level):
+    """So many that scored highest; of those level with the last, by less than `level`, the first in
+    number, so that rounding does not choose."""
+    last = sorted(r.score for r in runners)[-min(count, len(runners))]
+    better = [r for r in runners if r.score > last + level]
+    alike = [r for r in runners if abs(r.score - last) <= level]
+    return better + sorted(alike, key=lambda r: r.number)[: count - len(better)]
 
 
 def score_of(result, spread):

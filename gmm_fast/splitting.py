@@ -63,6 +63,17 @@ def best_of_splits(backend, sample, own, smaller, settings):
 def splits(backend, sample, params, reg_covar):
     """Mixtures with one component more: each of the worst `TRIED` components cut in two.
 
+    Returns
+    -------
+    list of Params
+        The worst first.
+    """
+    return [with_halves(params, *cut) for cut in cuts(backend, sample, params, reg_covar)]
+
+
+def cuts(backend, sample, params, reg_covar):
+    """The worst `TRIED` components, and two halves of each.
+
     A component is cut across its principal axis, in units of the standard deviations of the data,
     where two means in one dimension part its samples. The worst is the one whose cut gains most
     classification likelihood (Celeux & Govaert 1992) on that axis,
@@ -74,7 +85,7 @@ def splits(backend, sample, params, reg_covar):
 
     Returns
     -------
-    list of Params
+    list of (int, Params)
         The worst first; no component of fewer than two samples is cut.
     """
     found = []
@@ -88,13 +99,12 @@ def splits(backend, sample, params, reg_covar):
             found.append((gain, k, weights, side))
     found.sort(key=lambda each: -each[0])
     pseudo = pseudo_weight(sample, family)
-    mixtures = []
+    halved = []
     for gain, k, weights, side in found[:TRIED]:
         parts = partition([(0, x)], side.astype(np.int64), weights, 2, family)
         if gain > -np.inf and None not in parts:
-            halves = params_of_parts(parts, family, reg_covar, pseudo)
-            mixtures.append(_with_halves(params, k, halves))
-    return mixtures
+            halved.append((k, params_of_parts(parts, family, reg_covar, pseudo)))
+    return halved
 
 
 def _cut(z, weights):
@@ -104,15 +114,15 @@ def _cut(z, weights):
     covariance = (weights[:, None] * centred).T @ centred / total
     along = centred @ np.linalg.eigh(covariance)[1][:, -1]
     moments = np.stack([weights, weights * along, weights * along**2])
-    place = 0.0
+    both, place = moments.sum(axis=1), 0.0
     for _ in range(STEPS):
         side = along > place
-        right = moments[:, side].sum(axis=1)
-        left = moments.sum(axis=1) - right
+        right = moments @ side
+        left = both - right
         if not (left[0] > 0 and right[0] > 0):
             return -np.inf, side
         place = 0.5 * (left[1] / left[0] + right[1] / right[0])
-    variance = moments[2].sum() / total
+    variance = both[2] / total
     if not variance > 0:
         return -np.inf, side
     gain = 0.5 * total * np.log(variance)
@@ -123,7 +133,7 @@ def _cut(z, weights):
     return float(gain), side
 
 
-def _with_halves(params, k, halves):
+def with_halves(params, k, halves):
     """`params` with component k replaced by one of two halves, and the other behind the last."""
     weights = np.append(params.weights, params.weights[k] * halves.weights[1])
     weights[k] = params.weights[k] * halves.weights[0]
