@@ -23,7 +23,8 @@ from .splitting import TRIED, cuts, with_halves
 MOST_COMPONENTS = 64
 # Exchanges, each better than the one before.
 ROUNDS = 4
-# Iterations, at most, in which a merged mixture has to become the better one.
+# Iterations, at most, in which a merged mixture has to become the better one: the one before has had
+# as many.
 RECOVERY = 60
 # Pairs of components whose merging is tried out, each time.
 PAIRS = 8
@@ -60,7 +61,7 @@ def exchanged(backend, sample, params, settings):
         return score_of(result, spread), result
 
     best = params
-    score, own = run(params, LEG)
+    score, own = run(params, RECOVERY)
     for _ in range(ROUNDS):
         larger = _enlarged(backend, sample, own.params, settings.reg_covar)
         if larger.n_components == k:
