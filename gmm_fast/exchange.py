@@ -23,8 +23,8 @@ from .splitting import TRIED, cuts, with_halves
 MOST_COMPONENTS = 64
 # Exchanges, each better than the one before.
 ROUNDS = 4
-# Iterations, at most, in which a merged mixture has to become the better one: the one before has had
-# as many.
+# Iterations, at most, in which a merged mixture has to become better than one that
+# has had as many.
 RECOVERY = 60
 # Pairs of components whose merging is tried out, each time.
 PAIRS = 8

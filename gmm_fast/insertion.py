@@ -9,7 +9,9 @@ mixture models", Neural Computation 15).
 import numpy as np
 
 from .families import get_family
+from .kernels import newcomers
 from .params import Params
+from .threads import share_out
 
 # Places that are tried, and how many steps of EM each of the new components makes there alone.
 PLACES = 16
@@ -21,8 +23,6 @@ TAIL = 0.02
 WEIGHT, VARIANCE, LEAST = 0.01, 0.5, 1e-3
 # Logarithm of the most that a density is to another: its exponential is finite.
 MOST_LOG = 700.0
-# Samples that are looked at together: what is computed of them stays in the cache.
-PIECE = 2048
 
 
 def insertion(backend, sample, params):
@@ -57,13 +57,13 @@ def newcomer(backend, sample, params):
         return None
     n, d = sample.x.shape
     log_prob, labels = _scored(backend, params)
-    z = np.linalg.solve(lower, (sample.x - sample.mean).T)  # (d, n)
+    z = np.linalg.inv(lower) @ (sample.x - sample.mean).T  # (d, n)
     # of ln N(x) the part that is the density of z
     log_prob = log_prob + np.log(np.diagonal(lower)).sum()
     surprise = _log_peaks(params)[labels] - log_prob
     tail = np.argsort(-surprise, kind="stable")[: max(int(TAIL * n), min(n, 2 * (d + 1)))]
     places = tail[:: max(1, len(tail) // PLACES)][:PLACES]
-    best = _grow(z, sample.weights, log_prob, z[:, places].T)
+    best = _grow(z, sample.weights, log_prob, z[:, places].T, backend.threads)
     if best is None:
         return None
     weight, centre, variance = best
@@ -102,7 +102,7 @@ def _log_peaks(params):
         return np.log(params.weights) + logs.sum(axis=-1)
 
 
-def _grow(z, weights, log_prob, centres):
+def _grow(z, weights, log_prob, centres, threads):
     """EM of one new component at each of the places, (P, d), beside a mixture that stays.
 
     Returns
@@ -110,42 +110,50 @@ def _grow(z, weights, log_prob, centres):
     (weight, centre, variance) of the best, or None
     """
     d, total = len(z), weights.sum()
-    norms = (z * z).sum(axis=0)
+    least = (d + 1) * total / len(weights)
     share = np.full(len(centres), WEIGHT)
     variance = np.full(len(centres), VARIANCE)
-    least = (d + 1) * total / len(weights)
-    base = log_prob + 0.5 * d * np.log(2 * np.pi)
-    pieces = [slice(start, start + PIECE) for start in range(0, len(weights), PIECE)]
-
-    def ratios(piece):
-        """Joint densities of the new components to that of the mixture as it is, (P, m)."""
-        ratio = centres @ z[:, piece]
-        ratio *= -2
-        ratio += norms[piece]
-        ratio += (centres**2).sum(axis=1)[:, None]
-        np.maximum(ratio, 0, out=ratio)
-        ratio *= (-0.5 / variance)[:, None]
-        ratio += (np.log(share) - 0.5 * d * np.log(variance))[:, None]
-        ratio -= base[piece]
-        return np.exp(np.minimum(ratio, MOST_LOG, out=ratio), out=ratio)
-
+    z, weights, log_prob = (_in_blocks(a) for a in (z, weights, log_prob))
+    n = len(weights)
+    sums = np.empty((n // newcomers.BLOCK, len(centres), 2 + d))
     for _ in range(STEPS):
-        n_k, first, second = np.zeros(len(centres)), np.zeros(centres.shape), 0.0
-        for piece in pieces:
-            resp = ratios(piece)
-            resp /= resp + (1 - share)[:, None]
-            resp *= weights[piece]
-            n_k += resp.sum(axis=1)
-            first += resp @ z[:, piece].T
-            second += resp @ norms[piece]
+        precision, front = 0.5 / variance, _log_front(share, variance, d)
+
+        def add_up(start, stop, at=(centres, precision, front, 1 - share)):
+            newcomers.moments(start, stop, z, log_prob, weights, *at, sums)
+
+        share_out(add_up, n, newcomers.BLOCK, threads, 0.3 * n * centres.size)
+        n_k, second, first = np.split(sums.sum(axis=0), [1, 2], axis=1)
         n_k = np.maximum(n_k, 1e-300)
-        centres = first / n_k[:, None]
-        variance = np.maximum((second / n_k - (centres**2).sum(axis=1)) / d, LEAST)
-        share = np.clip(n_k / total, 1e-12, 0.5)
-    gain = sum(np.log(ratios(piece) + (1 - share)[:, None]) @ weights[piece] for piece in pieces)
+        centres = centres + first / n_k
+        variance = (second / n_k - ((first / n_k) ** 2).sum(axis=1, keepdims=True))[:, 0] / d
+        variance = np.maximum(variance, LEAST)
+        share = np.clip(n_k[:, 0] / total, 1e-12, 0.5)
+    gain = np.array(
+        [_gain(z, weights, log_prob, *each) for each in zip(share, centres, variance, strict=True)]
+    )
     gain[share * total < least] = -np.inf
     best = int(np.argmax(gain))
     return (share[best], centres[best], variance[best]) if gain[best] > 0 else None
+
+
+def _in_blocks(array):
+    """With zeros behind the last column, in whole blocks of the kernel."""
+    padding = -array.shape[-1] % newcomers.BLOCK
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, padding)])
+
+
+def _log_front(share, variance, d):
+    """Logarithm of the joint density of components at their means."""
+    return np.log(share) - 0.5 * d * np.log(2 * np.pi * variance)
+
+
+def _gain(z, weights, log_prob, share, centre, variance):
+    """Log-likelihood that a component adds beside `1 - share` of a mixture."""
+    squared = ((z - centre[:, None]) ** 2).sum(axis=0)
+    joint = _log_front(share, variance, len(z)) - 0.5 * squared / variance
+    ratio = np.exp(np.minimum(joint - log_prob, MOST_LOG))
+    return weights @ np.log(ratio + (1 - share))
 
 
 def with_component(params, weight, mean, variance):

@@ -5,6 +5,7 @@ import pytest
 from test_splitting import fitted, shared_of
 
 from gmm_fast import insertion
+from gmm_fast.kernels import newcomers
 from gmm_fast.params import check_params
 
 RARE = np.array([4.0, -4.0, 4.0])
@@ -54,3 +55,28 @@ def test_where_there_is_no_place(x, family):
     more = grown(x, family)[1]
     if more is not None:
         check_params(more)
+
+
+def test_moments_are_those_of_their_definition():
+    """Blocks of the compiled kernel beside plain NumPy, densities that under- and overflow, too."""
+    rng = np.random.default_rng(0)
+    n, d, p = 2 * newcomers.BLOCK, 3, 4
+    z = rng.normal(size=(d, n))
+    z[:, :3] = [[1e3], [1e9], [1e200]]
+    log_prob, weights = rng.normal(-4, 50, n), rng.uniform(0, 2, n)
+    at = (z[:, 10 : 10 + p].T.copy(), rng.uniform(0.1, 9, p), rng.normal(-3, 1, p), np.full(p, 0.9))
+    found, plain = np.zeros((2, n // newcomers.BLOCK, p, 2 + d))
+    newcomers.moments(0, newcomers.BLOCK, z, log_prob, weights, *at, found)
+    assert not found[1].any()
+    newcomers.moments(newcomers.BLOCK, n, z, log_prob, weights, *at, found)
+    with np.errstate(over="ignore"):
+        newcomers._plain_moments(0, n, z, log_prob, weights, *at, plain)
+    np.testing.assert_allclose(found, plain, rtol=1e-10, atol=1e-12)
+    centre, precision, front, rest = (a[1] for a in at)
+    y = z[:, newcomers.BLOCK :] - centre[:, None]
+    with np.errstate(over="ignore"):
+        own = np.exp(front - precision * (y * y).sum(axis=0) - log_prob[newcomers.BLOCK :])
+    resp = weights[newcomers.BLOCK :] * np.where(np.isinf(own), 1, own / (own + rest))
+    np.testing.assert_allclose(found[1, 1, 0], resp.sum(), rtol=1e-10)
+    np.testing.assert_allclose(found[1, 1, 1], resp @ (y * y).sum(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(found[1, 1, 2:], y @ resp, rtol=1e-9)

@@ -14,6 +14,7 @@ from gmm_fast.kernels import (
     cholesky,
     gaussian,
     kmeans,
+    newcomers,
     pairs,
     products,
     short,
@@ -26,7 +27,7 @@ def test_every_dispatcher_knows_every_file():
     assert names == {p.name for p in Path(_options.__file__).parent.glob("*.py")}
     dispatchers = [
         value
-        for module in (block, cholesky, gaussian, kmeans, pairs, products, short, tiles)
+        for module in (block, cholesky, gaussian, kmeans, newcomers, pairs, products, short, tiles)
         for value in vars(module).values()
         if hasattr(value, "_cache")
     ]

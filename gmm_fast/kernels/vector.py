@@ -164,6 +164,7 @@ def _lanewise(operation):
 add = _lanewise(lambda builder, a, b: builder.fadd(a, b))
 subtract = _lanewise(lambda builder, a, b: builder.fsub(a, b))
 multiply = _lanewise(lambda builder, a, b: builder.fmul(a, b))
+divide = _lanewise(lambda builder, a, b: builder.fdiv(a, b))
 # Either is b where a and b cannot be compared.
 smaller = _lanewise(lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 larger = _lanewise(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
