@@ -205,9 +205,9 @@ def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
 @pytest.mark.slow
 def test_search(tmp_path):
     """Both run in turn, and the report has a figure of each data set."""
-    run("search.py", "--rows", "3000", "--rounds", "2", "--out", ".", cwd=tmp_path)
+    run("search.py", "--rows", "600", "--rounds", "2", "--out", ".", cwd=tmp_path)
     report = json.loads((tmp_path / "search.json").read_text())
-    assert [(r["n"], r["d"]) for r in report["results"]] == [(2000, 2), (3000, 8)]
+    assert [(r["n"], r["d"]) for r in report["results"]] == [(2000, 2), (600, 8)]
     for result in report["results"]:
         assert [len(seconds) for seconds in result["seconds"].values()] == [2, 2]
         assert [row["n_components"] for row in result["table"]] == list(range(2, 11))
@@ -321,15 +321,15 @@ assert len(first_runs(work, competitors)) == 4
 @pytest.mark.slow
 def test_scale(tmp_path):
     """Streaming, Parquet and two workers, at a size that takes seconds."""
-    sizes = ("--sizes", "300000,4,float32", "--cluster", "200000,3,float64")
+    sizes = ("--sizes", "60000,4,float32", "--cluster", "40000,3,float64")
     options = ("--rounds", "1", "--passes", "1", "--k", "3", "--out", ".")
     printed = run("scale.py", *sizes, *options, cwd=tmp_path)
     assert "of 5 targets met" in printed
     report = json.loads((tmp_path / "scale.json").read_text())
     assert len(report["figures"]) == 5
-    fits = report["runs"]["300,000 × 4 float32"]["fits"].values()
+    fits = report["runs"]["60,000 × 4 float32"]["fits"].values()
     assert len({fit["log_likelihood"] for fit in fits}) == 1
-    assert "| 200,000 × 3 float64, K = 16:" in (tmp_path / "scale.md").read_text()
+    assert "| 40,000 × 3 float64, K = 16:" in (tmp_path / "scale.md").read_text()
 
 
 @pytest.mark.slow
