@@ -20,6 +20,7 @@ import sklearn.mixture
 from figures import Figure, lines, spread, table
 from report import HEAD, sentence, tally
 from sklearn.exceptions import ConvergenceWarning
+from timing import PAUSE
 from work import blobs
 
 import gmm_fast
@@ -30,8 +31,6 @@ LARGE, FEATURES = 1_000_000, 8
 SMALL = (2000, 2)
 # Seconds that the search of small data may take.
 QUICK = 1.0
-# Seconds before each measurement: threads of the one before spin for a while.
-PAUSE = 0.3
 
 
 def search(x):

@@ -31,13 +31,19 @@ local.THREAD_WORK = 1
 local.CHUNK_BYTES = 32 * 1024
 searching.SIDE_BY_SIDE = 0
 
-FITS = (("full", 4), ("tied", 3), ("diag", 3), ("spherical", 2))
+# One start of the many launches of "auto" (searches and grids have it, too), the others of few.
+FITS = (
+    ("full", 4, "auto"),
+    ("tied", 3, "kmeans"),
+    ("diag", 3, "k-means++"),
+    ("spherical", 2, "kmeans"),
+)
 FILES = ("x.npy", "x.csv")
 
 
 def data():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(6000, 4)) + 3 * rng.integers(0, 3, size=(6000, 1))
+    return rng.normal(size=(3000, 4)) + 3 * rng.integers(0, 3, size=(3000, 1))  # three chunks
 
 
 def digest(*arrays):
@@ -46,8 +52,10 @@ def digest(*arrays):
 
 def fit(which):
     """Digest of one fit and what it predicts."""
-    covariance_type, k = FITS[which]
-    model = GaussianMixture(k, covariance_type=covariance_type, max_iter=4, random_state=0)
+    covariance_type, k, init = FITS[which]
+    model = GaussianMixture(
+        k, covariance_type=covariance_type, init_params=init, max_iter=4, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(data())
@@ -62,7 +70,7 @@ def fits():
 
 def searches():
     """Digests of the models of a search, whose fits run side by side."""
-    families = [family for family, _ in FITS]
+    families = [family for family, *_ in FITS]
     found = search(data()[:500], range(1, 4), covariance=families, max_iter=4, random_state=0)
     return [digest(model.means_, model.covariances_) for model in found.models]
 
@@ -85,7 +93,7 @@ def one_pass(backend):
 
 def shared_source(folder):
     """Whether a child and its parent can read the same source, opened and begun before the fork."""
-    long = np.tile(data(), (10, 1))  # several decoded blocks
+    long = np.tile(data(), (20, 1))  # several decoded blocks
     np.savetxt(Path(folder, "long.csv"), long, delimiter=",", fmt="%.17g")
     np.savez_compressed(Path(folder, "long.npz"), x=long)
     found = []

@@ -865,7 +865,7 @@ def test_killed_at_any_moment(large, line):
     took = time.monotonic() - began
     rng = np.random.default_rng(len(line))
     seen, alive = [(0, 0)], []
-    for i, seconds in enumerate(rng.uniform(0, 0.3 * took, 4)):
+    for i, seconds in enumerate(rng.uniform(0, 0.3 * took, 3)):
         first = f"{line} -o m --checkpoint c --every 0.02"
         alive.append(killed(f"{command} --resume c" if i else first, seconds, "c"))
         seen.append(progress_of("c"))

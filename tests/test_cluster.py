@@ -219,8 +219,8 @@ def prefixes(dask_scheduler):
 # What goes wrong ------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_costs_time_and_nothing_else(file, small_parts):
-    want = bits(fitted(on_fresh(file)))
+def test_a_killed_worker_costs_time_and_nothing_else(two, file, small_parts):
+    want = bits(fitted(on(two, open_source(file))))  # workers that are left in peace
     with cluster(workers=2, threads=2) as client:
         backend = DaskBackend(client, open_source(file))
         killed = []
@@ -235,17 +235,6 @@ def test_a_killed_worker_costs_time_and_nothing_else(file, small_parts):
         result = fitted(backend, callback=kill)
     assert len(set(killed)) == 2
     assert bits(result) == want
-
-
-class on_fresh(DaskBackend):
-    """On one worker, started for it alone: the reference that is left in peace."""
-
-    def __init__(self, file):
-        self.context = cluster(workers=1, threads=1)
-        super().__init__(self.context.__enter__(), open_source(file))
-
-    def __del__(self):
-        self.context.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("share", [workers.SHARE, 0])
@@ -455,7 +444,10 @@ def test_ctrl_c_reaches_all_and_leaves_a_checkpoint(folder):
         while time.monotonic() < deadline and not begun("c.ckpt"):
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else one that does not hear would be waited for without end
     assert process.returncode == 130
     assert "go on with: gmm-fast fit --resume c.ckpt" in errors
     assert "Traceback" not in errors

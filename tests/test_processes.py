@@ -18,8 +18,8 @@ PATIENCE = 300  # seconds until a process counts as hanging
 TBB = Path(sys.prefix, "lib", "libtbb.so.12")  # where pip puts it, and no loader looks
 
 
-def run(scenarios, folder, layer=None, threads=2):
-    """What `processes.main` finds in those scenarios, in one process with that threading layer."""
+def start(scenarios, folder, layer=None, threads=2):
+    """A process that runs those scenarios, with that threading layer."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "NUMBA_NUM_THREADS": str(threads),
@@ -34,22 +34,27 @@ def run(scenarios, folder, layer=None, threads=2):
     out, said = folder / "found.json", folder / "said.txt"
     code = f"import processes; processes.main({str(out)!r}, *{scenarios!r})"
     with said.open("wb") as output:  # not a pipe, which children that hang would hold open
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-c", code],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        try:
-            status = process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            status = "hangs"
-        finally:
-            if process.poll() is None:
-                end_all(process)
-    assert status == 0, f"{scenarios} on {layer}: {status}\n{said.read_text()[-4000:]}"
-    found = json.loads(out.read_text())
+
+
+def found_by(process, folder):
+    """(layer, what `processes.main` has found), once it has ended."""
+    try:
+        status = process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        status = "hangs"
+    finally:
+        if process.poll() is None:
+            end_all(process)
+    said = (folder / "said.txt").read_text()
+    assert status == 0, f"{folder.name}: {status}\n{said[-4000:]}"
+    found = json.loads((folder / "found.json").read_text())
     return found.pop("layer"), found
 
 
@@ -65,7 +70,7 @@ def end_all(process):
 def reference(tmp_path_factory):
     """(layer, what is found) on one thread of the layer that Numba chooses."""
     folder = tmp_path_factory.mktemp("reference")
-    layer, found = run(("reference",), folder, threads=1)
+    layer, found = found_by(start(("reference",), folder, threads=1), folder)
     return layer, found["reference"]
 
 
@@ -88,11 +93,35 @@ def layer(request, reference):
     return name
 
 
-def check(scenarios, folder, layer, reference):
+SCENARIOS = {
+    "many_threads": ("many_threads", "fork_after_fits") if FORKS else ("many_threads",),
+    "fork_during_fits": ("fork_during_fits",),
+    "new_processes": ("fork_before_fits", "new_processes") if FORKS else ("new_processes",),
+}
+
+
+@pytest.fixture(scope="module")
+def running(layer, tmp_path_factory):
+    """{name: (process, its folder)} of all scenarios, at once: each alone leaves cores idle."""
+    processes = {}
+    try:
+        for name, scenarios in SCENARIOS.items():
+            if FORKS or name != "fork_during_fits":
+                folder = tmp_path_factory.mktemp(f"{name}_{layer}")
+                processes[name] = start(scenarios, folder, layer), folder
+        yield processes
+    finally:
+        for process, _ in processes.values():
+            if process.poll() is None:
+                end_all(process)
+
+
+def check(running, name, layer, reference):
     """All digests are those of the reference; returns what scenarios say besides."""
     chosen, expected = reference
-    used, found = run(scenarios, folder, layer)
+    used, found = found_by(*running[name])
     assert used == (layer or chosen)
+    assert tuple(found) == SCENARIOS[name]
     others = {}
     for scenario, results in found.items():
         for where, result in results.items():
@@ -104,10 +133,9 @@ def check(scenarios, folder, layer, reference):
     return others
 
 
-def test_threads_that_fit_at_the_same_time(layer, reference, tmp_path):
+def test_threads_that_fit_at_the_same_time(running, layer, reference):
     """And, in the same process, its children afterwards."""
-    scenarios = ("many_threads", "fork_after_fits")
-    others = check(scenarios if FORKS else scenarios[:1], tmp_path, layer, reference)
+    others = check(running, "many_threads", layer, reference)
     before, after = others.pop(("many_threads", "blas"))
     assert before == after
     if FORKS:
@@ -117,17 +145,16 @@ def test_threads_that_fit_at_the_same_time(layer, reference, tmp_path):
 
 
 @pytest.mark.skipif(not FORKS, reason="this system cannot fork")
-def test_children_of_a_process_that_fits_meanwhile(layer, reference, tmp_path):
-    others = check(("fork_during_fits",), tmp_path, layer, reference)
+def test_children_of_a_process_that_fits_meanwhile(running, layer, reference):
+    others = check(running, "fork_during_fits", layer, reference)
     (before, *after) = others.pop(("fork_during_fits", "blas"))
     assert all(counts == before for counts in after)  # no limit of another thread's fit stays
     assert not others
 
 
-def test_children_of_a_process_that_has_run_nothing(layer, reference, tmp_path):
+def test_children_of_a_process_that_has_run_nothing(running, layer, reference):
     """Forked ones have Numba's threads, as those that begin anew have."""
-    scenarios = ("fork_before_fits", "new_processes")
-    others = check(scenarios if FORKS else scenarios[1:], tmp_path, layer, reference)
+    others = check(running, "new_processes", layer, reference)
     if FORKS:
         assert others.pop(("fork_before_fits", "lost")) == [False]
     assert not others
