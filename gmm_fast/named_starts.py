@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .partition import params_of_parts, part_stats
+from .threads import importing
 
 # Rows times components of which responsibilities are drawn.
 MOST_RESPONSIBILITIES = 2**22
@@ -74,8 +75,9 @@ def _scaled(x):
 
 
 def _kmeans(seeder, n_components, rng):
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
+    with importing():
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
 
     sample = seeder.sample
     method = KMeans(n_components, n_init=1, random_state=rng)
@@ -94,7 +96,8 @@ def _rows(name, seeder, n_components, rng):
     sample = seeder.sample
     if name == "random_from_data":
         return rng.choice(len(sample.x), size=n_components, replace=False)
-    from sklearn.cluster import kmeans_plusplus
+    with importing():
+        from sklearn.cluster import kmeans_plusplus
 
     x = _scaled(sample.x)
     with threadpool_limits(1, user_api="openmp"):

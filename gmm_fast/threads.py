@@ -20,6 +20,16 @@ THREAD_WORK = 1_000_000
 _kernel_lock = threading.RLock()
 # Held while the limit of BLAS is set or restored.
 _blas_lock = threading.RLock()
+# Held while a fit imports what it alone needs.
+_import_lock = threading.RLock()
+
+
+def importing():
+    """Context of an import in the middle of a fit: forks wait until it is done.
+
+    What one thread is importing when another one forks is locked in the child for ever.
+    """
+    return _import_lock
 
 
 def default_threads():
@@ -254,7 +264,7 @@ _lost = _numba_has_threads() and multiprocessing.parent_process() is not None
 # What threads of ours hold in the middle of something. A fork waits for them: a lock that another
 # thread holds then stays locked in the child for ever, and what it guards is half done. In the
 # order in which they are taken; all are re-entrant, for signal handlers may fork.
-_LOCKS = (_kernel_lock, global_compiler_lock, _blas_lock)
+_LOCKS = (_import_lock, _kernel_lock, global_compiler_lock, _blas_lock)
 
 
 def _before_fork():

@@ -1,5 +1,6 @@
 """Work shared out to threads; BLAS on one thread while EM runs, and what it had afterwards."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,15 @@ from gmm_fast import em
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.params import Params
 from gmm_fast.sources import ArraySource
-from gmm_fast.threads import THREAD_WORK, alone, serial_blas, share_out, side_by_side, works_alone
+from gmm_fast.threads import (
+    THREAD_WORK,
+    alone,
+    importing,
+    serial_blas,
+    share_out,
+    side_by_side,
+    works_alone,
+)
 
 BLAS = ThreadpoolController().select(user_api="blas")
 
@@ -207,3 +216,34 @@ def test_an_error_ends_what_runs_beside_it(error):
     with pytest.raises(error):
         side_by_side(work, [0, 1, 2, 3, 4], 2)
     assert 0 not in ended
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_an_import(tmp_path, monkeypatch):
+    """A child of a fork in the middle of one would wait for ever for the module's lock."""
+    (tmp_path / "slowly_imported.py").write_text("import time\ntime.sleep(0.5)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    begun = threading.Event()
+
+    def load():
+        with importing():
+            begun.set()
+            import slowly_imported  # noqa: F401 - what it holds is of no interest
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    begun.wait()
+    child = os.fork()
+    if child == 0:
+        import slowly_imported  # noqa: F401
+
+        os._exit(7)
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    thread.join()
+    if ended[0] == 0:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
