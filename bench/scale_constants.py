@@ -153,6 +153,7 @@ def _kernel_seconds(path, start, rows, params, at, repeats):
 
 def side_by_side(client, path, rows, params, wait=0.05):
     """Mean seconds of passes over `rows` rows, one on each worker at the same time, one thread."""
+    client.wait_for_workers(1)  # on a busy machine they may not have said that they are there
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
     at = time.time() + wait
     # few rows would stay in the processor's cache, and in a pass over all data they never do
