@@ -1,7 +1,7 @@
 """How often default starts find the best likelihood known, and how long they take.
 
     python bench/starts.py                        # every case, 50 seeds, some ten minutes
-    python bench/starts.py iris grid --seeds 10   # some cases
+    python bench/starts.py iris grid --seeds 10   # some cases; --out leaves the others as they are
 
 Everybody runs to the same tolerance, in turn, seed by seed. Found is what ends within 1e-4 a sample
 of the best likelihood known: mclust's value where there is one, else the best of all runs and of EM
@@ -173,6 +173,16 @@ def markdown(results, found, seeds, facts):
     return "\n".join(text) + "\n"
 
 
+def with_others(results, path, seeds, known):
+    """Results of all cases, in order; of those not measured now what the file says, if alike."""
+    before = json.loads(path.read_text()) if path.exists() else {"seeds": None}
+    if before["seeds"] == seeds:
+        measured = {result["case"]: result for result in before["results"]}
+        names = {name: str(make()) for name, make in known.items()}
+        results = {n: measured[case] for n, case in names.items() if case in measured} | results
+    return [results[name] for name in known if name in results]
+
+
 def main():
     known = {make.__name__: make for make in CASES}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -183,14 +193,15 @@ def main():
     if strange := set(args.cases) - set(known):
         parser.error(f"no such case: {', '.join(sorted(strange))}; choose from {', '.join(known)}")
     warnings.simplefilter("ignore", ConvergenceWarning)  # some fits of two iterations
-    results, found = [], []
+    results = {}
     for name in args.cases or known:
-        results.append(measure(known[name](), args.seeds))
-        found += figures_of(results[-1])
-        print("\n".join(lines(found[-2:])), flush=True)
-    print(tally(found))
+        results[name] = measure(known[name](), args.seeds)
+        print("\n".join(lines(figures_of(results[name]))), flush=True)
+    print(tally([figure for result in results.values() for figure in figures_of(result)]))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
+        results = with_others(results, args.out / "starts.json", args.seeds, known)
+        found = [figure for result in results for figure in figures_of(result)]
         facts = machine.facts()
         content = {
             "machine": facts,
