@@ -17,9 +17,9 @@ from .kernels import cholesky, gaussian, short
 from .params import Params
 from .rescue import DEAD
 
-# Nanoseconds of a pass on one thread, roughly (with AVX-512 it takes a third to a fifth of that), up
-# to which this is faster than `em.fit`, which gives longer ones more threads: three cases of
-# bench/starts_cases.py of 0.2 to 0.4 ms took 40 to 65 % less on one thread than there on two.
+# Nanoseconds of a pass on one thread, roughly, up to which this is faster than `em.fit`, which gives
+# longer ones more threads. With AVX-512 a pass takes a third to a fifth of that; the five cases of
+# bench/starts_cases.py from 200 000 on took 25 to 65 % less than with two threads.
 WORK = 1_000_000
 # What the kernel calls each family, and its covariances of matrices (K, d, d), or tied (1, d, d).
 FAMILIES = {
