@@ -111,8 +111,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
     `score_samples` return the dtype that the kernels compute in.
 
-    From the same start it stops where scikit-learn does, which compares the likelihoods that its
-    last two iterations started from: after two small changes here.
+    It stops after two small changes in a row. From the same start that is where scikit-learn stops,
+    which compares the likelihoods that its last two iterations started from, unless changes grow
+    again after the first small one: then it goes on.
 
     Examples
     --------

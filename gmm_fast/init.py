@@ -234,10 +234,23 @@ def find_start(shared, n_components, covariance_type, start, settings):
     candidates = [_override(params, start) for params in candidates]
     if len(candidates) == 1:
         return Found(candidates[0], events, False)
-    winner, told = best_start(shared.over_part(), candidates, settings)
+    winner, told = _best_of_rounds(shared.over_part(), candidates, settings)
     if start.given:  # what became of a user's own values is news, of others it is not
         events += told
     return Found(winner, events, True)
+
+
+def _best_of_rounds(backend, candidates, settings):
+    """As `best_start`, round by round, so that no start is dropped for those of further rounds."""
+    ahead, told = [], []
+    for first in range(0, len(candidates), len(AUTO)):
+        params, events = best_start(backend, candidates[first : first + len(AUTO)], settings)
+        ahead.append(params)
+        told += events
+    if len(ahead) == 1:
+        return ahead[0], told
+    winner, events = best_start(backend, ahead, settings)
+    return winner, told + events
 
 
 def tries(start, n_components):

@@ -17,9 +17,9 @@ from .kernels import cholesky, gaussian, short
 from .params import Params
 from .rescue import DEAD
 
-# Nanoseconds of a pass on one thread, roughly, up to which this is faster than `em.fit`, which gives
-# longer ones more threads. With AVX-512 a pass takes a third to a fifth of that; the five cases of
-# bench/starts_cases.py from 200 000 on took 25 to 65 % less than with two threads.
+# Nanoseconds of a pass on one thread, roughly, up to which this is faster than `em.fit`, which has
+# more threads for longer ones. With AVX-512 a pass takes a third to a fifth of that; the five cases
+# of bench/starts_cases.py from 200 000 on took 25 to 65 % less than with two threads.
 WORK = 1_000_000
 # What the kernel calls each family, and its covariances of matrices (K, d, d), or tied (1, d, d).
 FAMILIES = {
@@ -32,6 +32,9 @@ FAMILIES = {
 
 def short_run(backend, params, settings):
     """What `em.fit` returns, to rounding; the trace holds the last log-likelihood alone.
+
+    On data so large in its units that float64 has no digits for the floor of collapsed covariances,
+    and in float32 beside thin ones, it may stop elsewhere.
 
     Parameters
     ----------

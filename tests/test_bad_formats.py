@@ -18,6 +18,7 @@ import pytest
 from formats import arrow, hdf5, npz, parquet, shrink_blocks, text, text_of
 from test_sources import joined
 
+from gmm_fast import GaussianMixture
 from gmm_fast.errors import DataError
 from gmm_fast.sources import open_source, take
 from gmm_fast.sources import text as text_module
@@ -214,6 +215,8 @@ def test_what_holds_no_data_yet(tmp_path):
 
     with pytest.raises(DataError, match=r"LazyFrame.*collect\(\) it first"):
         open_source(pl.LazyFrame({"a": [1.0]}))
+    with pytest.raises(DataError, match=r"collect\(\) it first"):  # without polars' warning
+        GaussianMixture(1).fit(pl.LazyFrame({"a": [1.0]}))
     parquet(tmp_path, X)
     with pytest.raises(DataError, match=r"Dataset.*give the path.*X\.to_table\(\)"):
         open_source(ds.dataset(tmp_path))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import em, fitting, init, seeding, threads
+from gmm_fast import em, fitting, init, race, seeding, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
@@ -236,6 +236,19 @@ def test_more_starts_are_no_worse(family):
     for seed in range(3):
         alone = score(method="random_from_data", seed=seed)
         assert score(method="random_from_data", n_init=6, seed=seed) > alone
+
+
+def test_further_rounds_drop_no_start_of_the_first():
+    """A round's winner may be far behind after the first leg of a race of all."""
+    settings = em.Settings(1e-3, 100, 1e-6)
+    for seed in range(25):
+        one = backend(np.random.default_rng(seed).normal(size=(50, 2)))
+        scores = []
+        for n_init in (1, 10):
+            found = init.initial_params(one, 2, "full", init.Start(n_init=n_init), settings)[0]
+            there = em.fit(one, found, em.Settings(max_iter=0, reg_covar=1e-6))
+            scores.append(race.score_of(there, race.spread_of(one)))
+        assert scores[1] > scores[0] - 50 * settings.tol, seed
 
 
 def test_auto_runs_all_of_its_candidates(x, monkeypatch):
