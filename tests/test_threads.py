@@ -236,7 +236,7 @@ def test_a_fork_waits_for_an_import(tmp_path, monkeypatch):
     begun.wait()
     child = os.fork()
     if child == 0:
-        import slowly_imported  # noqa: F401
+        import slowly_imported  # noqa: F401 - as above
 
         os._exit(7)
     deadline = time.monotonic() + 20
