@@ -216,7 +216,7 @@ def check_enough(model, source):
 
 def feature_names(X):
     """Column names of a data frame as an object array; None unless all are strings."""
-    if not hasattr(X, "shape"):  # no frame, or one that would have to be computed first
+    if hasattr(X, "collect"):  # a lazy frame, whose columns would have to be computed first
         return None
     # the columns of an Arrow table are its data, of which `asarray` would make objects
     columns = getattr(X, "column_names", getattr(X, "columns", None))
