@@ -404,7 +404,8 @@ def past_stats(params, weight, about, reg_covar):
     constant = family.covariances(none, delta, reg_covar)
     ones = replace(none, s2=np.ones(params.covariances.shape))
     slope = family.covariances(ones, np.zeros_like(delta), 0.0)
-    s2 = (params.covariances - constant) / slope
+    with np.errstate(over="ignore"):  # what is not finite is refused after the M-step
+        s2 = (params.covariances - constant) / slope
     return replace(none, n_k=n_k, s1=n_k[:, None] * delta, s2=s2)
 
 

@@ -235,6 +235,16 @@ def test_a_variance_without_bound_beside_constant_data(family):
     assert np.isfinite(model.means_).all()
 
 
+def test_a_variance_without_bound_beside_a_huge_weight(family):
+    """Their product, the second moment of what was seen, is not finite; found by fuzzing."""
+    row, weight = np.array([[0.2]]), np.array([1.9e19])
+    model = GaussianMixture(1, covariance_type=family).fit(row, sample_weight=weight)
+    model.set_params(reg_covar=1e300)
+    with suppress(FitError):
+        model.partial_fit(row)
+    assert np.isfinite(model.score(row))
+
+
 def test_all_given_means_beyond_all_squares(family):
     x = np.array([[3.1, -0.6], [3.2, 0.7], [-5.5, 1.95]], np.float32)
     means = [[4.5e200, 4.7e199], [-3.7e200, -4.6e200], [-2.3e200, 1.1e200]]
