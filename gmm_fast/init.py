@@ -242,15 +242,12 @@ def find_start(shared, n_components, covariance_type, start, settings):
 
 def _best_of_rounds(backend, candidates, settings):
     """As `best_start`, round by round, so that no start is dropped for those of further rounds."""
-    ahead, told = [], []
-    for first in range(0, len(candidates), len(AUTO)):
-        params, events = best_start(backend, candidates[first : first + len(AUTO)], settings)
-        ahead.append(params)
-        told += events
-    if len(ahead) == 1:
-        return ahead[0], told
-    winner, events = best_start(backend, ahead, settings)
-    return winner, told + events
+    firsts = range(0, len(candidates), len(AUTO))
+    rounds = [best_start(backend, candidates[f : f + len(AUTO)], settings) for f in firsts]
+    if len(rounds) == 1:
+        return rounds[0]
+    winners, told = zip(*rounds, strict=True)
+    return best_start(backend, winners, settings, told)
 
 
 def tries(start, n_components):

@@ -43,7 +43,7 @@ class _Runner:
         self.events += result.events
 
 
-def best_start(backend, candidates, settings):
+def best_start(backend, candidates, settings, told=None):
     """The candidate that ends highest, as far as it got.
 
     Parameters
@@ -52,6 +52,8 @@ def best_start(backend, candidates, settings):
         Of a sample.
     candidates : list of Params
     settings : em.Settings
+    told : list of list of str, optional
+        What happened to each of them before.
 
     Returns
     -------
@@ -61,7 +63,10 @@ def best_start(backend, candidates, settings):
     """
     spread = spread_of(backend)
     weight = backend.survey(candidates[0].covariance_type).total_weight
-    runners = [_Runner(i, params) for i, params in enumerate(candidates)]
+    told = told or [[] for _ in candidates]
+    runners = [
+        _Runner(i, p, events=e) for i, (p, e) in enumerate(zip(candidates, told, strict=True))
+    ]
     tol = max(FINER * settings.tol, FINEST)
     # a fit of no iterations is asked for to see the start: nothing moves it then
     leg = LEG if settings.max_iter else 0

@@ -147,7 +147,7 @@ def test_several_starts_are_followed_by_an_exchange(monkeypatch):
     x, labels = scene()
     poor = trapped(x, labels, "full")
     truth = settled(x, labels, "full")
-    monkeypatch.setattr(init, "best_start", lambda backend, candidates, settings: (poor, []))
+    monkeypatch.setattr(init, "best_start", lambda *race: (poor, []))
     one, several = (GaussianMixture(4, n_init=n, random_state=0).fit(x) for n in (1, 2))
     assert one.score(x) * len(x) < score(x, truth) - 20
     assert several.score(x) * len(x) > score(x, truth) - 1
@@ -161,7 +161,7 @@ def test_several_starts_are_followed_by_an_exchange(monkeypatch):
 def test_a_race_for_many_samples_is_followed_by_an_exchange(monkeypatch):
     x, labels = scene()
     poor = trapped(x, labels, "full")
-    monkeypatch.setattr(init, "best_start", lambda backend, candidates, settings: (poor, []))
+    monkeypatch.setattr(init, "best_start", lambda *race: (poor, []))
     monkeypatch.setattr(init, "EXCHANGE_ROWS", len(x))
     model = GaussianMixture(4, random_state=0).fit(x)
     assert model.score(x) * len(x) > score(x, settled(x, labels, "full")) - 1

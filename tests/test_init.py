@@ -251,6 +251,16 @@ def test_further_rounds_drop_no_start_of_the_first():
         assert scores[1] > scores[0] - 50 * settings.tol, seed
 
 
+def test_what_happened_to_the_winner_alone_is_told():
+    """Over all rounds, and not what became of those that it left behind."""
+    x = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)), np.zeros((20, 2))])
+    settings = em.Settings(1e-3, 100, 1e-9)
+    start = [init.initial_params(backend(x), 2, "full", Start(seed=s), settings)[0] for s in (0, 1)]
+    told = [["of the first"], ["of the second"]]
+    events = race.best_start(backend(x), start, settings, told)[1]
+    assert ("of the first" in events) != ("of the second" in events)
+
+
 def test_auto_runs_all_of_its_candidates(x, monkeypatch):
     seen = []
     labels = seeding.Seeds.labels

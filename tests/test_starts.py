@@ -76,9 +76,9 @@ def test_more_rounds_race_more_starts(x, monkeypatch):
     raced = []
     best = race.best_start
 
-    def spy(backend, candidates, settings):
+    def spy(backend, candidates, *settings):
         raced.append(len(candidates))
-        return best(backend, candidates, settings)
+        return best(backend, candidates, *settings)
 
     monkeypatch.setattr(init, "best_start", spy)
     start(backend(x), 3, method="auto", n_init=2)
