@@ -39,6 +39,10 @@ class Family:
         """Free parameters of the mixture: weights, means and covariances."""
         return (k - 1) + k * d + self.n_covariance_parameters(k, d)
 
+    def directions(self, d):
+        """Samples that a component needs for a covariance of its own that is not singular."""
+        return 2
+
     def covariances(self, stats, delta, reg_covar):
         """M-step: Sigma = S2 / N - delta delta', plus `reg_covar` on the diagonal.
 
@@ -153,6 +157,9 @@ def _singular_variances(variances):
 class Full(Family):
     name, mclust_name, form = "full", "VVV", "triangular"
 
+    def directions(self, d):
+        return d + 1
+
     def moments(self, centred, weights):
         return ((weights[:, None] * centred).T @ centred)[None]
 
@@ -191,6 +198,9 @@ class Full(Family):
 
 class Tied(Family):
     name, mclust_name, form = "tied", "EEE", "whitened"
+
+    def directions(self, d):
+        return 1
 
     def moments(self, centred, weights):
         return (weights[:, None] * centred).T @ centred

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import criteria, em, exchange, init, seeding
+from . import criteria, em, init, seeding
 from .backends import (
     DaskBackend,
     LocalBackend,
@@ -163,7 +163,7 @@ def working_bytes(n_features, n_components, all_components, silhouette_rows, at_
     moments = 8 * n_features**2 * n_components
     lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
     rows = init.sample_rows(n_components, n_features)
-    sample = (6 * n_features + exchange.held_columns(n_components)) * 8 * rows
+    sample = (6 * n_features + 8) * 8 * rows
     lanes += 2 * (at_once - 1) * n_lanes(rows, moments) * moments
     measured = criteria.working_bytes(silhouette_rows, n_features, all_components)
     return 4 * CHUNK_BYTES + lanes + sample + measured + SLACK
@@ -264,10 +264,9 @@ def _start(backend, job, start, settings):
     """The parameters to start from, and what `em.fit` is to add to its result."""
     started = time.perf_counter()
     if isinstance(start, init.Start):
-        params, events = init.initial_params(
-            backend, job.n_components, job.covariance_type, start, settings
-        )
+        found = init.initial_params(backend, job.n_components, job.covariance_type, start, settings)
     else:
         init.check_counts(backend, job.n_components)
-        params, events = start, []
-    return params, {"events": events, "seconds": {"init": time.perf_counter() - started}}
+        found = init.Found(start, [])
+    took = {"init": time.perf_counter() - started}
+    return found.params, {"events": found.events, "seconds": took}

@@ -207,7 +207,7 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
     offset = (terms * z_means).sum(axis=1)
     if not 4 * offset.max() <= NEAR[dtype]:  # 4: log densities are halved
         return None
-    least = 1e6 * np.finfo(dtype).tiny  # samples a thousandth or a thousand sigma away have squares
+    least = least_precision(dtype)
     if not least <= precision.min() <= precision.max() <= 1 / least:
         return None
     kp, dp = padded(k, 4), padded(d, 4)
@@ -223,14 +223,31 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
     )
 
 
+def least_precision(dtype):
+    """Least precision, of half a density, and inverse of the largest, in a `LinearForm`.
+
+    Samples a thousandth or a thousand sigma away have squares still.
+    """
+    return 1e6 * float(np.finfo(dtype).tiny)
+
+
+def linear_shapes(k, d_pad, squares, dtype, scatter=(0, 0, 0)):
+    """`LaneShapes` of the linear form; `squares`: each feature's, or |z|^2 alone."""
+    features = d_pad * (2 if squares else 1)
+    in_registers = padded(features, REGISTER_BYTES // np.dtype(dtype).itemsize)
+    return LaneShapes((k, in_registers), (k, 0 if squares else 1), scatter)
+
+
+def linear_work(k, d_pad, squares):
+    """Nanoseconds that a sample takes in the linear form, roughly."""
+    return k * (4 + d_pad * (2 if squares else 1) / 4)
+
+
 def _linear_form(arrays, k, scatter, collect):
-    squares = len(arrays.quad) > 0
-    features = len(arrays.center) * (2 if squares else 1)
-    in_registers = padded(features, REGISTER_BYTES // arrays.coef.itemsize)
-    shapes = LaneShapes((k, in_registers), (k, 0 if squares else 1), scatter)
-    return Form(
-        gaussian.linear_pass, gaussian.linear_lanes, arrays, shapes, k * (4 + features / 4), collect
-    )
+    squares, dp = len(arrays.quad) > 0, len(arrays.center)
+    shapes = linear_shapes(k, dp, squares, arrays.coef.dtype, scatter)
+    work = linear_work(k, dp, squares)
+    return Form(gaussian.linear_pass, gaussian.linear_lanes, arrays, shapes, work, collect)
 
 
 def _uncorrelated(arrays, z_means, center, each_feature):

@@ -295,9 +295,9 @@ def _started_like(state, backend, start, settings):
 
 def _started(state, backend, n_components, covariance_type, start, settings):
     """`state` with a start found on all of `backend`, and a short EM."""
-    params, events = init.initial_params(backend, n_components, covariance_type, start, settings)
+    found = init.initial_params(backend, n_components, covariance_type, start, settings)
     short = replace(settings, max_iter=min(settings.max_iter, START_ITERATIONS))
-    result = em.fit(backend, params, short, events=events)
+    result = em.fit(backend, found.params, short, events=found.events)
     # of a fit, all that `after` asks of statistics
     return state.after(result.params, backend, result, result.events, reg_covar=result.reg_covar)
 

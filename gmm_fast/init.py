@@ -1,22 +1,23 @@
 """Where EM starts: k-means++, k-means, random, given parameters, labels; several starts."""
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from . import em
 from .backends import LocalBackend, count_positive
-from .errors import DataError, FitError
-from .exchange import exchanged
+from .climbing import Climb, climbed
+from .errors import DataError
 from .families import get_family
+from .judge import Judge
 from .named_starts import named_start, pseudo_weight
 from .params import Params, check_params
 from .partition import check_labels, params_of_parts, partition
-from .race import best_start
+from .race import LEG, best_start, first_of
 from .seeding import Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
-from .threads import serial_blas
+from .threads import serial_blas, side_by_side
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
@@ -26,27 +27,35 @@ METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 # known of the cases in bench/starts_cases.py; k-means++ in whitened space 10 or more in all.
 AUTO = (
     ("k-means++", "whitened"),
-    ("k-means++", "whitened"),
-    ("k-means++", "whitened"),
-    ("k-means++", "standardised"),
     ("k-means++", "standardised"),
     ("rows", "whitened"),
+    ("k-means++", "whitened"),
+    ("k-means++", "standardised"),
     ("rows", "standardised"),
+    ("k-means++", "whitened"),
 )
 
-# Rows of a sample of large data: these many, fewer if they are long. Seeding and the race look at
-# part of them, which grows with the components and parameters.
+# Rows of a sample of large data: these many, fewer if they are long. Seeding, the race and moves
+# look at part of them, which grows with the components and parameters.
 SAMPLE_ROWS = 2**15
 SAMPLE_VALUES = 2**20
 FEWEST_ROWS = 2**13
 ROWS_PER_COMPONENT = 128
 ROWS_PER_PARAMETER = 2
-# Samples from which on the winner exchanges components: of fewer, the race hardly misses what that
-# would find, and takes no longer than it.
-EXCHANGE_ROWS = 2**14
-# Iterations of the winner on all of the sample, to a tenth of the tolerance: they cost a fraction
-# of those on all of large data, which then starts within a few steps of its optimum.
-POLISH = 40
+# What the default start may take, in nanoseconds of work on one thread as `forms` estimates them:
+# of iterations on samples, so that it is the same course on any machine. This much, or so many
+# iterations on all of the data.
+WORK, ITERATIONS = 1.6e9, 4
+# At least two, and with iterations that cost much not all of `AUTO` race, each for so many
+# iterations first.
+FEWEST_STARTS, SHORTEST_LEG = 2, 3
+# Iterations of the winner on all of the sample, the share of the allowance that they may take, and
+# that of the tolerance to which they go: they cost a fraction of those on all of large data, which
+# then starts within a few steps of its optimum.
+POLISH, POLISH_SHARE = 300, 0.25
+SHARP, SHARPEST = 0.01, 1e-6
+# Standard errors by which a solution may lie below the best on a sample and be the best of all.
+NOISE = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Start:
         Given values, which replace what the method finds (scikit-learn's layout).
     labels : (n,) int, optional
         Start from the M-step of this partition instead.
+    effort : float
+        How far "auto" searches for the optimum, in units of the default; 0 is the race alone.
     """
 
     method: str = "auto"
@@ -74,6 +85,7 @@ class Start:
     means: np.ndarray | None = None
     precisions: np.ndarray | None = None
     labels: np.ndarray | None = None
+    effort: float = 1.0
 
     @property
     def given(self):
@@ -91,6 +103,8 @@ class Start:
             raise DataError(f"unknown init {self.method!r}; choose from {', '.join(METHODS)}")
         if self.n_init < 1:
             raise DataError(f"n_init must be at least 1, not {self.n_init}")
+        if not 0 <= self.effort < np.inf:
+            raise DataError(f"effort must be 0 or more and finite, not {self.effort}")
 
 
 def sample_rows(n_components, n_features):
@@ -106,66 +120,67 @@ def seeding_rows(n_components, n_features, covariance_type):
 
 
 class Shared:
-    """What the starts of several fits to the same data share: a sample of it, and seeds.
+    """What the starts of several fits to the same data share: samples of it, and seeds.
 
     Parameters
     ----------
     backend : Backend
-    longest : int
-        The largest number of components.
-    covariance_types : sequence of str
     start : Start
-
-    Attributes
-    ----------
-    sample : Sample
-    part : Sample
-        What seeding and the race look at.
-    seeds : Seeds
-        Of the part.
     """
 
-    def __init__(self, backend, longest, covariance_types, start):
-        d = backend.n_features
+    def __init__(self, backend, start):
         self.backend = backend
-        self.sample = draw_sample(backend, sample_rows(longest, d), start.seed)
-        self.part = self.sample.part(max(seeding_rows(longest, d, f) for f in covariance_types))
-        self.seeds = Seeds(self.part, longest, start.seed, backend.threads)
+        self.start = start
+        self._samples, self._seeds = {}, {}
 
-    def over_part(self):
-        """A new backend over the part."""
-        return _over(self.backend, self.part)
+    def sample(self, n_components):
+        """The `Sample` for that many components."""
+        rows = min(sample_rows(n_components, self.backend.n_features), self.backend.n_samples)
+        if rows not in self._samples:
+            self._samples[rows] = draw_sample(self.backend, rows, self.start.seed)
+        return self._samples[rows]
 
-    def over_sample(self):
-        """A new backend over the sample."""
-        return _over(self.backend, self.sample)
+    def part(self, n_components, covariance_type):
+        """The part of it that seeding, the race and moves look at, and its `Seeds`."""
+        sample = self.sample(n_components)
+        rows = seeding_rows(n_components, self.backend.n_features, covariance_type)
+        key = len(sample.x), max(1, len(sample.x) // rows)
+        if key not in self._seeds:
+            part = sample.part(rows)
+            self._seeds[key] = Seeds(part, self.start.seed, self.backend.threads)
+        return self._seeds[key].sample, self._seeds[key]
 
-    def polished(self, found, settings):
-        """`found.params`, after some iterations on all of the sample where they are worth it."""
-        rows = len(self.part.x), len(self.sample.x)
-        if not (found.raced and settings.max_iter):
-            return found.params
-        if not rows[0] < rows[1] <= self.backend.n_samples // 4:
-            return found.params
-        polish = replace(settings, max_iter=POLISH, tol=0.1 * settings.tol)
-        return em.fit(_over(self.backend, self.sample), found.params, polish).params
+    def over(self, sample):
+        """A new backend like that of the data, over a sample of it."""
+        backend = self.backend
+        # values that kernels see as they are stay so; an origin would cost them digits
+        x = sample.x if backend.origin is not None else sample.x.astype(backend.dtype, copy=False)
+        return LocalBackend(
+            ArraySource(x),
+            origin=backend.origin,
+            dtype=backend.dtype,
+            weights=None if backend.weights is None else sample.weights,
+            threads=backend.threads,
+        )
 
 
-@dataclass(frozen=True)
-class Found:
-    """A start that was found on a sample.
+class Found(NamedTuple):
+    """Where EM is to start, and how it was found.
 
     Attributes
     ----------
     params : Params
     events : list of str
-    raced : bool
-        Whether it is the best of several, after a short EM.
+    effort : float
+        How far it was searched for, in units of the default.
+    moves : int
+        Local moves that were tried.
     """
 
     params: Params
     events: list
-    raced: bool
+    effort: float = 0.0
+    moves: int = 0
 
 
 @serial_blas()
@@ -184,8 +199,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, shar
 
     Returns
     -------
-    params : Params
-    events : list of str
+    Found
 
     Raises
     ------
@@ -196,84 +210,162 @@ def initial_params(backend, n_components, covariance_type, start, settings, shar
     settings = settings.for_data(backend, covariance_type)
     if start.labels is not None:
         params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
-        return _override(params, start), []
-    if shared is None:
-        shared = Shared(backend, n_components, [covariance_type], start)
-    found = find_start(shared, n_components, covariance_type, start, settings)
-    params = shared.polished(found, settings)
-    more = backend.n_samples >= EXCHANGE_ROWS or start.n_init > 1
-    if found.raced and more and start.method == "auto" and not start.given:
-        with suppress(DataError, FitError):  # the start is good without, whatever the data is
-            params = exchanged(shared.over_sample(), shared.sample, params, settings)
-    return params, found.events
+        return Found(_override(params, start), [])
+    shared = Shared(backend, start) if shared is None else shared
+    if start.method != "auto":
+        return _named(shared, n_components, covariance_type, settings)
+    return _Search(shared, n_components, covariance_type, settings).found()
 
 
-def find_start(shared, n_components, covariance_type, start, settings):
-    """The best start on the sample.
+def _named(shared, n_components, covariance_type, settings):
+    """The best of `n_init` of scikit-learn's starts of that name."""
+    start, events = shared.start, []
+    sample = shared.sample(n_components)
+    seeder = Seeder(sample, shared.backend.threads, events)
+    rng = np.random.RandomState(start.seed % 2**32)
+    candidates = []
+    for _ in range(1 if start.complete else start.n_init):
+        how = n_components, covariance_type, settings.reg_covar, rng
+        candidates.append(_override(named_start(start.method, seeder, *how), start))
+    if len(candidates) == 1:
+        return Found(candidates[0], events)
+    part = shared.part(n_components, covariance_type)[0]
+    judge = Judge(shared.over(part), covariance_type, settings)
+    legs = (LEG, None) if settings.max_iter else (0, 0)
+    winner, _ = best_start(judge, candidates, shared.backend.threads, *legs)
+    return Found(winner.run.params, _with_given(events, winner, start))
+
+
+def _with_given(events, winner, start):
+    """What became of a user's own values is news, of others it is not."""
+    return events + list(winner.events) if start.given else events
+
+
+class _Search:
+    """The default start of one fit: a race, moves, and the best of what they found on more rows.
 
     Parameters
     ----------
     shared : Shared
     n_components : int
     covariance_type : str
-    start : Start
-        Without labels.
     settings : em.Settings
         With the `reg_covar` of the data.
-
-    Returns
-    -------
-    Found
     """
-    events = []
-    if start.method == "auto":
-        candidates = _auto(shared.seeds, n_components, covariance_type, settings, start, events)
-    else:
-        seeder = Seeder(shared.sample, shared.backend.threads, events)
-        candidates = _named(seeder, n_components, covariance_type, settings.reg_covar, start)
-    candidates = [_override(params, start) for params in candidates]
-    if len(candidates) == 1:
-        return Found(candidates[0], events, False)
-    winner, told = _best_of_rounds(shared.over_part(), candidates, settings)
-    if start.given:  # what became of a user's own values is news, of others it is not
-        events += told
-    return Found(winner, events, True)
 
+    def __init__(self, shared, n_components, covariance_type, settings):
+        self.shared, self.start = shared, shared.start
+        self.k, self.family, self.settings = n_components, covariance_type, settings
+        self.threads = shared.backend.threads
+        self.part, self.seeds = shared.part(n_components, covariance_type)
+        self.judge = Judge(shared.over(self.part), covariance_type, settings)
+        # nanoseconds of an iteration on the part, and what the start may take
+        self.iteration = self.judge.runs.work(n_components)
+        rows = shared.backend.n_samples / self.judge.runs.n_samples
+        self.allowance = max(WORK, ITERATIONS * self.iteration * rows)
 
-def _best_of_rounds(backend, candidates, settings):
-    """As `best_start`, round by round, so that no start is dropped for those of further rounds."""
-    firsts = range(0, len(candidates), len(AUTO))
-    rounds = [best_start(backend, candidates[f : f + len(AUTO)], settings) for f in firsts]
-    if len(rounds) == 1:
-        return rounds[0]
-    winners, told = zip(*rounds, strict=True)
-    return best_start(backend, winners, settings, told)
+    def found(self):
+        """The start, a `Found`."""
+        events = []
+        rounds = [self._raced(number, events) for number in range(self._rounds())]
+        winner, spent = first_of([r for r, _ in rounds], 1, self.judge.level)[0], rounds[0][1]
+        told = _with_given(events, winner, self.start)
+        if not self.settings.max_iter:  # asked for to see the start: nothing moves it then
+            return Found(winner.run.params, told)
+        if self.start.given:
+            return Found(self._best_on_more_rows([winner.run.params]), told)
+        climb = self.climb(winner, self.start.effort, spent)
+        ends = [climb.best, *climb.others]
+        params = self._best_on_more_rows([end.run.params for end in ends])
+        return Found(params, told, self.start.effort, climb.moves)
 
+    def climb(self, runner, effort, spent=0):
+        """A `Climb` from there, within the budget of that effort less what was spent of it."""
+        budget = effort * self.start.n_init * self.allowance / self.iteration - spent
+        if self.k == 1 or budget <= 0:
+            return Climb(runner, [], 0, 0)
+        return climbed(self.judge, self.part, runner, budget, self.start.seed, self.threads)
 
-def tries(start, n_components):
-    """(number, method, space) of all rounds of `AUTO`; of one where there is no choice."""
-    several = AUTO[:1] if start.complete or n_components == 1 else AUTO * start.n_init
-    return [(number, *how) for number, how in enumerate(several)]
+    def _rounds(self):
+        return 1 if self.start.complete or self.k == 1 else self.start.n_init
 
+    def _raced(self, number, events):
+        """The winner of one round of starts, and the iterations that it took."""
+        allowed = 0.5 * self.allowance / self.iteration
+        several = 1 if self.start.complete or self.k == 1 else len(AUTO)
+        several = min(several, max(FEWEST_STARTS, int(allowed / LEG)))
+        leg = min(LEG, max(SHORTEST_LEG, int(allowed / several))) if self.settings.max_iter else 0
+        tries = [(number * len(AUTO) + i, *AUTO[i]) for i in range(several)]
+        partitions = side_by_side(lambda how: self.seeds.labels(*how, self.k), tries, self.threads)
+        candidates = []
+        for labels, distinct in partitions:
+            if distinct < self.k:
+                say_few_rows(events, distinct, self.k)
+            # a part of few samples has a covariance that is singular or nearly so
+            pseudo = pseudo_weight(self.part, self.family)
+            parts = self.seeds.moments(labels, self.k, self.family)
+            params = params_of_parts(parts, self.family, self.settings.reg_covar, pseudo)
+            candidates.append(_override(params, self.start))
+        longest = None if allowed > several * LEG * 8 else leg
+        return best_start(self.judge, candidates, self.threads, leg, longest)
 
-def _auto(seeds, n_components, covariance_type, settings, start, events):
-    """Yield the starts of all `tries`."""
-    # a part of few samples has a covariance that is singular or nearly so
-    pseudo = pseudo_weight(seeds.sample, covariance_type)
-    for how in tries(start, n_components):
-        labels = seeds.labels(*how, n_components)
-        distinct = seeds.chain(*how)[1]
-        if distinct < n_components:
-            say_few_rows(events, distinct, n_components)
-        parts = seeds.moments(labels, n_components, covariance_type)
-        yield params_of_parts(parts, covariance_type, settings.reg_covar, pseudo)
+    def _best_on_more_rows(self, candidates):
+        """The best of several solutions for the part, on all of the sample, and on all data.
 
+        Which of two that are nearly level is the higher one, few rows do not tell.
+        """
+        backend, sample = self.shared.backend, self.shared.sample(self.k)
+        tol = max(SHARP * self.settings.tol, SHARPEST)
+        if len(sample.x) == len(self.part.x):
+            first = self.judge.runs(candidates[0], self._polish(1.0), tol).params
+            others, over = candidates[1:], self.judge.backend
+            candidates = [first, *others]
+        else:
+            candidates = self._apart(candidates, self.judge.backend)
+            over = self.shared.over(sample)
+            iterations = self._polish(len(sample.x) / len(self.part.x))
+            legs = [iterations] if len(candidates) == 1 else [LEG, iterations - LEG]
+            for leg in legs:
+                settings = replace(self.settings, max_iter=leg, tol=tol)
+                candidates = [em.fit(over, p, settings).params for p in candidates]
+                candidates = self._apart(candidates, over)
+        if len(sample.x) == backend.n_samples:
+            return candidates[0]
+        candidates = self._apart(candidates, over)
+        if len(candidates) == 1:
+            return candidates[0]
+        return max(candidates, key=lambda params: backend.stats(params).log_likelihood)
 
-def _named(seeder, n_components, covariance_type, reg_covar, start):
-    """Yield `n_init` of scikit-learn's starts of that name."""
-    rng = np.random.RandomState(start.seed % 2**32)
-    for _ in range(1 if start.complete else start.n_init):
-        yield named_start(start.method, seeder, n_components, covariance_type, reg_covar, rng)
+    def _polish(self, rows):
+        """Iterations over so many times the rows of the part that polish a solution."""
+        allowed = POLISH_SHARE * self.allowance / (self.iteration * rows)
+        return int(min(POLISH, max(2 * LEG, allowed)))
+
+    def _apart(self, candidates, over):
+        """Those that other rows may show to be the best, the best first: of more than the noise.
+
+        Of all rows there is no noise: the best alone.
+        """
+        if len(candidates) == 1:
+            return candidates
+        scores = [
+            np.concatenate([o.log_prob.astype(np.float64) for _, o in over.score(p, log_prob=True)])
+            for p in candidates
+        ]
+        weights = np.ones(over.n_samples) if over.weights is None else over.weights
+        means = [weights @ s / weights.sum() for s in scores]
+        best = int(np.argmax(means))
+        kept = [candidates[best]]
+        if over.n_samples == self.shared.backend.n_samples:
+            return kept
+        for number, params in enumerate(candidates):
+            if number == best:
+                continue
+            difference = scores[best] - scores[number]
+            error = np.sqrt(weights @ (difference - weights @ difference / weights.sum()) ** 2)
+            if means[best] - means[number] <= NOISE * error / weights.sum():
+                kept.append(params)
+        return kept
 
 
 def check_counts(backend, n_components):
@@ -327,16 +419,3 @@ def _covariances_of(family, precisions):
             return family.invert(np.asarray(precisions, np.float64))
     except np.linalg.LinAlgError:
         raise DataError("given precisions are singular or not square matrices") from None
-
-
-def _over(backend, sample):
-    """A backend like that one, over a sample of its data."""
-    # values that kernels see as they are stay so; an origin would cost them digits
-    x = sample.x if backend.origin is not None else sample.x.astype(backend.dtype, copy=False)
-    return LocalBackend(
-        ArraySource(x),
-        origin=backend.origin,
-        dtype=backend.dtype,
-        weights=None if backend.weights is None else sample.weights,
-        threads=backend.threads,
-    )

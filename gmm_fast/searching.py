@@ -10,7 +10,6 @@ from . import fitting, init
 from .backends import LocalBackend
 from .checkpoint import Job, Keeper
 from .errors import DataError, FitError
-from .splitting import best_of_splits
 from .threads import serial_blas, side_by_side
 
 # Nanoseconds of a pass over the sample, of an average K, from which on pieces run side by side. In

@@ -11,6 +11,10 @@ from .threads import share_out
 
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
+# Rows that k-means++ draws from: at least so many, and so many for each component.
+FEWEST, SEED_ROWS = 2**13, 64
+# Of more components than this k-means++ makes two draws each time, whatever their number.
+MANY = 64
 
 
 class _Kept:
@@ -100,7 +104,7 @@ def _sample(x, weights):
 def warm_up(threads):
     """Compile the seeding kernel, or load it from Numba's cache."""
     sample = Sample(np.zeros((1, 1)), np.ones(1), np.zeros(1), np.ones(1))
-    Seeder(sample, threads, [])._nearest(sample.standardised, np.zeros((1, 1)))
+    Seeder(sample, threads, [])._nearest(sample.standardised, np.zeros((1, 1)), 1)
 
 
 class Seeder:
@@ -147,33 +151,44 @@ class Seeder:
 
     def nearest(self, z, centers):
         """Label of the nearest centre, (m,) int64."""
-        return self._nearest(z, centers)[0]
+        return self._nearest(z, centers, len(self.sample.x))[0]
 
     def _plus_plus(self, z, length, rng):
-        """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of 2 + ln K draws each time."""
-        weights = self.sample.weights
-        n_trials = 2 + int(np.log(length))
+        """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of some draws each time.
+
+        Of many components few rows are looked at, and few draws made.
+        """
+        m = len(self.sample.x)
+        stride = max(1, m // max(FEWEST, SEED_ROWS * length))
+        if stride > 1:
+            width = kmeans.BLOCK
+            some = np.zeros((len(z), -(-len(range(0, m, stride)) // width) * width))
+            some[:, : len(range(0, m, stride))] = z[:, :m:stride]
+            z = some
+        weights = self.sample.weights[::stride]
+        n_trials = 2 + int(np.log(length)) if length <= MANY else 2
         rows = np.empty(length, np.int64)
         rows[0] = _draw(weights, rng, 1)[0]
-        nearest = self._nearest(z, np.ascontiguousarray(z[:, rows[:1]].T))[1]
+        nearest = self._nearest(z, np.ascontiguousarray(z[:, rows[:1]].T), len(weights))[1]
         for k in range(1, length):
             potential = nearest * weights
             if not potential.sum() > 0:
                 rows[k:] = rng.choice(len(weights), length - k)
-                return rows, k
+                return stride * rows, k
             trials = _draw(potential, rng, n_trials)
             candidates = np.ascontiguousarray(z[:, trials].T)
-            closer = np.minimum(self._nearest(z, candidates, squared=True)[2], nearest)
+            found = self._nearest(z, candidates, len(weights), squared=True)[2]
+            closer = np.minimum(found, nearest)
             best = int(np.argmin((closer * weights).sum(axis=1)))
             rows[k] = trials[best]
             nearest = closer[best]
-        return rows, length
+        return stride * rows, length
 
     def _lloyd(self, z, centers, steps):
         """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
         k, weights = len(centers), self.sample.weights
         for _ in range(steps):
-            labels, nearest, _ = self._nearest(z, centers)
+            labels, nearest, _ = self._nearest(z, centers, len(weights))
             count = np.bincount(labels, weights, minlength=k)
             sums = np.stack(
                 [np.bincount(labels, weights * row[: len(weights)], minlength=k) for row in z],
@@ -189,9 +204,11 @@ class Seeder:
                 break
         return labels
 
-    def _nearest(self, z, centers, squared=False):
-        """Label and squared distance of the nearest centre, and on demand all distances."""
-        m = len(self.sample.x)
+    def _nearest(self, z, centers, m, squared=False):
+        """Label and squared distance of the nearest centre, and on demand all distances.
+
+        Of the first `m` columns of `z`.
+        """
         found = np.empty((len(centers) if squared else 0, z.shape[1]))
         nearest, labels = np.empty(z.shape[1]), np.empty(z.shape[1])
 
@@ -207,42 +224,39 @@ class Seeder:
 
 
 class Seeds:
-    """Starting partitions of one sample for several numbers of components, from nested seeds.
+    """Starting partitions of one sample; what was computed is kept.
 
-    Each try draws one chain of seeds, as long as the largest K asks for; the seeds for K are its
-    first K. What was computed is kept, so that all families start from the same partitions.
+    So all families start from the same partitions.
 
     Parameters
     ----------
     sample : Sample
-    longest : int
-        The largest K.
     seed : int
     threads : int
     """
 
-    def __init__(self, sample, longest, seed, threads):
+    def __init__(self, sample, seed, threads):
         self.sample = sample
-        self.longest = longest
         self.seed = seed
         self._seeder = Seeder(sample, threads, [])
-        self._chains = {}
-        self._labels = {}
-
-    def chain(self, number, method, space):
-        """Those of try `number`; see `Seeder.chain`."""
-        if number not in self._chains:
-            rng = np.random.default_rng([self.seed, number])
-            self._chains[number] = self._seeder.chain(method, space, self.longest, rng)
-        return self._chains[number]
+        self._kept = {}
 
     def labels(self, number, method, space, n_components):
-        """Labels of the sample in try `number`, (m,) int."""
-        if (number, n_components) not in self._labels:
-            rows = self.chain(number, method, space)[0][:n_components]
+        """The partition of try `number`.
+
+        Returns
+        -------
+        labels : (m,) int
+        distinct : int
+            See `Seeder.chain`.
+        """
+        key = number, n_components
+        if key not in self._kept:
+            rng = np.random.default_rng([self.seed, number])
+            rows, distinct = self._seeder.chain(method, space, n_components, rng)
             labels = self._seeder.settled(method, space, rows)
-            self._labels[number, n_components] = labels.astype(np.min_scalar_type(n_components))
-        return self._labels[number, n_components]
+            self._kept[key] = labels.astype(np.min_scalar_type(n_components)), distinct
+        return self._kept[key]
 
     def moments(self, labels, n_components, covariance_type):
         """As `Seeder.moments`."""

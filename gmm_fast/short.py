@@ -6,108 +6,215 @@ or collapses the run is left to `em.fit`.
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import em
 from .backends.local import no_outputs
 from .families import get_family
-from .forms import padded, triangular_shapes, triangular_work
-from .kernels import cholesky, gaussian, short
+from .forms import (
+    NEAR,
+    least_precision,
+    linear_shapes,
+    linear_work,
+    padded,
+    triangular_shapes,
+    triangular_work,
+)
+from .kernels import gaussian, short
 from .params import Params
 from .rescue import DEAD
 
-# Nanoseconds of a pass on one thread, roughly, up to which this is faster than `em.fit`, which has
-# more threads for longer ones. With AVX-512 a pass takes a third to a fifth of that; the five cases
-# of bench/starts_cases.py from 200 000 on took 25 to 65 % less than with two threads.
-WORK = 1_000_000
+# Features up to which plain loops factorise in less time than a pass takes.
+MOST_FEATURES = 64
 # What the kernel calls each family, and its covariances of matrices (K, d, d), or tied (1, d, d).
-FAMILIES = {
+MATRICES = {
     "full": (short.FULL, lambda matrices: matrices),
     "tied": (short.TIED, lambda matrices: matrices[0]),
     "diag": (short.DIAG, lambda matrices: np.diagonal(matrices, axis1=1, axis2=2).copy()),
     "spherical": (short.SPHERICAL, lambda matrices: matrices[:, 0, 0].copy()),
 }
+VARIANCES = ("diag", "spherical")
 
 
-def short_run(backend, params, settings):
-    """What `em.fit` returns, to rounding; the trace holds the last log-likelihood alone.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Where a short run of EM ended.
 
-    On data so large in its units that float64 has no digits for the floor of collapsed covariances,
-    and in float32 beside thin ones, it may stop elsewhere.
+    Attributes
+    ----------
+    params : Params
+    log_likelihood : float
+        Sum of w ln p(x).
+    n_iter : int
+    converged : bool
+    events : tuple of str
+    """
+
+    params: Params
+    log_likelihood: float
+    n_iter: int
+    converged: bool
+    events: tuple = ()
+
+
+class ShortRuns:
+    """Short runs of EM on one data set; several threads may make them at the same time.
 
     Parameters
     ----------
     backend : LocalBackend
-    params : Params
+        Its data is looked at now, and kept.
+    covariance_type : str
     settings : em.Settings
         With the `reg_covar` of the data.
 
-    Returns
-    -------
-    FitResult
+    Attributes
+    ----------
+    n_samples : int
+    total_weight : float
     """
-    return _whole_iterations(backend, params, settings) or em.fit(backend, params, settings)
+
+    def __init__(self, backend, covariance_type, settings):
+        self.backend = backend
+        self.settings = settings
+        self.n_samples, self.n_features = backend.n_samples, backend.n_features
+        self.total_weight = backend.survey(covariance_type).total_weight
+        self._family = covariance_type
+        self._x = None
+        self._spare = {}
+
+    def work(self, n_components):
+        """Nanoseconds that an iteration takes on one thread, roughly."""
+        k, d = n_components, self.n_features
+        if self._family in VARIANCES:
+            return self.n_samples * linear_work(k, padded(d, 4), self._family == "diag")
+        return self.n_samples * triangular_work(k, d)
+
+    def __call__(self, params, max_iter, tol, to_beat=-np.inf):
+        """EM from `params`, as `em.fit` does it, to rounding.
+
+        On data so large in its units that float64 has no digits for the floor of collapsed
+        covariances, and in float32 beside thin ones, it may stop elsewhere.
+
+        Parameters
+        ----------
+        params : Params
+        max_iter : int
+        tol : float
+        to_beat : float
+            Log-likelihood; a run that is not going to reach it may end early.
+
+        Returns
+        -------
+        Run
+        """
+        settings = replace(self.settings, max_iter=max_iter, tol=tol)
+        if self.n_features <= MOST_FEATURES:
+            found = self._compiled(params, settings, to_beat)
+            if found is not None:
+                return found
+        result = em.fit(self.backend, params, settings)
+        return Run(
+            result.params,
+            result.log_likelihood,
+            result.n_iter,
+            result.converged,
+            tuple(result.events),
+        )
+
+    def _compiled(self, params, settings, to_beat):
+        """The run in one compiled call, or None where `em.fit` has something to tell."""
+        x, weights = self._data()
+        limits = self._limits(settings, to_beat)
+        if self._family in VARIANCES:
+            found = self._linear(x, weights, params, limits)
+            if found is not None:
+                return found
+        return self._triangular(x, weights, params, limits)
+
+    def _data(self):
+        if self._x is None:
+            backend = self.backend
+            weights = np.empty(0, backend.dtype)
+            if backend.weights is not None:
+                weights = np.ascontiguousarray(backend.weights[:], backend.dtype)
+            self._x = np.concatenate([chunk for _, chunk in backend.chunks()]), weights
+        return self._x
+
+    def _limits(self, settings, to_beat):
+        d, origin = self.n_features, self.backend.origin
+        reg_covar = np.broadcast_to(settings.reg_covar, d).astype(np.float64)
+        return short.Limits(
+            np.full(d, reg_covar.mean()) if self._family == "spherical" else reg_covar,
+            np.zeros(d) if origin is None else origin,
+            float(np.finfo(self.backend.dtype).eps),
+            DEAD * self.total_weight / self.n_samples,
+            float(settings.tol),
+            settings.max_iter,
+            float(to_beat),
+        )
+
+    def _linear(self, x, weights, params, limits):
+        """By `short.iterate_variances`; None where products would cancel, or em.fit is needed."""
+        (k, d), dtype, each = params.means.shape, x.dtype, self._family == "diag"
+        dp, kp = padded(d, 4), padded(k, 4)
+        variances = params.covariances if each else params.covariances[:, None]
+        mixture = short.Variances(params.weights.copy(), params.means.copy(), variances.copy())
+        shapes = linear_shapes(k, dp, each, dtype)
+
+        def form():
+            quad = np.zeros((kp, dp) if each else (0, 0), dtype)
+            rows = (np.zeros(kp, dtype) for _ in range(3))
+            center, whiten = np.zeros(dp, dtype), np.zeros((0, 0), dtype)
+            return gaussian.LinearForm(np.zeros((kp, dp), dtype), quad, *rows, center, whiten)
+
+        near = (NEAR[dtype], least_precision(dtype))
+        scratch = self._scratch(k, form, shapes)
+        iterations, small_steps, log_likelihood = short.iterate_variances(
+            x, weights, mixture, limits, *near, *scratch, no_outputs(k, dtype)
+        )
+        self._spare.setdefault(k, []).append(scratch)
+        if iterations == short.TROUBLE or iterations == short.FAR:
+            return None
+        variances = mixture.variances if each else mixture.variances[:, 0].copy()
+        found = Params(mixture.weights, mixture.means, variances, self._family)
+        return Run(found, log_likelihood, iterations, small_steps == 2)
+
+    def _triangular(self, x, weights, params, limits):
+        """By `short.iterate`; None where a component dies or collapses."""
+        (k, d), dtype, family = params.means.shape, x.dtype, params.covariance_type
+        structure, covariances_of = MATRICES[family]
+        matrices = params.covariances[None] if family == "tied" else get_family(family).full(params)
+        mixture = short.Mixture(params.weights.copy(), params.means.copy(), np.array(matrices))
+        dp = padded(d, 2)
+
+        def form():
+            zeros = (np.zeros(shape, dtype) for shape in ((k, dp), (k, dp, dp), k))
+            return gaussian.TriangularForm(*zeros)
+
+        scratch = self._scratch(-k, form, triangular_shapes(k, d))
+        iterations, small_steps, log_likelihood = short.iterate(
+            x, weights, structure, mixture, limits, *scratch, no_outputs(k, dtype)
+        )
+        self._spare.setdefault(-k, []).append(scratch)
+        if iterations == short.TROUBLE:
+            return None
+        found = Params(mixture.weights, mixture.means, covariances_of(mixture.covariances), family)
+        return Run(found, log_likelihood, iterations, small_steps == 2)
+
+    def _scratch(self, key, form, shapes):
+        """(form, sums, lanes) that no other thread uses: of a run before, or new."""
+        try:
+            return self._spare.get(key, []).pop()
+        except IndexError:
+            return form(), *_lane(abs(key), shapes)
 
 
-def _whole_iterations(backend, params, settings):
-    """The result, or None where there is too much data or where `em.fit` has something to tell."""
-    n, (k, d) = backend.n_samples, params.means.shape
-    if d > cholesky.MOST_FEATURES or n * triangular_work(k, d) > WORK:
-        return None
-    x = np.concatenate([chunk for _, chunk in backend.chunks()])
-    dtype, family = backend.dtype, params.covariance_type
-    structure, covariances_of = FAMILIES[family]
-    weights = np.empty(0, dtype) if backend.weights is None else backend.weights.astype(dtype)
-    mixture = short.Mixture(
-        params.weights.copy(),
-        params.means.copy(),
-        np.array(params.covariances[None] if family == "tied" else get_family(family).full(params)),
-    )
-    reg_covar = np.broadcast_to(settings.reg_covar, d).astype(np.float64)
-    limits = short.Limits(
-        np.full(d, reg_covar.mean()) if family == "spherical" else reg_covar,
-        np.zeros(d) if backend.origin is None else backend.origin,
-        float(np.finfo(dtype).eps),
-        DEAD * backend.survey(family).total_weight / n,
-        float(settings.tol),
-        settings.max_iter,
-    )
-    dp = padded(d, 2)
-    form = gaussian.TriangularForm(
-        np.zeros((k, dp), dtype), np.zeros((k, dp, dp), dtype), np.zeros(k, dtype)
-    )
-    sums, lanes = _lane(k, d)
-    iterations, small_steps, log_likelihood = short.iterate(
-        x,
-        weights,
-        structure,
-        mixture,
-        limits,
-        form,
-        sums,
-        lanes,
-        no_outputs(k, dtype),
-    )
-    if iterations < 0:
-        return None
-    converged = small_steps == 2
-    return em.FitResult(
-        params=Params(mixture.weights, mixture.means, covariances_of(mixture.covariances), family),
-        log_likelihood=log_likelihood,
-        log_max_resp=float(lanes.totals[0, 2]),
-        total_weight=float(lanes.totals[0, 0]),
-        n_samples=n,
-        trace=[log_likelihood],
-        n_iter=iterations,
-        converged=converged,
-        stop_reason="tolerance" if converged else "max_iter",
-    )
-
-
-def _lane(k, d):
+def _lane(k, shapes):
     """Memory for the sums of one lane, and the lane."""
-    shapes = [(1, 4), (1, k), *((1, *shape) for shape in triangular_shapes(k, d))]
+    shapes = [(1, 4), (1, k), *((1, *shape) for shape in shapes)]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     sums = np.empty(ends[-1])
     parts = np.split(sums, ends[:-1])

@@ -155,7 +155,7 @@ def side_by_side(function, items, threads):
     """
     items = list(items)
     threads = min(threads, len(items))
-    if threads <= 1:
+    if threads <= 1 or works_alone():  # inside another one there are no threads left
         return [function(item) for item in items]
     cancelled = threading.Event()
 

@@ -202,7 +202,7 @@ def _add_scatter(z, w, weighted, scatter, lane):
 
 
 @helper
-def _linear_lane(x, weights, form, lanes, out, lane, first, last):
+def linear_lane(x, weights, form, lanes, out, lane, first, last):
     n_rows, d_pad = form.coef.shape
     xt, z, strip, h, vectors, rows = _allocate(x, d_pad, n_rows + 1, lanes.s1.shape[2])
     w, top, which, factor, log_prob = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
@@ -273,7 +273,7 @@ def linear_pass(x, weights, form, lanes, out):
         lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
-        _linear_lane(x, weights, form, lanes, out, lane, first, last)
+        linear_lane(x, weights, form, lanes, out, lane, first, last)
 
 
 @serial_kernel
@@ -306,4 +306,4 @@ def linear_lanes(first_lane, last_lane, x, weights, form, lanes, out):
     for lane in range(first_lane, last_lane):
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
-        _linear_lane(x, weights, form, lanes, out, lane, first, last)
+        linear_lane(x, weights, form, lanes, out, lane, first, last)

@@ -1,4 +1,4 @@
-"""A start for K + 1 components from a fit of K: one more component where the fit is worst.
+"""Components that a mixture lacks: where it has least expected the samples.
 
 A split finds a component that should be two of its like. It does not find few samples beside a
 large component: for these a component of their own is put among the samples that the fit has least
@@ -9,13 +9,14 @@ mixture models", Neural Computation 15).
 import numpy as np
 
 from .families import get_family
-from .kernels import newcomers
-from .params import Params
+from .kernels import newcomers as kernel
 from .threads import share_out
 
 # Places that are tried, and how many steps of EM each of the new components makes there alone.
 PLACES = 16
 STEPS = 8
+# So many of the best are told of.
+MOST = 4
 # Share of the samples, the least expected ones, that places are taken from.
 TAIL = 0.02
 # Weight and variance (in units of the covariance within components) that a new component begins
@@ -25,58 +26,42 @@ WEIGHT, VARIANCE, LEAST = 0.01, 0.5, 1e-3
 MOST_LOG = 700.0
 
 
-def insertion(backend, sample, params):
-    """`params` with one component more, or None where there is no place for one: see `newcomer`."""
-    found = newcomer(backend, sample, params)
-    return None if found is None else with_component(params, *found)
+def newcomers(sample, params, log_prob, labels, threads):
+    """Components that a mixture lacks, the one that gains most likelihood first.
 
-
-def newcomer(backend, sample, params):
-    """A component that a mixture lacks.
-
-    The mixture stays as it is while the new component, of one variance in the space in which the
-    covariance within components is the unit matrix, moves by EM; of several places the one that
-    gains most likelihood is taken.
+    The mixture stays as it is while a new component, of one variance in the space in which the
+    covariance within components is the unit matrix, moves by EM from each of several places.
 
     Parameters
     ----------
-    backend : Backend
-        Of the sample.
     sample : Sample
     params : Params
         A fit to it.
+    log_prob : (n,) float64
+        ln p(x) under it.
+    labels : (n,) int
+        The most responsible component.
+    threads : int
 
     Returns
     -------
-    (weight, mean, variance) or None
-        Its variance in units of the covariance within components. None where there is no place.
+    list of (gain, weight, mean, variance)
+        At most `MOST`, none where there is no place; variances in units of the covariance within
+        components.
     """
     try:
         lower = np.linalg.cholesky(_within(params))
     except np.linalg.LinAlgError:
-        return None
+        return []
     n, d = sample.x.shape
-    log_prob, labels = _scored(backend, params)
     z = np.linalg.inv(lower) @ (sample.x - sample.mean).T  # (d, n)
     # of ln N(x) the part that is the density of z
     log_prob = log_prob + np.log(np.diagonal(lower)).sum()
     surprise = _log_peaks(params)[labels] - log_prob
     tail = np.argsort(-surprise, kind="stable")[: max(int(TAIL * n), min(n, 2 * (d + 1)))]
     places = tail[:: max(1, len(tail) // PLACES)][:PLACES]
-    best = _grow(z, sample.weights, log_prob, z[:, places].T, backend.threads)
-    if best is None:
-        return None
-    weight, centre, variance = best
-    return weight, sample.mean + lower @ centre, variance
-
-
-def _scored(backend, params):
-    """ln p(x) and the label of each sample."""
-    outs = [
-        (o.log_prob.astype(np.float64), o.labels.copy())
-        for _, o in backend.score(params, log_prob=True, labels=True)
-    ]
-    return np.concatenate([o[0] for o in outs]), np.concatenate([o[1] for o in outs])
+    grown = _grown(z, sample.weights, log_prob, z[:, places].T, threads)
+    return [(g, w, sample.mean + lower @ c, v) for g, w, c, v in grown]
 
 
 def _within(params):
@@ -102,12 +87,13 @@ def _log_peaks(params):
         return np.log(params.weights) + logs.sum(axis=-1)
 
 
-def _grow(z, weights, log_prob, centres, threads):
+def _grown(z, weights, log_prob, centres, threads):
     """EM of one new component at each of the places, (P, d), beside a mixture that stays.
 
     Returns
     -------
-    (weight, centre, variance) of the best, or None
+    list of (gain, weight, centre, variance)
+        Of different ones, the best first.
     """
     d, total = len(z), weights.sum()
     least = (d + 1) * total / len(weights)
@@ -115,31 +101,41 @@ def _grow(z, weights, log_prob, centres, threads):
     variance = np.full(len(centres), VARIANCE)
     z, weights, log_prob = (_in_blocks(a) for a in (z, weights, log_prob))
     n = len(weights)
-    sums = np.empty((n // newcomers.BLOCK, len(centres), 2 + d))
+    sums = np.empty((n // kernel.BLOCK, len(centres), 2 + d))
     for _ in range(STEPS):
         precision, front = 0.5 / variance, _log_front(share, variance, d)
 
         def add_up(start, stop, at=(centres, precision, front, 1 - share)):
-            newcomers.moments(start, stop, z, log_prob, weights, *at, sums)
+            kernel.moments(start, stop, z, log_prob, weights, *at, sums)
 
-        share_out(add_up, n, newcomers.BLOCK, threads, 0.3 * n * centres.size)
+        share_out(add_up, n, kernel.BLOCK, threads, 0.3 * n * centres.size)
         n_k, second, first = np.split(sums.sum(axis=0), [1, 2], axis=1)
         n_k = np.maximum(n_k, 1e-300)
         centres = centres + first / n_k
         variance = (second / n_k - ((first / n_k) ** 2).sum(axis=1, keepdims=True))[:, 0] / d
         variance = np.maximum(variance, LEAST)
         share = np.clip(n_k[:, 0] / total, 1e-12, 0.5)
-    gain = np.array(
-        [_gain(z, weights, log_prob, *each) for each in zip(share, centres, variance, strict=True)]
-    )
-    gain[share * total < least] = -np.inf
-    best = int(np.argmax(gain))
-    return (share[best], centres[best], variance[best]) if gain[best] > 0 else None
+    found = [
+        (_gain(z, weights, log_prob, *each), *each)
+        for each in zip(share, centres, variance, strict=True)
+    ]
+    found = [f for f in found if f[0] > 0 and f[1] * total >= least]
+    return _different(sorted(found, key=lambda f: -f[0]))
+
+
+def _different(found):
+    """The first of those that came to one place."""
+    kept = []
+    for gain, share, centre, variance in found:
+        apart = (((centre - other[2]) ** 2).sum() > max(variance, other[3]) for other in kept)
+        if len(kept) < MOST and all(apart):
+            kept.append((gain, share, centre, variance))
+    return kept
 
 
 def _in_blocks(array):
     """With zeros behind the last column, in whole blocks of the kernel."""
-    padding = -array.shape[-1] % newcomers.BLOCK
+    padding = -array.shape[-1] % kernel.BLOCK
     return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, padding)])
 
 
@@ -154,14 +150,3 @@ def _gain(z, weights, log_prob, share, centre, variance):
     joint = _log_front(share, variance, len(z)) - 0.5 * squared / variance
     ratio = np.exp(np.minimum(joint - log_prob, MOST_LOG))
     return weights @ np.log(ratio + (1 - share))
-
-
-def with_component(params, weight, mean, variance):
-    """`params` and one component behind the last, of `variance` x the covariance within."""
-    weights = np.append((1 - weight) * params.weights, weight)
-    means = np.vstack([params.means, mean])
-    covariances = params.covariances
-    if params.covariance_type != "tied":
-        pooled = np.tensordot(params.weights, covariances, 1)
-        covariances = np.concatenate([covariances, variance * np.asarray(pooled)[None]])
-    return Params(weights / weights.sum(), means, covariances, params.covariance_type)

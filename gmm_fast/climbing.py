@@ -1,0 +1,128 @@
+"""The search for the optimum on a sample: moves from the best solution so far, under one judge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .moves import Outlook
+from .race import Runner, many
+
+# Moves that are tried side by side, from the same solution: the same ones on any machine.
+BATCH = 4
+# The search ends when so many moves in a row gained nothing, and more for each component.
+PATIENCE, PATIENCE_PER_COMPONENT = 40, 4
+# Iterations of one move, at most.
+MOST_ITERATIONS = 160
+# Solutions besides the best that are told of, and how far below it they may be, a sample.
+OTHERS, NEAR = 3, 0.05
+# Of the generator of moves, so that no other draws the same.
+STREAM = 0x30F3
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    best : Runner
+    others : list of Runner
+        Solutions not far below, the best first.
+    moves : int
+        Tried.
+    spent : int
+        Iterations that they ran.
+    """
+
+    best: Runner
+    others: list
+    moves: int
+    spent: int
+
+
+def climbed(judge, sample, start, budget, seed, threads):
+    """Search from a solution, by local moves, until they gain nothing or the budget is spent.
+
+    Parameters
+    ----------
+    judge : Judge
+        Of the sample.
+    sample : Sample
+    start : Runner
+    budget : float
+        Iterations over the sample; the last batch of moves may pass it.
+    seed : int
+    threads : int
+        The moves do not depend on it.
+
+    Returns
+    -------
+    Climb
+    """
+    best, others = start, []
+    moves = spent = 0
+    k = start.run.params.n_components
+    if k > 1:
+        patience = PATIENCE + PATIENCE_PER_COMPONENT * k
+        source = _Moves(judge, sample, best, seed)
+        failed = 0
+        while spent < budget and failed < patience and source is not None:
+            found = best
+            proposals = source.next(BATCH)
+            to_beat = best.run.log_likelihood + judge.level
+            for run in many(judge, proposals, MOST_ITERATIONS, threads, to_beat):
+                moves, spent, failed = moves + 1, spent + run.n_iter, failed + 1
+                other = Runner(moves, run, events=run.events)
+                if not run.log_likelihood > found.run.log_likelihood - NEAR * judge.weight:
+                    continue
+                other.score = judge.score(run)
+                others.append(other)
+                if _better(judge, other, found):
+                    found, failed = other, 0
+            failed += BATCH - len(proposals)
+            if found is not best:
+                best, source = found, _Moves(judge, sample, found, seed, source.number)
+    return Climb(best, _next_best(judge, best, [start, *others]), moves, spent)
+
+
+def _better(judge, other, best):
+    """Whether a solution takes the place of the best: higher by more than what is level, and with
+    no more components on few samples."""
+    higher = other.score > best.score + judge.level
+    return higher and not other.events and judge.few(other.run) <= judge.few(best.run)
+
+
+def _next_best(judge, best, others):
+    """Some that ended elsewhere, not far below."""
+    least = best.score - NEAR * judge.weight
+    kept = [r for r in others if least < r.score and not r.events and r.run.converged]
+    found = []
+    for runner in sorted(kept, key=lambda r: -r.score):
+        apart = all(abs(runner.score - r.score) > judge.level for r in [best, *found])
+        if apart and judge.few(runner.run) <= judge.few(best.run):
+            found.append(runner)
+    return found[:OTHERS]
+
+
+class _Moves:
+    """Moves from one solution: those that promise most, and between them drawn ones."""
+
+    def __init__(self, judge, sample, best, seed, number=0):
+        self.number = number
+        self._seed = seed
+        self._outlook = Outlook(judge.backend, sample, best.run.params)
+        self._promising = list(self._outlook.promising())
+
+    def next(self, count):
+        """As many, a list of Params; fewer where draws make none."""
+        found = []
+        for _ in range(count):
+            self.number += 1
+            if self._promising and self.number % 2:
+                found.append(self._promising.pop(0))
+                continue
+            rng = np.random.default_rng([self._seed, STREAM, self.number])
+            params = self._outlook.drawn(rng)
+            if params is not None:
+                found.append(params)
+        return found

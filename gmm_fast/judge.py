@@ -1,0 +1,103 @@
+"""The one judge of starts: how far they run on a sample, what they are worth, which are sound."""
+
+import numpy as np
+
+from .families import get_family
+from .short import ShortRuns
+
+# Starts settle at this share of the tolerance of the fit, but no later than at that one: it is
+# enough to see which of them is the best.
+FINER, FINEST = 0.1, 1e-5
+# Iterations after which a start is taken as it is.
+LONGEST = 320
+
+# Share of the samples at either end of a feature that does not count for the spread of the data.
+RARE = 0.01
+# What a sample gains in each feature at most, where a variance shrinks to a millionth.
+MOST_GAIN = 0.5 * np.log(1e6)
+
+
+class Judge:
+    """Runs starts on a sample, and says which of two is the better one.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+        Of the sample.
+    covariance_type : str
+    settings : em.Settings
+        With the `reg_covar` of the data.
+
+    Attributes
+    ----------
+    tol : float
+        Of its runs.
+    weight : float
+        Of the sample.
+    level : float
+        Log-likelihoods that are apart by less are level.
+    """
+
+    def __init__(self, backend, covariance_type, settings):
+        self.backend = backend
+        self.settings = settings
+        self.runs = ShortRuns(backend, covariance_type, settings)
+        self.tol = max(FINER * settings.tol, FINEST)
+        self.weight = self.runs.total_weight
+        self.level = self.tol * self.weight
+        self._family = get_family(covariance_type)
+        self._spread = spread_of(backend)
+
+    def run(self, params, iterations=LONGEST, to_beat=-np.inf):
+        """The `short.Run` of so many iterations at most; see `ShortRuns`."""
+        return self.runs(params, iterations, self.tol, to_beat)
+
+    def score(self, run):
+        """What a run is judged by: its log-likelihood, less its `spuriousness`."""
+        return run.log_likelihood - spuriousness(run.params, self._spread, self.runs.n_samples)
+
+    def few(self, run):
+        """Components on so few samples that they may have found a plane through them by chance."""
+        samples = run.params.weights * self.runs.n_samples
+        return int((samples < 2 * self._family.directions(self.runs.n_features)).sum())
+
+
+def spread_of(backend):
+    """Cholesky factor of the covariance of a sample, (d, d); its diagonal where it is singular.
+
+    Of most of it: single samples far away would make every component look thin.
+    """
+    x = np.concatenate([chunk for _, chunk in backend.data_chunks()])
+    x = np.clip(x, *np.quantile(x, (RARE, 1 - RARE), axis=0))
+    covariance = np.cov(x, rowvar=False, aweights=backend.weights, bias=True)
+    covariance = covariance.reshape(x.shape[1], x.shape[1])
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return np.diag(np.sqrt(np.diagonal(covariance)))
+
+
+def spuriousness(params, spread, n_samples):
+    """What likelihoods are lowered by for components that are thin beside the data.
+
+    A component on a few samples that happen to lie in a plane has a likelihood without bound, and
+    without meaning. tr(S inv(Sigma_k)) / n is the penalty of Chen and Tan (2009, "Inference for
+    multivariate normal mixtures", J. Multivariate Anal. 100), with which the maximum is
+    consistent. Of honest components it is less than 1, which is taken off: they are judged by
+    likelihood alone. It is bounded by what as few samples as d + 1 can gain, for a single sample
+    far away deserves its component.
+
+    Parameters
+    ----------
+    params : Params
+    spread : (d, d) float64
+        Cholesky factor of S, the covariance of the data.
+    n_samples : int
+    """
+    d = params.n_features
+    factor = get_family(params.covariance_type).inverse_cholesky(params.covariances)[0]
+    if params.covariance_type in ("full", "tied"):
+        traces = ((factor @ spread) ** 2).sum(axis=(-2, -1))
+    else:
+        traces = (np.reshape(factor, (len(factor), -1)) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
+    return float(np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * (d + 1)).sum())

@@ -1,0 +1,395 @@
+"""Local moves: where a solution is too rich a component is taken, and put where it is too poor.
+
+EM does not move a component from where it is superfluous to where one is missing. A move takes one
+away, or merges two, and puts one on a row, among rows that the solution has not expected, or where
+a component should be two: random swap EM (Zhao, Hautamäki, Kärkkäinen & Fränti 2012, "Random swap
+EM algorithm for Gaussian mixture models", Pattern Recognition Letters 33) and split-and-merge EM
+(Ueda, Nakano, Ghahramani & Hinton 2000, "SMEM algorithm for mixture models", Neural Computation
+12). Some are the ones that promise most; the others are drawn.
+"""
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from .families import get_family
+from .newcomers import newcomers
+from .params import Params
+from .partition import part_stats
+
+# Pairs of components whose merging is tried out on the sample.
+PAIRS = 8
+# Moves that promise most, of a solution.
+PROMISING = 4
+# Steps of k-means in one dimension that place a cut, and of power iteration that find its axis.
+STEPS, POWERS = 5, 8
+# Variance beside a cut, as a share of that before it, below which nothing more is gained: a half
+# that is one row repeated would gain without bound.
+LEAST = 1e-6
+# Logarithm of the most that a density is to another: its exponential is finite.
+MOST_LOG = 700.0
+TINY = np.finfo(np.float64).tiny
+
+
+class Outlook:
+    """What a solution looks like on the sample: where it is too rich, and where too poor.
+
+    Parameters
+    ----------
+    backend : LocalBackend
+        Of the sample.
+    sample : Sample
+    params : Params
+        The solution, of at least two components.
+
+    Attributes
+    ----------
+    log_prob : (n,) float64
+        ln p(x).
+    labels : (n,) int
+        The component that is most responsible.
+    loss : (K,) float64
+        Likelihood lost without the component, nearly: before EM makes the others take its samples.
+    """
+
+    def __init__(self, backend, sample, params):
+        self.backend = backend
+        self.sample = sample
+        self.params = params
+        self.family = get_family(params.covariance_type)
+        self._look()
+        self._z = None
+        self._promising = None
+
+    def _look(self):
+        n, k = self.backend.n_samples, self.params.n_components
+        self.log_prob, self.labels = np.empty(n), np.empty(n, np.int64)
+        self.loss, second = np.zeros(k), np.zeros(k * k)
+        for start, out in self.backend.score(self.params, log_prob=True, labels=True, resp=True):
+            some = slice(start, start + len(out.log_prob))
+            labels, resp = out.labels.astype(np.int64), out.resp
+            self.log_prob[some], self.labels[some] = out.log_prob, labels
+            weights, rows = self.sample.weights[some], np.arange(len(labels))
+            own = resp[rows, labels].astype(np.float64)
+            # -ln(1 - r) is r where r is small: of others than the most responsible one
+            self.loss += weights @ resp
+            lost = -np.log(np.maximum(1 - own, np.exp(-MOST_LOG))) - own
+            self.loss += np.bincount(labels, weights * lost, minlength=k)
+            resp[rows, labels] = -1.0
+            other = resp.argmax(axis=1)
+            shared = weights * np.maximum(resp[rows, other], 0)
+            second += np.bincount(labels * k + other, shared, minlength=k * k)
+        overlap = second.reshape(k, k)
+        self._overlap = overlap + overlap.T
+
+    # What promises most ------------------------------------------------------------------------
+
+    def promising(self):
+        """The moves that promise most, the best first, a list of Params."""
+        if self._promising is None:
+            takes, puts = self._takes(), self._puts()
+            pairs = [
+                (cost - gain, a, b)
+                for a, (cost, _) in enumerate(takes)
+                for b, (gain, _) in enumerate(puts)
+            ]
+            pairs.sort()
+            moved = (self._moved(takes[a][1], puts[b][1]) for _, a, b in pairs[: 3 * PROMISING])
+            self._promising = [params for params in moved if params is not None][:PROMISING]
+        return self._promising
+
+    def _takes(self):
+        """(cost, what is taken) of ways to free a component, a list.
+
+        A component that goes, (j,), or two that become one, (i, j).
+        """
+        takes = [(float(cost), (j,)) for j, cost in enumerate(self.loss)]
+        pairs = self._overlapping()
+        if not pairs:
+            return takes
+        pooled = [self.pooled(*pair) for pair in pairs]
+        weights, means, covariances = zip(*pooled, strict=True)
+        tied = self.family.name == "tied"
+        both = Params(
+            np.array(weights) / sum(weights),
+            np.stack(means),
+            covariances[0] if tied else np.stack(covariances),
+            self.family.name,
+        )
+        costs = np.zeros(len(pairs))
+        first, second = np.array(pairs).T
+        for (start, of_both), (_, own) in zip(
+            self.backend.score(both, log_prob=True, resp=True),
+            self.backend.score(self.params, resp=True),
+            strict=True,
+        ):
+            some = slice(start, start + len(of_both.log_prob))
+            log_ratio = np.minimum(of_both.log_prob - self.log_prob[some], MOST_LOG)
+            density = of_both.resp * (sum(weights) * np.exp(log_ratio))[:, None]
+            rest = np.maximum(1 - own.resp[:, first] - own.resp[:, second], 0)
+            costs -= self.sample.weights[some] @ np.log(np.maximum(density + rest, TINY))
+        return takes + list(zip(costs.tolist(), pairs, strict=True))
+
+    def _overlapping(self):
+        """Pairs (i, j) of each component with the one that it overlaps most, at most `PAIRS`."""
+        overlap = self._overlap
+        pairs = {tuple(sorted(p)) for p in enumerate(overlap.argmax(axis=1).tolist())}
+        pairs = [p for p in pairs if p[0] != p[1] and overlap[p] > 0]
+        return sorted(pairs, key=lambda p: (-overlap[p], p))[:PAIRS]
+
+    def _puts(self):
+        """(gain, what is put) of places for a component, a list.
+
+        One beside the others, (None, weight, mean, covariance), or a component in two halves,
+        (c, halves).
+        """
+        puts = []
+        for c in range(self.params.n_components):
+            gain, halves = self._cut(c)
+            if halves is not None:
+                puts.append((gain, (c, halves)))
+        found = newcomers(
+            self.sample, self.params, self.log_prob, self.labels, self.backend.threads
+        )
+        for gain, weight, mean, variance in found:
+            puts.append((gain, (None, weight, mean, self._within(variance))))
+        return puts
+
+    def _cut(self, c):
+        """What a cut of a component across its principal axis gains, and its halves or None.
+
+        Two means in one dimension part its samples; it gains
+
+            n (ln s^2) / 2 - sum over the halves of n_h ((ln s_h^2) / 2 - ln (n_h / n))
+
+        of classification likelihood (Celeux & Govaert 1992) on that axis, which is negative for
+        samples of one Gaussian.
+        """
+        rows = np.flatnonzero(self.labels == c)
+        weights = self.sample.weights[rows]
+        if len(rows) < 2:
+            return -np.inf, None
+        z = (self.sample.x[rows] - self.sample.mean) / self.sample.scale
+        gain, side = cut(z, weights)
+        if not gain > -np.inf:
+            return gain, None
+        return gain, self._halves(c, rows, side)
+
+    # What is drawn ------------------------------------------------------------------------------
+
+    def drawn(self, rng):
+        """A move that is drawn, or None where the draw makes none.
+
+        A component of which little depends goes, or two that overlap become one; it is put among
+        the neighbours of a row, on a row, or where the plane between two rows cuts another.
+        """
+        k = self.params.n_components
+        take = None if rng.integers(8) else self._drawn_pair(rng)
+        if take is None:
+            middle = max(float(np.median(self.loss)), TINY)
+            share = np.exp(-self.loss / middle)
+            take = (int(rng.choice(k, p=share / share.sum())),)
+        how = rng.integers(8)
+        if how < 4:
+            size = 2.0 ** -rng.integers(4) / k
+            put = (None, size, self._neighbours(self._row(rng), size), self._within(1.0))
+        elif how < 7:
+            put = (None, 1 / k, self.sample.x[self._row(rng)], self._within(1.0))
+        else:
+            put = self._drawn_cut(take[-1], rng)
+        return None if put is None else self._moved(take, put)
+
+    def _drawn_pair(self, rng):
+        """Two components, in proportion to how much they overlap; None where none do."""
+        share = np.triu(self._overlap, 1).ravel()
+        total = share.sum()
+        if not total > 0:
+            return None
+        pair = int(rng.choice(len(share), p=share / total))
+        return divmod(pair, self.params.n_components)
+
+    def _row(self, rng):
+        total = np.cumsum(self.sample.weights)
+        place = np.searchsorted(total, rng.uniform() * total[-1], side="right")
+        return min(int(place), len(total) - 1)
+
+    def _neighbours(self, row, size):
+        """Mean of the rows nearest to a row, that share of all."""
+        if self._z is None:
+            self._z = self._whitened()
+        squared = ((self._z - self._z[row]) ** 2).sum(axis=1)
+        count = min(max(2, int(size * len(squared))), len(squared))
+        near = np.argpartition(squared, count - 1)[:count]
+        near.sort()
+        weights = self.sample.weights[near]
+        return weights @ self.sample.x[near] / weights.sum()
+
+    def _whitened(self):
+        """Rows where the covariance within components is the unit matrix, (n, d)."""
+        y = self.sample.x - self.sample.mean
+        within = self._within(1.0)
+        if np.ndim(within) < 2:
+            return y / np.sqrt(np.maximum(within, TINY))
+        try:
+            lower = np.linalg.cholesky(within)
+        except np.linalg.LinAlgError:
+            return y / self.sample.scale
+        return y @ dtrtri(lower, lower=1)[0].T
+
+    def _drawn_cut(self, j, rng):
+        """Another component than j in halves, nearer to one or to the other of two of its rows."""
+        weights = self.params.weights.copy()
+        weights[j] = 0.0
+        if not weights.sum() > 0:
+            return None
+        c = int(rng.choice(len(weights), p=weights / weights.sum()))
+        rows = np.flatnonzero(self.labels == c)
+        if len(rows) < 2:
+            return None
+        a, b = rng.choice(len(rows), 2, replace=False)
+        z = (self.sample.x[rows] - self.sample.mean) / self.sample.scale
+        side = (z - 0.5 * (z[a] + z[b])) @ (z[b] - z[a]) > 0
+        halves = self._halves(c, rows, side)
+        return None if halves is None else (c, halves)
+
+    # How it is done -----------------------------------------------------------------------------
+
+    def _within(self, variance):
+        """`variance` times the covariance within components, as the family keeps it."""
+        params = self.params
+        if self.family.name == "tied":
+            return variance * params.covariances
+        return variance * np.tensordot(params.weights, params.covariances, 1)
+
+    def _halves(self, c, rows, side):
+        """((weight, mean, covariance), the same) of a component's two parts; None of an empty one.
+
+        Few rows have a covariance that is singular or nearly so: it is drawn to the component's.
+        """
+        x, weights = self.sample.x[rows], self.sample.weights[rows]
+        own = self.params.covariances if self.family.name == "tied" else self.params.covariances[c]
+        pseudo = self.family.directions(x.shape[1]) * self.sample.weights.mean()
+        halves = []
+        for part in (~side, side):
+            total = weights[part].sum()
+            if not total > 0:
+                return None
+            mean = weights[part] @ x[part] / total
+            covariance = own
+            if self.family.name != "tied":
+                stats = part_stats(x[part], weights[part], mean, self.family.name)
+                second = self.family.second_moment(stats)
+                if self.family.name == "spherical":
+                    second = second / x.shape[1]
+                covariance = (second + pseudo * own) / (total + pseudo)
+            halves.append((total, mean, covariance))
+        share = self.params.weights[c] / sum(h[0] for h in halves)
+        return tuple((share * weight, *rest) for weight, *rest in halves)
+
+    def pooled(self, i, j):
+        """Weight, mean and covariance of two components together."""
+        params = self.params
+        weight = params.weights[i] + params.weights[j]
+        share = params.weights[i] / weight if weight > 0 else 0.5
+        delta = params.means[i] - params.means[j]
+        mean = params.means[j] + share * delta
+        if self.family.name == "tied":  # which EM widens by itself
+            return weight, mean, params.covariances
+        between = self.family.square(delta)
+        if self.family.name == "spherical":
+            between = between / len(delta)
+        within = share * params.covariances[i] + (1 - share) * params.covariances[j]
+        return weight, mean, within + share * (1 - share) * between
+
+    def _moved(self, take, put):
+        """The mixture after a move, or None where both ends are the same component."""
+        c, *rest = put
+        if c in take:
+            return None
+        changed = Changed(self.params)
+        if len(take) == 2:
+            changed.put(take[0], *self.pooled(*take))
+        free = take[-1]
+        if c is None:
+            weight, mean, covariance = rest
+            changed.drop(free)
+            changed.put(free, weight / (1 - weight), mean, covariance)
+        else:
+            for slot, half in zip((c, free), rest[0], strict=True):
+                changed.put(slot, *half)
+        return changed.params()
+
+
+class Changed:
+    """A copy of a mixture of which components are replaced."""
+
+    def __init__(self, params):
+        self._family = params.covariance_type
+        self._weights, self._means = params.weights.copy(), params.means.copy()
+        self._covariances = params.covariances.copy()
+
+    def put(self, k, weight, mean, covariance):
+        self._weights[k], self._means[k] = weight, mean
+        if self._family != "tied":  # which EM adapts by itself
+            self._covariances[k] = covariance
+
+    def drop(self, k):
+        """Take the weight of a component, and give it to the others."""
+        self._weights[k] = 0.0
+        total = self._weights.sum()
+        if total > 0:
+            self._weights /= total
+
+    def params(self):
+        weights = self._weights / self._weights.sum()
+        return Params(weights, self._means, self._covariances, self._family)
+
+
+def cut(z, weights):
+    """What a cut across the principal axis gains, and on which side of it each sample is.
+
+    Parameters
+    ----------
+    z : (n, d) float64
+        In units of the standard deviations of the data.
+    weights : (n,) float64
+
+    Returns
+    -------
+    gain : float
+        Minus infinity where there is nothing to cut.
+    side : (n,) bool
+    """
+    total = weights.sum()
+    centred = z - weights @ z / total
+    along = centred @ principal_axis(centred, weights)
+    moments = np.stack([weights, weights * along, weights * along**2])
+    both, place = moments.sum(axis=1), 0.0
+    for _ in range(STEPS):
+        side = along > place
+        right = moments @ side
+        left = both - right
+        if not (left[0] > 0 and right[0] > 0):
+            return -np.inf, side
+        place = 0.5 * (left[1] / left[0] + right[1] / right[0])
+    variance = both[2] / total
+    if not variance > 0:
+        return -np.inf, side
+    gain = 0.5 * total * np.log(variance)
+    for weight, first, second in (left, right):
+        rest = max(second / weight - (first / weight) ** 2, LEAST * variance)
+        gain -= weight * (0.5 * np.log(rest) - np.log(weight / total))
+    return float(gain), side
+
+
+def principal_axis(centred, weights):
+    """Direction of the largest variance of samples about their mean, nearly, (d,)."""
+    variance = weights @ centred**2
+    axis = np.zeros(centred.shape[1])
+    axis[np.argmax(variance)] = 1.0
+    for _ in range(POWERS):
+        turned = (weights * (centred @ axis)) @ centred
+        length = np.sqrt(turned @ turned)
+        if not length > 0:
+            break
+        axis = turned / length
+    return axis
