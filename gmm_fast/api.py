@@ -68,6 +68,7 @@ def search(
     reg_covar="auto",
     max_iter=100,
     n_init=1,
+    effort=1.0,
     init_params="auto",
     random_state=0,
     silhouette_rows=criteria.SILHOUETTE_ROWS,
@@ -99,7 +100,7 @@ def search(
         the criterion, none otherwise. A row that is in the data twice may be in two folds.
     early_stop : bool
         End when 3 numbers of components in a row were not better than the best before.
-    tol, reg_covar, max_iter, n_init, init_params, dtype, threads, memory
+    tol, reg_covar, max_iter, n_init, effort, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
         One seed for all candidates; a RandomState or None gives it.
@@ -154,6 +155,7 @@ def search(
         "reg_covar": reg_covar,
         "max_iter": max_iter,
         "n_init": n_init,
+        "effort": effort,
         "init_params": init_params,
         "random_state": seed_of(random_state),
         "dtype": dtype,
@@ -185,7 +187,7 @@ def search(
         numbers,
         families,
         criterion,
-        init.Start(init_params, int(n_init), shared["random_state"]),
+        init.Start(init_params, int(n_init), shared["random_state"], float(effort)),
         settings,
         early_stop=bool(early_stop),
         watch=None if logger is None else Logged(logger, iterations=verbose > 1),

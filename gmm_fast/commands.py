@@ -344,7 +344,12 @@ def _em(settings):
 
 
 def _start(settings):
-    return init.Start(method=settings["init"], n_init=settings["n_init"], seed=settings["seed"])
+    return init.Start(
+        method=settings["init"],
+        n_init=settings["n_init"],
+        seed=settings["seed"],
+        effort=settings["effort"],
+    )
 
 
 def _start_of_fit(kept):

@@ -51,6 +51,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
         With 'auto', and several rounds or 16384 rows or more, it first exchanges
         components: gets some where it is worst, and loses as many whose merging costs least.
+    effort : float, default=1.0
+        How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
+        budget of that search, as does `n_init`. 0 is the race of the starts alone.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
         'auto' tries seven starts in each round: k-means++ on standardised and on whitened data,
         and random rows.
@@ -137,6 +140,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         reg_covar="auto",
         max_iter=100,
         n_init=1,
+        effort=1.0,
         init_params="auto",
         weights_init=None,
         means_init=None,
@@ -156,6 +160,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.reg_covar = reg_covar
         self.max_iter = max_iter
         self.n_init = n_init
+        self.effort = effort
         self.init_params = init_params
         self.weights_init = weights_init
         self.means_init = means_init
@@ -269,8 +274,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 covariances = 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
             params = Params(given["weights"], given["means"], covariances, self.covariance_type)
             return check_params(params, "weights_init, means_init, precisions_init")
-        seed = seed_of(self.random_state)
-        return init.Start(self.init_params, int(self.n_init), seed, labels=labels, **given)
+        how = self.init_params, int(self.n_init), seed_of(self.random_state), float(self.effort)
+        return init.Start(*how, labels=labels, **given)
 
     def _last_params(self, source):
         params = self._same_mixture("warm_start: the last fit", "set warm_start=False")

@@ -1,5 +1,6 @@
 """Where EM starts: k-means++, k-means, random, given parameters, labels; several starts."""
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,8 @@ class Start:
         Starts to try; when there are several, each runs a short EM on a sample and the best
         goes on.
     seed : int
+    effort : float
+        How far the optimum is searched for, in units of the default; 0 is the race alone.
     weights, means, precisions : ndarray, optional
         Given values, which replace what the method finds (scikit-learn's layout).
     labels : (n,) int, optional
@@ -70,6 +73,7 @@ class Start:
     method: str = "auto"
     n_init: int = 1
     seed: int = 0
+    effort: float = 1.0
     weights: np.ndarray | None = None
     means: np.ndarray | None = None
     precisions: np.ndarray | None = None
@@ -91,6 +95,11 @@ class Start:
             raise DataError(f"unknown init {self.method!r}; choose from {', '.join(METHODS)}")
         if self.n_init < 1:
             raise DataError(f"n_init must be at least 1, not {self.n_init}")
+        if not (math.isfinite(self.effort) and self.effort >= 0):
+            raise DataError(
+                f"effort must be a finite number of 0 or more, not {self.effort}; 0 is the race "
+                "of starts alone, 1 the default"
+            )
 
 
 def sample_rows(n_components, n_features):

@@ -637,6 +637,7 @@ def search_ckpt(x):
         ("--reg-covar 0", "--reg-covar 0.0 differs from the checkpoint's auto"),
         ("--init random", "--init random differs from the checkpoint's auto"),
         ("--n-init 2", "--n-init 2 differs from the checkpoint's 1"),
+        ("--effort 0", "--effort 0.0 differs from the checkpoint's 1.0"),
         ("--seed 1", "--seed 1 differs from the checkpoint's 0"),
         ("--silhouette-rows 5", "--silhouette-rows 5 differs from the checkpoint's 10000"),
         ("--dtype float32", "--dtype float32 differs from the checkpoint's auto"),

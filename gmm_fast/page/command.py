@@ -8,6 +8,7 @@ from .rendering import write_page
 SETTINGS = {
     "init": "start",
     "n_init": "rounds of starts",
+    "effort": "effort of the search for the optimum",
     "from_model": "started from the model",
     "from_labels": "started from the labels",
     "seed": "seed",

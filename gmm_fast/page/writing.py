@@ -18,6 +18,7 @@ from .rendering import check_report, write_page
 _SETTINGS = {
     "init_params": "start",
     "n_init": "rounds of starts",
+    "effort": "effort of the search for the optimum",
     "random_state": "seed",
     "tol": "tolerance",
     "max_iter": "most iterations",
