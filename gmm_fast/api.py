@@ -15,7 +15,7 @@ from .criteria import HIGHER
 from .errors import DataError
 from .estimator import GaussianMixture
 from .families import FAMILIES
-from .log import speaking
+from .log import say_events, speaking
 from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
 from .searching import Logged
@@ -30,8 +30,9 @@ class SearchResult:
     table : list of dict
         One row per candidate: n_components, covariance_type, log_likelihood, n_parameters, bic,
         aic, icl, silhouette, cv and its standard error cv_se (None without cross-validation),
-        n_iter, converged, stop_reason, events, failure (None, or why it could not be fitted: then
-        there are no numbers).
+        n_iter, converged, stop_reason, effort (how far the optimum was searched for), moves (local
+        moves that this tried), events, failure (None, or why it could not be fitted: then there
+        are no numbers).
     best : GaussianMixture
         The best candidate, fitted.
     criterion : str
@@ -41,7 +42,9 @@ class SearchResult:
         How much worse the runner-up is by the criterion, in its own unit; None without one.
     runner_up : GaussianMixture or None
     warnings : list of str
-        What makes the choice doubtful: the best is at the edge of the range, the margin is slight.
+        What makes the choice doubtful: events of the best fit (components that collapsed, died
+        or have too few rows), it did not converge, is at the edge of the range, or the margin is
+        slight. Events of the others are in `table`.
     early_stop : int or None
         The last number of components, where the search ended early.
     """
@@ -180,6 +183,7 @@ def search(
         search=True,
         folds=folds,
     )
+    say_events(logger, events)
     for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = selection.search(

@@ -22,7 +22,7 @@ from .arguments import (
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
-from .log import speaking
+from .log import say_events, speaking
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .sampling import draw
@@ -97,7 +97,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     stop_reason_ : str
         'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' of a model made otherwise.
     events_ : list of str
-        What happened that a user should know: rescued components, constant features.
+        What happened that a user should know: rescued components, components of too few rows,
+        constant features.
     n_samples_seen_ : float
         Sum of the weights of the samples it was fitted to, the number of them without weights.
     n_features_in_ : int
@@ -220,6 +221,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
+        logger = speaking(self.verbose)
+        say_events(logger, events)
         for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
@@ -231,10 +234,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             callback=self._report(),
             previous=getattr(self, "result_", None) if self.warm_start else None,
         )
+        say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, names, source.feature_names)
-        if logger := speaking(self.verbose):
+        if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
         if not result.converged and result.n_iter:

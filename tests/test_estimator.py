@@ -108,6 +108,20 @@ def test_a_fit_keeps_its_family_when_parameters_change(x, new):
     )
 
 
+def test_too_few_rows_are_told_before_and_after(caplog):
+    caplog.set_level("INFO", "gmm_fast")
+    few = np.random.default_rng(0).normal(size=(20, 9))
+    model = GaussianMixture(3, random_state=0, verbose=1, verbose_interval=1).fit(few)
+    said = [record.getMessage() for record in caplog.records]
+    assert model.events_[0].startswith("in 9 dimensions the full covariances need 30 rows or more")
+    assert said[0] == model.events_[0]
+    assert "held by no more rows than" in model.events_[-1]
+    assert 'covariance_type="diag"' in model.events_[-1]
+    assert [text for text in said if text in model.events_] == model.events_
+    assert said.index(model.events_[-1]) == len(said) - 2
+    assert not GaussianMixture(3, covariance_type="diag", random_state=0).fit(few).events_
+
+
 def test_verbose(x, caplog, capsys):
     caplog.set_level("INFO", "gmm_fast")
     call = given(x, "full") | {"tol": 0.0, "max_iter": 6, "verbose_interval": 2}
