@@ -15,7 +15,7 @@ from .criteria import HIGHER
 from .errors import DataError
 from .estimator import GaussianMixture
 from .families import FAMILIES
-from .log import speaking
+from .log import say_events, speaking
 from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
 from .searching import Logged
@@ -30,8 +30,9 @@ class SearchResult:
     table : list of dict
         One row per candidate: n_components, covariance_type, log_likelihood, n_parameters, bic,
         aic, icl, silhouette, cv and its standard error cv_se (None without cross-validation),
-        n_iter, converged, stop_reason, events, failure (None, or why it could not be fitted: then
-        there are no numbers).
+        n_iter, converged, stop_reason, effort (how far the optimum was searched for), moves (local
+        moves that this tried), events, failure (None, or why it could not be fitted: then there
+        are no numbers).
     best : GaussianMixture
         The best candidate, fitted.
     criterion : str
@@ -41,7 +42,9 @@ class SearchResult:
         How much worse the runner-up is by the criterion, in its own unit; None without one.
     runner_up : GaussianMixture or None
     warnings : list of str
-        What makes the choice doubtful: the best is at the edge of the range, the margin is slight.
+        What makes the choice doubtful: events of the best fit (components that collapsed, died
+        or have too few rows), it did not converge, is at the edge of the range, or the margin is
+        slight. Events of the others are in `table`.
     early_stop : int or None
         The last number of components, where the search ended early.
     """
@@ -68,6 +71,7 @@ def search(
     reg_covar="auto",
     max_iter=100,
     n_init=1,
+    effort=1.0,
     init_params="auto",
     random_state=0,
     silhouette_rows=criteria.SILHOUETTE_ROWS,
@@ -99,7 +103,7 @@ def search(
         the criterion, none otherwise. A row that is in the data twice may be in two folds.
     early_stop : bool
         End when 3 numbers of components in a row were not better than the best before.
-    tol, reg_covar, max_iter, n_init, init_params, dtype, threads, memory
+    tol, reg_covar, max_iter, n_init, effort, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
         One seed for all candidates; a RandomState or None gives it.
@@ -154,6 +158,7 @@ def search(
         "reg_covar": reg_covar,
         "max_iter": max_iter,
         "n_init": n_init,
+        "effort": effort,
         "init_params": init_params,
         "random_state": seed_of(random_state),
         "dtype": dtype,
@@ -178,6 +183,7 @@ def search(
         search=True,
         folds=folds,
     )
+    say_events(logger, events)
     for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = selection.search(
@@ -185,7 +191,7 @@ def search(
         numbers,
         families,
         criterion,
-        init.Start(init_params, int(n_init), shared["random_state"]),
+        init.Start(init_params, int(n_init), shared["random_state"], float(effort)),
         settings,
         early_stop=bool(early_stop),
         watch=None if logger is None else Logged(logger, iterations=verbose > 1),

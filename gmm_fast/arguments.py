@@ -37,6 +37,7 @@ def check_parameters(model):
     _integer(model, "n_components", 1)
     _choice(model, "covariance_type", FAMILIES)
     _integer(model, "n_init", 1)
+    _real(model, "effort", "a float in the range [0.0, inf); 0 is the race of starts alone")
     _choice(model, "init_params", init.METHODS)
     seed_of(model.random_state, look_only=True)
     if not isinstance(model.warm_start, bool | np.bool_):

@@ -15,7 +15,14 @@ from . import __version__
 from .archive import Kind, read_archive, write_archive
 from .em import FitResult, State
 from .errors import DataError, FitError, Interrupted
-from .modelfile import are_numbers, check_facts, check_mixture, is_count, is_number
+from .modelfile import (
+    are_numbers,
+    check_facts,
+    check_mixture,
+    is_count,
+    is_number,
+    wrong_later_facts,
+)
 from .params import Params, covariance_shape
 
 # Seconds between two writes, if nothing is said.
@@ -119,6 +126,8 @@ def write_checkpoint(path, checkpoint):
                 "events": state.events,
                 "revivals": list(state.revivals.items()),
                 "seconds": state.seconds,
+                "effort": state.effort,
+                "moves": state.moves,
             },
         ]
         arrays |= _arrays_of(state.params, "running")
@@ -169,6 +178,7 @@ def _state_of(arrays, params, facts):
     _demand(max(revivals, default=0) < params.n_components)
     _demand(is_count(facts["small_steps"]) and all(isinstance(event, str) for event in events))
     _demand(are_numbers(list(seconds.values())))
+    _demand(not wrong_later_facts(facts))
     return State(
         params=params,
         trace=tuple(trace.tolist()),
@@ -177,6 +187,8 @@ def _state_of(arrays, params, facts):
         collapsed=collapsed,
         revivals=revivals,
         seconds=seconds,
+        effort=facts.get("effort", 0.0),
+        moves=facts.get("moves", 0),
     )
 
 

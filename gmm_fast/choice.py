@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import criteria, crossval
+from . import criteria, crossval, fitting
 from .criteria import HIGHER, in_words, named
 from .em import FitResult
 
@@ -126,8 +126,9 @@ class SearchTable:
 
     @property
     def warnings(self):
-        """What makes the choice doubtful, a list of str."""
-        return [*self._at_the_edge(), *self._slight()]
+        """What makes the choice doubtful, of the best fit itself first; a list of str."""
+        of_the_best = [] if self.best.result is None else doubts(self.best.result)
+        return [*of_the_best, *self._at_the_edge(), *self._slight()]
 
     def _at_the_edge(self):
         best = self.best.n_components
@@ -167,6 +168,27 @@ class SearchTable:
         return crossval.standard_error(best - other)
 
 
+def doubts(result):
+    """What makes a fit doubtful, a list of str.
+
+    Its events, as they are, but those of the data alone; and that it did not converge.
+
+    Parameters
+    ----------
+    result : FitResult
+    """
+    found = [event for event in result.events if not fitting.is_of_data(event)]
+    if result.stop_reason == "max_iter" and result.n_iter:  # of a start alone nobody asked for more
+        found.append(not_converged(result.n_iter))
+    return list(dict.fromkeys(found))
+
+
+def not_converged(n_iter):
+    """The warning that a fit ended at the limit of `n_iter` iterations."""
+    many = "1 iteration" if n_iter == 1 else f"{n_iter:,} iterations"
+    return f"EM did not converge in {many}; raise --max-iter or --tol"
+
+
 def _ranked(candidates, criterion):
     """Candidates that have a loss, the lowest first; of those that are level the simplest first."""
     scored = [(c.loss(criterion), c) for c in candidates]
@@ -195,6 +217,8 @@ def candidate_row(candidate):
         "n_iter": None if result is None else result.n_iter,
         "converged": None if result is None else result.converged,
         "stop_reason": None if result is None else result.stop_reason,
+        "effort": None if result is None else result.effort,
+        "moves": None if result is None else result.moves,
         "events": [] if result is None else list(result.events),
         "failure": candidate.failure,
     }

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import criteria, em, fitting, init, inputs, page, picturing, report, selection
-from .choice import Candidate, candidate_row
+from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
@@ -59,6 +59,7 @@ def fit(settings, given, as_json, command):
         candidate = Candidate.of(result, silhouettes.of([result.params])[0])
         outputs.write(backend, candidate, progress)
         facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
+        facts["warnings"] = doubts(result)
         _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
         picturing.draw_fit(backend, result, outputs.features, settings, recorder, progress)
         keeper.complete()
@@ -70,7 +71,7 @@ def fit(settings, given, as_json, command):
         report.print_json(facts)
     else:
         report.print_fit(data, result, facts)
-    report.print_notes(result)
+    report.print_notes(result, events)
 
 
 def search(settings, given, as_json, command):
@@ -137,7 +138,7 @@ def search(settings, given, as_json, command):
         report.print_candidates(table)
         report.show()
         report.print_fit(data, best.result, facts, len(table.candidates))
-    report.print_notes(best.result)
+    report.print_notes(best.result, [*events, *table.warnings])
     report.print_doubts(table.warnings)
 
 
@@ -344,7 +345,12 @@ def _em(settings):
 
 
 def _start(settings):
-    return init.Start(method=settings["init"], n_init=settings["n_init"], seed=settings["seed"])
+    return init.Start(
+        method=settings["init"],
+        n_init=settings["n_init"],
+        seed=settings["seed"],
+        effort=settings["effort"],
+    )
 
 
 def _start_of_fit(kept):
@@ -403,6 +409,9 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "converged": result.converged,
         "stop_reason": result.stop_reason,
         "events": result.events,
+        "warnings": doubts(result),
+        "effort": result.effort,
+        "moves": result.moves,
         "seed": settings["seed"],
         "threads": backend.threads,
         "dtype": str(backend.dtype),

@@ -9,7 +9,7 @@ from .errors import DataError
 from .families import get_family
 from .params import Params
 from .regularisation import reg_covar_for
-from .rescue import Rescue, thin_events
+from .rescue import Rescue, few_rows_events, thin_events
 from .threads import serial_blas
 
 # Iterations in float32 that went up and down without a gain: they will not settle any more.
@@ -63,6 +63,8 @@ class State:
     revivals : dict of int -> int
         How often `Rescue` revived each component.
     seconds : dict of float
+    effort : float
+    moves : int
         As in `FitResult`.
     """
 
@@ -73,6 +75,8 @@ class State:
     collapsed: np.ndarray
     revivals: dict
     seconds: dict
+    effort: float = 0.0
+    moves: int = 0
 
     @property
     def iteration(self):
@@ -103,6 +107,10 @@ class FitResult:
     seconds : dict of float
     reg_covar : float, list of float or None
         What was added to the variances, or to that of each feature.
+    effort : float
+        How far the optimum was searched for before EM began, in units of the default effort.
+    moves : int
+        Local moves that this search tried.
     """
 
     params: Params
@@ -117,6 +125,8 @@ class FitResult:
     events: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
     reg_covar: object = None
+    effort: float = 0.0
+    moves: int = 0
 
     @property
     def mean_log_likelihood(self):
@@ -189,6 +199,8 @@ def fit(
     *,
     events=(),
     seconds=None,
+    effort=0.0,
+    moves=0,
     callback=None,
     state=None,
     on_state=None,
@@ -206,11 +218,14 @@ def fit(
         Events of earlier stages, kept in front.
     seconds : dict of float, optional
         What earlier stages took, kept in the result.
+    effort : float
+    moves : int
+        How far the start was searched, kept in the result.
     callback : callable, optional
         Called as callback(iteration, mean_log_likelihood, change) after each iteration.
     state : State, optional
         Where a fit to the same data with the same settings was, to go on from there; it brings
-        its own events and seconds.
+        its own events, seconds, effort and moves.
     on_state : callable, optional
         Called with a `State` at the start and after each iteration.
     previous : FitResult, optional
@@ -229,7 +244,7 @@ def fit(
     family = (params if state is None else state.params).covariance_type
     settings = settings.for_data(backend, family)
     if state is None:
-        run = _Run.begin(backend, params, events, seconds)
+        run = _Run.begin(backend, params, events, seconds, (effort, moves))
         if previous is not None:
             run.follow(previous, settings)
     else:
@@ -248,17 +263,18 @@ def fit(
 class _Run:
     """A fit that runs: its last parameters, their statistics, and how it came there."""
 
-    def __init__(self, backend, params, rescue, seconds):
+    def __init__(self, backend, params, rescue, seconds, searched):
         self.backend = backend
         self.params = params
         self.rescue = rescue
         self.seconds = {"em": 0.0, **seconds}
+        self.effort, self.moves = searched
         self._began = time.perf_counter()
 
     @classmethod
-    def begin(cls, backend, params, events, seconds):
+    def begin(cls, backend, params, events, seconds, searched):
         rescue = Rescue(backend, params.covariance_type, events)
-        run = cls(backend, params, rescue, seconds or {})
+        run = cls(backend, params, rescue, seconds or {}, searched)
         run.params = rescue.raise_singular(params, 0)
         run.stats = backend.stats(run.params)
         run.trace, run.small_steps = [run.stats.log_likelihood], 0
@@ -273,7 +289,7 @@ class _Run:
             collapsed=state.collapsed,
             revivals=state.revivals,
         )
-        run = cls(backend, state.params, rescue, state.seconds)
+        run = cls(backend, state.params, rescue, state.seconds, (state.effort, state.moves))
         run.stats = backend.stats(state.params)  # the bits that it was left with
         run.trace, run.small_steps = list(state.trace), state.small_steps
         _check_same_data(backend, run.stats, run.trace[-1])
@@ -327,11 +343,14 @@ class _Run:
             collapsed=self.rescue.collapsed.copy(),
             revivals=dict(self.rescue.revivals),
             seconds=self._seconds(),
+            effort=self.effort,
+            moves=self.moves,
         )
 
     def result(self, settings):
         stats, converged = self.stats, self.small_steps == 2
-        thin = thin_events(self.params, self.backend.survey(), settings.reg_covar)
+        doubtful = thin_events(self.params, self.backend.survey(), settings.reg_covar)
+        doubtful += few_rows_events(self.params, stats, self.backend.n_samples)
         return FitResult(
             params=self.params,
             log_likelihood=stats.log_likelihood,
@@ -342,9 +361,11 @@ class _Run:
             n_iter=self.iteration,
             converged=converged,
             stop_reason="tolerance" if converged else "max_iter",
-            events=self.rescue.events + thin,
+            events=self.rescue.events + doubtful,
             seconds=self._seconds(),
             reg_covar=np.asarray(settings.reg_covar).tolist(),
+            effort=self.effort,
+            moves=self.moves,
         )
 
     def _seconds(self):

@@ -22,7 +22,7 @@ from .arguments import (
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
-from .log import speaking
+from .log import say_events, speaking
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .sampling import draw
@@ -51,6 +51,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
         With 'auto', and several rounds or 16384 rows or more, it first exchanges
         components: gets some where it is worst, and loses as many whose merging costs least.
+    effort : float, default=1.0
+        How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
+        budget of that search, as does `n_init`. 0 is the race of the starts alone.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
         'auto' tries seven starts in each round: k-means++ on standardised and on whitened data,
         and random rows.
@@ -94,7 +97,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     stop_reason_ : str
         'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' of a model made otherwise.
     events_ : list of str
-        What happened that a user should know: rescued components, constant features.
+        What happened that a user should know: rescued components, components of too few rows,
+        constant features.
     n_samples_seen_ : float
         Sum of the weights of the samples it was fitted to, the number of them without weights.
     n_features_in_ : int
@@ -137,6 +141,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         reg_covar="auto",
         max_iter=100,
         n_init=1,
+        effort=1.0,
         init_params="auto",
         weights_init=None,
         means_init=None,
@@ -156,6 +161,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.reg_covar = reg_covar
         self.max_iter = max_iter
         self.n_init = n_init
+        self.effort = effort
         self.init_params = init_params
         self.weights_init = weights_init
         self.means_init = means_init
@@ -215,6 +221,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
+        logger = speaking(self.verbose)
+        say_events(logger, events)
         for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
@@ -226,10 +234,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             callback=self._report(),
             previous=getattr(self, "result_", None) if self.warm_start else None,
         )
+        say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, names, source.feature_names)
-        if logger := speaking(self.verbose):
+        if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
         if not result.converged and result.n_iter:
@@ -269,8 +278,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 covariances = 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
             params = Params(given["weights"], given["means"], covariances, self.covariance_type)
             return check_params(params, "weights_init, means_init, precisions_init")
-        seed = seed_of(self.random_state)
-        return init.Start(self.init_params, int(self.n_init), seed, labels=labels, **given)
+        how = self.init_params, int(self.n_init), seed_of(self.random_state), float(self.effort)
+        return init.Start(*how, labels=labels, **given)
 
     def _last_params(self, source):
         params = self._same_mixture("warm_start: the last fit", "set warm_start=False")

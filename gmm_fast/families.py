@@ -12,6 +12,8 @@ from .errors import DataError
 from .kernels import cholesky
 
 EPS = float(np.finfo(np.float64).eps)
+# Of a number of rows: responsibilities that sum to a whole number but for rounding are whole.
+NEARLY = 1 - 1e-6
 
 
 class Family:
@@ -42,6 +44,17 @@ class Family:
     def directions(self, d):
         """Samples that a component needs for a covariance of its own that is not singular."""
         return 2
+
+    def least_rows(self, k, d):
+        """Fewest rows that can decide k means and all covariances."""
+        return k * self.directions(d)
+
+    def undecided(self, rows, d):
+        """Which covariances are of fewer rows than can decide them, (K,) or (1,) bool.
+
+        `rows`, (K,), are those that each component is responsible for.
+        """
+        return rows < NEARLY * self.least_rows(1, d)
 
     def covariances(self, stats, delta, reg_covar):
         """M-step: Sigma = S2 / N - delta delta', plus `reg_covar` on the diagonal.
@@ -210,6 +223,12 @@ class Tied(Family):
 
     def n_covariance_parameters(self, k, d):
         return d * (d + 1) // 2
+
+    def least_rows(self, k, d):
+        return k + d
+
+    def undecided(self, rows, d):
+        return np.array([rows.sum() < NEARLY * self.least_rows(len(rows), d)])
 
     def covariances(self, stats, delta, reg_covar):
         between = (stats.n_k[:, None] * delta).T @ delta

@@ -9,6 +9,7 @@ from .backends import (
     DaskBackend,
     LocalBackend,
     check_means,
+    count_positive,
     current_client,
     default_dtype,
     n_lanes,
@@ -20,6 +21,7 @@ from .errors import DataError, some
 from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
 from .regularisation import check_reg_covar
+from .rescue import is_of_needed_rows, needed_rows_events
 from .sources import ArraySource, DaskSource, open_source
 from .threads import check_threads, wait_quietly
 
@@ -92,7 +94,7 @@ def open_backend(
     seconds : dict
         Of "read" and "compile".
     events : list of str
-        Warnings about the data.
+        Warnings about the data, and that it has fewer rows than such fits need.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def open_backend(
     backend.survey(families[0].name)
     looked = time.perf_counter()
     seconds = {"read": looked - compiled, "compile": compiled - started}
-    return backend, seconds, _warnings(backend)
+    return backend, seconds, _warnings(backend, families, numbers)
 
 
 def scoring_backend(
@@ -169,12 +171,24 @@ def working_bytes(n_features, n_components, all_components, silhouette_rows, at_
     return 4 * CHUNK_BYTES + lanes + sample + measured + SLACK
 
 
-def _warnings(backend):
+def _warnings(backend, families, numbers):
     constant = backend.survey().constant_features
+    rows = backend.n_samples if backend.weights is None else count_positive(backend.weights)
+    found = needed_rows_events(families, numbers, backend.n_features, rows)
     if len(constant) == 0:
-        return []
+        return found
     are, tell = ("is", "it tells") if len(constant) == 1 else ("are", "they tell")
-    return [f"{some(constant, 'feature')} (counting from 0) {are} constant: {tell} nothing apart"]
+    names = some(constant, "feature")
+    return [f"{names} (counting from 0) {are} constant: {tell} {_NOTHING}", *found]
+
+
+# What `_warnings` says of constant features.
+_NOTHING = "nothing apart"
+
+
+def is_of_data(event):
+    """Whether an event tells of the data and the call alone, not of what a fit found."""
+    return _NOTHING in event or is_of_needed_rows(event)
 
 
 def fit(
@@ -187,7 +201,6 @@ def fit(
     callback=None,
     keeper=None,
     previous=None,
-    events=(),
     seconds=0.0,
     on_state=None,
 ):
@@ -198,8 +211,8 @@ def fit(
     backend : Backend
     n_components : int
     covariance_type : str
-    start : init.Start or Params
-        `Params` to go on from.
+    start : init.Start, init.Found or Params
+        What was found, or `Params`, to go on from.
     settings : em.Settings
     callback : callable, optional
         As for `em.fit`.
@@ -207,10 +220,8 @@ def fit(
         What it has of this fit is not done again; it is given every state and the result.
     previous : em.FitResult, optional
         The fit whose parameters `start` are.
-    events : sequence of str
-        What happened while `start`, `Params`, was found.
     seconds : float
-        What that took.
+        What it took to find `start`.
     on_state : callable, optional
         Called with every `em.State`, as `em.fit` does.
 
@@ -230,7 +241,6 @@ def fit(
     params = None
     if state is None:
         params, how = _start(backend, job, start, settings)
-        how["events"] += events
         how["seconds"]["init"] += seconds
     result = em.fit(
         backend,
@@ -263,10 +273,12 @@ def _both(*listeners):
 def _start(backend, job, start, settings):
     """The parameters to start from, and what `em.fit` is to add to its result."""
     started = time.perf_counter()
+    found = start
     if isinstance(start, init.Start):
         found = init.initial_params(backend, job.n_components, job.covariance_type, start, settings)
-    else:
+    elif not isinstance(start, init.Found):
         init.check_counts(backend, job.n_components)
         found = init.Found(start, [])
-    took = {"init": time.perf_counter() - started}
-    return found.params, {"events": found.events, "seconds": took}
+    how = found._asdict()
+    params = how.pop("params")
+    return params, how | {"seconds": {"init": time.perf_counter() - started}}

@@ -20,7 +20,7 @@ from .backends import LocalBackend, Survey
 from .errors import DataError
 from .families import get_family
 from .params import Params
-from .rescue import DEAD, Rescue, thin_events
+from .rescue import DEAD, Rescue, is_of_few_rows, is_of_needed_rows, thin_events
 from .sources import ArraySource
 from .stats import Stats, merge
 from .threads import serial_blas
@@ -158,7 +158,9 @@ class State:
 
     def after(self, params, backend, stats, events, **changes):
         """The state that a batch led to."""
-        events = [*self.events, *(e for e in events if e not in self.events)]
+        # that rows were few is over: now there are more
+        before = [e for e in self.events if not (is_of_few_rows(e) or is_of_needed_rows(e))]
+        events = [*before, *(e for e in events if e not in before)]
         return replace(
             self,
             params=params,

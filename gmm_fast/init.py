@@ -1,5 +1,6 @@
 """Where EM starts: k-means++, k-means, random, given parameters, labels; several starts."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -8,13 +9,14 @@ import numpy as np
 from . import em
 from .backends import LocalBackend, count_positive
 from .climbing import Climb, climbed
-from .errors import DataError
+from .errors import DataError, FitError
 from .families import get_family
-from .judge import Judge
+from .judge import LONGEST, Judge
+from .moves import Outlook
 from .named_starts import named_start, pseudo_weight
 from .params import Params, check_params
 from .partition import check_labels, params_of_parts, partition
-from .race import LEG, best_start, first_of
+from .race import LEG, Runner, best_start, first_of, many
 from .seeding import Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
 from .threads import serial_blas, side_by_side
@@ -70,22 +72,22 @@ class Start:
         Starts to try; when there are several, each runs a short EM on a sample and the best
         goes on.
     seed : int
+    effort : float
+        How far the optimum is searched for, in units of the default; 0 is the race alone.
     weights, means, precisions : ndarray, optional
         Given values, which replace what the method finds (scikit-learn's layout).
     labels : (n,) int, optional
         Start from the M-step of this partition instead.
-    effort : float
-        How far "auto" searches for the optimum, in units of the default; 0 is the race alone.
     """
 
     method: str = "auto"
     n_init: int = 1
     seed: int = 0
+    effort: float = 1.0
     weights: np.ndarray | None = None
     means: np.ndarray | None = None
     precisions: np.ndarray | None = None
     labels: np.ndarray | None = None
-    effort: float = 1.0
 
     @property
     def given(self):
@@ -103,8 +105,11 @@ class Start:
             raise DataError(f"unknown init {self.method!r}; choose from {', '.join(METHODS)}")
         if self.n_init < 1:
             raise DataError(f"n_init must be at least 1, not {self.n_init}")
-        if not 0 <= self.effort < np.inf:
-            raise DataError(f"effort must be 0 or more and finite, not {self.effort}")
+        if not (math.isfinite(self.effort) and self.effort >= 0):
+            raise DataError(
+                f"effort must be a finite number of 0 or more, not {self.effort}; 0 is the race "
+                "of starts alone, 1 the default"
+            )
 
 
 def sample_rows(n_components, n_features):
@@ -214,7 +219,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, shar
     shared = Shared(backend, start) if shared is None else shared
     if start.method != "auto":
         return _named(shared, n_components, covariance_type, settings)
-    return _Search(shared, n_components, covariance_type, settings).found()
+    return Search(shared, n_components, covariance_type, settings).found()
 
 
 def _named(shared, n_components, covariance_type, settings):
@@ -241,7 +246,7 @@ def _with_given(events, winner, start):
     return events + list(winner.events) if start.given else events
 
 
-class _Search:
+class Search:
     """The default start of one fit: a race, moves, and the best of what they found on more rows.
 
     Parameters
@@ -279,12 +284,50 @@ class _Search:
         params = self._best_on_more_rows([end.run.params for end in ends])
         return Found(params, told, self.start.effort, climb.moves)
 
-    def climb(self, runner, effort, spent=0):
+    def searched_on(self, result, effort):
+        """From a fit's end that much farther, a `Found`; its own `params` where nothing is better.
+
+        Parameters
+        ----------
+        result : FitResult
+        effort : float
+        """
+        run = self.judge.run(result.params, 0)
+        runner = Runner(0, run, self.judge.score(run))
+        # other moves than those that found it
+        climb = self.climb(runner, effort, seed=self.start.seed + 1)
+        more = result.effort + effort, result.moves + climb.moves
+        if climb.best is runner and not climb.others:
+            return Found(result.params, [], *more)
+        ends = [climb.best, *climb.others]
+        params = self._best_on_more_rows([end.run.params for end in ends])
+        return Found(params, [], *more)
+
+    def grown(self, params):
+        """A start from a solution of fewer components, which gets more where it is poorest."""
+        run = None
+        while params.n_components < self.k:
+            larger = Outlook(self.judge.backend, self.part, params).larger()
+            if not larger:
+                raise DataError("there is no place for one more component")
+            runs = many(self.judge, larger, LONGEST, self.threads)
+            run = max(runs, key=self.judge.score)
+            params = run.params
+        climb = self.climb(Runner(0, run, self.judge.score(run)), self.start.effort)
+        ends = [climb.best, *climb.others]
+        params = self._best_on_more_rows([end.run.params for end in ends])
+        return Found(params, [], self.start.effort, climb.moves)
+
+    def climb(self, runner, effort, spent=0, seed=None):
         """A `Climb` from there, within the budget of that effort less what was spent of it."""
         budget = effort * self.start.n_init * self.allowance / self.iteration - spent
         if self.k == 1 or budget <= 0:
             return Climb(runner, [], 0, 0)
-        return climbed(self.judge, self.part, runner, budget, self.start.seed, self.threads)
+        seed = self.start.seed if seed is None else seed
+        try:
+            return climbed(self.judge, self.part, runner, budget, seed, self.threads)
+        except (DataError, FitError, np.linalg.LinAlgError):
+            return Climb(runner, [], 0, 0)  # the start is good without, whatever the data is
 
     def _rounds(self):
         return 1 if self.start.complete or self.k == 1 else self.start.n_init

@@ -72,7 +72,10 @@ def workers(settings, progress):
 
 
 def open_backend(source, families, numbers, kept, progress, client, **more):
-    """As `fitting.open_backend`, by the options of a command; the data has to be that of then."""
+    """As `fitting.open_backend`, by the options of a command; the data has to be that of then.
+
+    Events are said at once: they may be a reason not to wait for the work.
+    """
     settings = kept.options
     options = _backend_options(settings, source, client)
     kept.check_input("--weights", settings["weights"])
@@ -82,6 +85,8 @@ def open_backend(source, families, numbers, kept, progress, client, **more):
     kept.check_data(settings["data"], moments_of(backend))
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)
+    for event in events:
+        report.note(event)
     return backend, seconds, events
 
 

@@ -29,3 +29,9 @@ def speaking(verbose):
         LOGGER.addHandler(_Stderr())
         LOGGER.setLevel(logging.INFO)
     return LOGGER
+
+
+def say_events(logger, events):
+    """Tell `logger`, if there is one, what a user should know."""
+    for event in events if logger is not None else ():
+        logger.warning("%s", event)

@@ -102,8 +102,14 @@ def check_facts(facts, n_features, what):
     one_each = isinstance(reg_covar, list) and len(reg_covar) == n_features
     if not (reg_covar is None or are_numbers(reg_covar if one_each else [reg_covar])):
         wrong.append("reg_covar")
+    wrong += wrong_later_facts(facts)
     if wrong:
         raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
+
+
+def wrong_later_facts(facts):
+    """Names of the facts that older files are without, if they make no sense where they are."""
+    return [name for name, check in _LATER.items() if name in facts and not check(facts[name])]
 
 
 def is_number(value):
@@ -141,3 +147,4 @@ _FACTS = {
     "events": _are_texts,
     "seconds": lambda value: isinstance(value, dict) and are_numbers(list(value.values())),
 }
+_LATER = {"effort": lambda value: is_number(value) and value >= 0, "moves": is_count}

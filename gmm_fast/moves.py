@@ -174,6 +174,21 @@ class Outlook:
             return gain, None
         return gain, self._halves(c, rows, side)
 
+    def larger(self):
+        """Mixtures of one component more, where that gains most, the best first."""
+        puts = sorted(self._puts(), key=lambda put: -put[0])[:PROMISING]
+        params = self.params
+        more = Params(
+            np.append(params.weights, 0.0),
+            np.vstack([params.means, params.means[:1]]),
+            params.covariances
+            if self.family.name == "tied"
+            else np.concatenate([params.covariances, params.covariances[:1]]),
+            params.covariance_type,
+        )
+        free = (params.n_components,)
+        return [self._moved(free, put, more) for _, put in puts]
+
     # What is drawn ------------------------------------------------------------------------------
 
     def drawn(self, rng):
@@ -300,12 +315,12 @@ class Outlook:
         within = share * params.covariances[i] + (1 - share) * params.covariances[j]
         return weight, mean, within + share * (1 - share) * between
 
-    def _moved(self, take, put):
+    def _moved(self, take, put, params=None):
         """The mixture after a move, or None where both ends are the same component."""
         c, *rest = put
         if c in take:
             return None
-        changed = Changed(self.params)
+        changed = Changed(self.params if params is None else params)
         if len(take) == 2:
             changed.put(take[0], *self.pooled(*take))
         free = take[-1]

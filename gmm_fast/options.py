@@ -20,14 +20,17 @@ class AtLeast(click.IntRange):
 
 
 class NotNegative(click.ParamType):
-    """A finite number, 0 or more."""
+    """A finite number, 0 or more; `hint` says in messages what to give."""
 
     name = "float"
+
+    def __init__(self, hint=""):
+        self.hint = hint
 
     def convert(self, value, param, ctx):
         number = click.FLOAT.convert(value, param, ctx)
         if not (math.isfinite(number) and number >= 0):
-            self.fail(f"{value} is not a finite number of 0 or more.", param, ctx)
+            self.fail(f"{value} is not a finite number of 0 or more{self.hint}.", param, ctx)
         return number
 
 
@@ -227,6 +230,13 @@ em_options = several(
         help="How to start; auto tries several ways on a sample.",
     ),
     click.option("--n-init", default=1, show_default=True, type=positive, help="Rounds of starts."),
+    click.option(
+        "--effort",
+        default=1.0,
+        show_default=True,
+        type=NotNegative("; give 1 for the default, more for longer, 0 for the race alone"),
+        help="How far to search for the optimum; 0 is the race of the starts alone.",
+    ),
     seed_option,
     click.option(
         "--silhouette-rows",

@@ -127,8 +127,10 @@ class SearchProgress:
         self._done, self._total = 0, None
         self._shown = None
 
-    def plan(self, total):
-        self._total = total
+    def plan(self, total, more=False):
+        self._total = total + more * self._total
+        if more:
+            return
         self._began = time.monotonic()
         self._behind = 0
 

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from .choice import not_converged
 from .criteria import HIGHER, LONGEST, in_words, named
 from .errors import FitError
 from .families import get_family
@@ -35,6 +36,7 @@ DISK_BOUND = 0.3
 DISPENSABLE = (
     "AIC",
     "parameters",
+    "effort",
     "ICL",
     "iterations",
     "silhouette",
@@ -169,16 +171,18 @@ def note(text):
     click.echo(f"note: {text}", err=True)
 
 
-def print_notes(result):
-    """Events and warnings, on stderr."""
+def warn(text):
+    """Something that makes a result doubtful, on stderr."""
+    click.echo(f"warning: {text}", err=True)
+
+
+def print_notes(result, said=()):
+    """Events and warnings, on stderr; but for those that are `said` elsewhere."""
     for event in result.events:
-        note(event)
-    if not result.converged:
-        click.echo(
-            f"warning: EM did not converge in {count(result.n_iter, 'iteration')}; raise "
-            "--max-iter or --tol",
-            err=True,
-        )
+        if event not in said:
+            note(event)
+    if not result.converged and (text := not_converged(result.n_iter)) not in said:
+        warn(text)
 
 
 def print_holding(backend, promise, client):
@@ -322,14 +326,15 @@ def mean_and_deviation(means, deviations):
 def print_candidates(table):
     """The table of a search, the best row marked, and what is to be said of it."""
     candidates, best, by = table.candidates, table.best, named(table.criterion)
-    hidden = []
-    shown = _candidate_table(candidates, best, by, hidden)
+    columns, hidden = _columns(candidates, best), []
+    shown = _candidate_table(candidates, best, by, columns)
     for name in DISPENSABLE:
         if _fits(shown):
             break
-        if name != by:
+        if name != by and name in columns:
+            columns.remove(name)
             hidden.append(name)
-            shown = _candidate_table(candidates, best, by, hidden)
+            shown = _candidate_table(candidates, best, by, columns)
     show(shown)
     how = "highest" if table.criterion in HIGHER else "lowest"
     show(Text(f"  * best: {how} {by}{_margin(table)}"))
@@ -354,18 +359,24 @@ def _margin(table):
 def print_doubts(warnings):
     """What makes the choice of a search doubtful, on stderr."""
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
 
 
-def _candidate_table(candidates, best, by, hidden):
+def _columns(candidates, best):
+    """Columns of the table but for K and the family; the effort only where it is not the same."""
+    # one component leaves nothing to search for
+    searched = {c.result.effort for c in candidates if c.result is not None and c.n_components > 1}
+    return [n for n in _candidate_cells(best) if n != "effort" or len(searched) > 1]
+
+
+def _candidate_table(candidates, best, by, columns):
     several = len({c.covariance_type for c in candidates}) > 1
     table = Table(box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
     table.add_column("K", justify="right", no_wrap=True)
     if several:
         table.add_column("covariance", no_wrap=True)
-    shown = [name for name in _candidate_cells(best) if name not in hidden]
-    for name in shown:
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True, style="bold" if name == by else None)
     for c in candidates:
         cells = _candidate_cells(c)
@@ -373,7 +384,7 @@ def _candidate_table(candidates, best, by, hidden):
             "*" if c is best else "",
             str(c.n_components),
             *([c.covariance_type] if several else []),
-            *(cells.get(name, "-") for name in shown),
+            *(cells.get(name, "-") for name in columns),
             style="bold green" if c is best else None,
         )
     return table
@@ -392,6 +403,7 @@ def _candidate_cells(candidate):
         "ICL": number(candidate.icl, 1),
         "silhouette": number(candidate.silhouette),
         "CV": f"{number(candidate.cv)} ± {number(candidate.cv_se)}",
+        "effort": f"{result.effort:.3g}",
         "iterations": f"{result.n_iter}" + (" " if result.converged else "+"),
     }
     if candidate.cv is None:

@@ -151,6 +151,91 @@ def thin_events(params, survey, reg_covar):
     return events + swamp_events(reg_covar, survey)
 
 
+def few_rows_events(params, stats, n_samples):
+    """An event for covariances that are of no more rows than they have directions.
+
+    Parameters
+    ----------
+    params : Params
+    stats : Stats
+        Of the data under `params`; a row is what weighs as much as the average one.
+    n_samples : int
+    """
+    k, d = params.n_components, params.n_features
+    family = get_family(params.covariance_type)
+    rows = stats.n_k * (n_samples / stats.total_weight)
+    few = family.undecided(rows, d)
+    if not few.any():
+        return []
+    many = few.sum() > 1
+    most = rows.sum() if family.name == "tied" else rows[few].max()
+    found = ("at most " if many else "") + _counted(most, "row")
+    if family.name == "tied":
+        than = f"it has directions ({found}, {_counted(k, 'mean')}, {_counted(d, 'direction')})"
+    elif family.name == "full":
+        than = "their covariances have" if many else "its covariance has"
+        than += f" directions ({found}, {_counted(d, 'direction')})"
+    else:
+        than = f"{'their' if many else 'its'} variance needs ({found}, 2 are the least)"
+    verb = "are" if many else "is"
+    return [f"{_who(params, few)} {verb} {_HELD} {than}; {_advice(family)}"]
+
+
+def needed_rows_events(families, numbers, n_features, n_rows):
+    """Events, one a family, for fits that need more rows than there are: before they begin.
+
+    Parameters
+    ----------
+    families : sequence of Family
+    numbers : sequence of int, ascending
+        Of components.
+    n_features, n_rows : int
+    """
+    events = []
+    for family in families:
+        k = next((k for k in numbers if family.least_rows(k, n_features) > n_rows), None)
+        if k is None:
+            continue
+        least, one = family.least_rows(k, n_features), k == 1 or family.name == "tied"
+        need = "covariance needs" if one else "covariances need"
+        whose = ("1 component" if k == 1 else f"{k:,} components") + (
+            " and more" if k < numbers[-1] else ""
+        )
+        events.append(
+            f"in {n_features:,} dimensions the {family.name} {need} {least:,} rows or more for "
+            f"{whose}, {_NEEDED} ({n_rows:,}); {_advice(family)}"
+        )
+    return events
+
+
+# What `few_rows_events` and `needed_rows_events` always say.
+_HELD, _NEEDED = "held by no more rows than", "more than the data has"
+
+
+def is_of_few_rows(event):
+    """Whether an event is one of `few_rows_events`."""
+    return _HELD in event
+
+
+def is_of_needed_rows(event):
+    """Whether an event is one of `needed_rows_events`."""
+    return _NEEDED in event
+
+
+def _advice(family):
+    if family.name in ("full", "tied"):
+        return (
+            'try covariance_type="diag" (--covariance diag), a larger reg_covar (--reg-covar), '
+            "fewer features or fewer components"
+        )
+    return "try a larger reg_covar (--reg-covar) or fewer components"
+
+
+def _counted(number, noun):
+    text = f"{number:,.1f}".removesuffix(".0")
+    return f"{text} {noun}" + ("" if text == "1" else "s")
+
+
 def _who(params, which):
     """What to call the covariances that `which` marks."""
     if params.covariance_type == "tied":

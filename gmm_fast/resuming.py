@@ -28,6 +28,8 @@ PATHS = (
     "plot",
     "animate",
 )
+# Options that there were not always: what checkpoints without them were begun with.
+_LATER = {"effort": 1.0}
 # What is no option of the work: where it is kept, and how its result is shown.
 _OUTSIDE = ("checkpoint", "resume", "as_json")
 # How far sums over the same data may be apart on another machine, by what they are computed in.
@@ -190,7 +192,7 @@ def _check_replaceable(path):
 
 def _options_of(checkpoint, settings, given):
     """The options to go on with; those that the user gave have to be the checkpoint's."""
-    stored = {
+    stored = _LATER | {
         name: _from_here(value, checkpoint.folder) if name in PATHS else value
         for name, value in checkpoint.options.items()
     }

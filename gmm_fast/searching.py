@@ -2,13 +2,14 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import fitting, init
 from .backends import LocalBackend
 from .checkpoint import Job, Keeper
+from .em import FitResult
 from .errors import DataError, FitError
 from .threads import serial_blas, side_by_side
 
@@ -16,6 +17,8 @@ from .threads import serial_blas, side_by_side
 # shorter ones threads wait for one another's Python most of the time: a search from 2 to 10 on
 # 300 x 2 (0.02 ms) took 0.09 s one after another and 0.11 s on two threads.
 SIDE_BY_SIDE = 200_000
+# Mean log-likelihoods that are apart by less are level, whatever the tolerance.
+LEVEL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Watch:
     Pieces of work run side by side, but only one of these methods is called at a time.
     """
 
-    def plan(self, total):
-        """At most `total` pieces of work are going to begin, and end."""
+    def plan(self, total, more=False):
+        """At most `total` pieces of work are going to begin, and end; or as many `more`."""
 
     def begins(self, n_components, covariance_type, what):
-        """A piece begins: `what` is "start", "split" or "fit", and the fold where it is of one."""
+        """A piece begins: `what` is "start", "fit" or "search", and the fold where it is of one."""
 
     def iteration(self, n_components, covariance_type, iteration, mean_log_likelihood, change):
         """An iteration on all of the data ended."""
@@ -64,8 +67,8 @@ class Logged(Watch):
         self._iterations = iterations
         self._running, self._done, self._total = {}, 0, 0
 
-    def plan(self, total):
-        self._total = total
+    def plan(self, total, more=False):
+        self._total = total + more * self._total
 
     def begins(self, n_components, covariance_type, what):
         self._running[n_components, covariance_type] = what, time.perf_counter()
@@ -94,9 +97,9 @@ class OneAtATime(Watch):
         self._watch = watch
         self._lock = threading.RLock()
 
-    def plan(self, total):
+    def plan(self, total, more=False):
         with self._lock:
-            self._watch.plan(total)
+            self._watch.plan(total, more)
 
     def begins(self, n_components, covariance_type, what):
         with self._lock:
@@ -116,11 +119,10 @@ class OneAtATime(Watch):
 class Work:
     """All fits of a search to one data set.
 
-    First every candidate finds a start on a sample, from seeds that are nested in K. Then, from
-    the smallest K up, the start for K + 1 is compared with a split of the one for K. From the
-    better one EM runs on all of the data. What runs on the sample runs side by side on threads,
-    unless it is tiny; so do the fits if the sample is the data. Otherwise they follow one another,
-    each on all threads. Results are the same bits.
+    Every candidate starts as a fit of it alone would, to the same bits: only the sample and its
+    seeds are shared. Where the likelihood falls with K, which it cannot of the best fits, K starts
+    from the solution of fewer components, too. Starts and fits run side by side on threads where
+    passes are short, unless they are tiny. Results are the same bits.
 
     Parameters
     ----------
@@ -153,16 +155,14 @@ class Work:
         self._watch = watch
         self._keeper = Keeper() if keeper is None else keeper
         self._stage = stage
-        self._shared = None
+        self._shared = init.Shared(backend, start)
         # a named start is what the user asked for: nothing else may take its place
-        self._splits = start.method == "auto" and not start.given
-        self._unstarted = []
+        self._searches = start.method == "auto" and not start.given and settings.max_iter > 0
         self._last = {}
 
     def pieces(self, numbers):
         """How many pieces of work these numbers of components are, at most."""
-        splits = sum(k - 1 in numbers for k in numbers) if self._splits else 0
-        return len(self.covariance_types) * (2 * len(numbers) + splits)
+        return len(self.covariance_types) * 2 * len(numbers)
 
     @serial_blas()
     def fit(self, numbers):
@@ -176,120 +176,49 @@ class Work:
         jobs = [Job(family, k) for family in self.covariance_types for k in numbers]
         results = {job: self._keeper.result(job) for job in jobs}
         todo = [job for job in jobs if results[job] is None]
-        starts = self._find_starts(jobs, [job for job in todo if not self._keeper.state(job)])
+        largest_first = sorted(todo, key=lambda job: -job.n_components)
+        new = [job for job in largest_first if not self._keeper.state(job)]
+        # scikit-learn's starts set filters of warnings and limits of threads of the whole process
+        threads = self._threads if self._is_small() else 1
+        found = side_by_side(self._own, new, threads if self.start.method == "auto" else 1)
+        starts = dict(zip(new, found, strict=True))
 
         def fit(job):
             return self._fit(job, starts.pop(job, None))
 
-        if self._is_small() and min(self._threads, len(todo)) > 1:
-            largest_first = sorted(todo, key=lambda job: -job.n_components)
+        if min(threads, len(todo)) > 1:
             with self._keeper.side_by_side():
-                fits = side_by_side(fit, largest_first, self._threads)
+                fits = side_by_side(fit, largest_first, threads)
             results |= zip(largest_first, fits, strict=True)
         else:
             results |= {job: fit(job) for job in todo}
-        if numbers[-1] == self._numbers[-1]:
-            self._shared = None  # of each fold there is one
-        return results
+        return self._rising(results)
 
     def _is_small(self):
         """Whether passes over the data are as short as those over the sample."""
         whole = self.backend.n_samples == self._rows
         return whole and isinstance(self.backend, LocalBackend) and self.backend.in_memory
 
-    # Starts -----------------------------------------------------------------------------------
-
-    def _find_starts(self, jobs, needed):
-        """(`init.Found` or `Failure`, seconds) for those that need one, by job."""
-        waiting = self._unstarted + jobs
-        if self._splits:  # on the way to a start lie those of fewer components
-            last = {job.covariance_type: job.n_components for job in needed}
-            found = [j for j in waiting if j.n_components <= last.get(j.covariance_type, 0)]
-        else:
-            found = needed
-        self._unstarted = [job for job in waiting if job not in found]
-        if not found:
-            return {}
-        if self._shared is None:
-            self._shared = init.Shared(
-                self.backend, self._numbers[-1], self.covariance_types, self.start
-            )
-        self._seed(sorted({job.n_components for job in found}))
-        # scikit-learn's starts set filters of warnings and limits of threads of the whole process
-        threads = self._threads if self.start.method == "auto" else 1
-        largest_first = sorted(found, key=lambda job: -job.n_components)
-        starts = dict(
-            zip(largest_first, side_by_side(self._own, largest_first, threads), strict=True)
-        )
-        if self._splits:
-            chains = [[j for j in found if j.covariance_type == f] for f in self.covariance_types]
-            better = side_by_side(lambda chain: self._climb(chain, starts), chains, threads)
-            for some in better:
-                starts |= some
-        return {job: starts[job] for job in needed}
-
-    def _seed(self, numbers):
-        """Find the starting partitions, which all families share."""
-        if self.start.method != "auto":
-            return
-        seeds, threads = self._shared.seeds, self._threads
-        tries = init.tries(self.start, numbers[-1])
-        side_by_side(lambda how: seeds.chain(*how), tries, threads)
-        wanted = [(how, k) for k in reversed(numbers) for how in init.tries(self.start, k)]
-        side_by_side(lambda one: seeds.labels(*one[0], one[1]), wanted, threads)
-
     def _own(self, job):
-        """The best of a candidate's own starts, and the seconds that took."""
-
-        def find():
-            family, k = job
-            return init.find_start(self._shared, k, family, self.start, self.settings[family])
-
+        """A candidate's own start, a `Found` or `Failure`, and the seconds that took."""
         began = time.perf_counter()
-        return self._attempt(job, "start", find), time.perf_counter() - began
+        found = self._attempt(job, "start", lambda: self._start(job))
+        return found, time.perf_counter() - began
 
-    def _climb(self, chain, starts):
-        """Starts of one family, K ascending, each against a split of the one before."""
-        better = {}
-        for job in chain:
-            found, seconds = starts[job]
-            number, before = self._last.get(job.covariance_type, (0, None))
-            usable = isinstance(before, init.Found) and isinstance(found, init.Found)
-            if usable and number == job.n_components - 1:
-                began = time.perf_counter()
-                split = self._attempt(job, "split", lambda f=found, b=before: self._split(f, b))
-                # where none can be made the start is what it was
-                found = found if isinstance(split, Failure) else split
-                seconds += time.perf_counter() - began
-            self._last[job.covariance_type] = job.n_components, found
-            better[job] = found, seconds
-        return better
-
-    def _split(self, found, before):
-        """`found`, or what a split of the start `before`, of a component less, leads to."""
-        shared, settings = self._shared, self.settings[found.params.covariance_type]
-        params = best_of_splits(
-            shared.over_sample(), shared.sample, found.params, before.params, settings
-        )
-        return found if params is found.params else init.Found(params, found.events, True)
-
-    # Fits -------------------------------------------------------------------------------------
+    def _start(self, job):
+        family, k = job
+        how = self.start, self.settings[family], self._shared
+        return init.initial_params(self.backend, k, family, *how)
 
     def _fit(self, job, start):
         """The result of a candidate, or why there is none."""
         found, seconds = start or (None, 0.0)
         if isinstance(found, Failure):
             return found
-        return self._attempt(job, "fit", lambda: self._run(job, found, seconds))
+        return self._attempt(job, "fit", lambda: self._run(job, found, seconds, self._keeper))
 
-    def _run(self, job, found, seconds):
+    def _run(self, job, found, seconds, keeper=None):
         family, k = job
-        settings = self.settings[family]
-        params, events = None, []
-        if found is not None:
-            began = time.perf_counter()
-            params, events = self._shared.polished(found, settings), found.events
-            seconds += time.perf_counter() - began
 
         def iteration(*news):
             self._watch.iteration(k, family, *news)
@@ -298,13 +227,77 @@ class Work:
             self.backend,
             k,
             family,
-            params,
-            settings,
+            found,
+            self.settings[family],
             callback=iteration,
-            keeper=self._keeper,
-            events=events,
+            keeper=keeper,
             seconds=seconds,
         )
+
+    # Second looks -----------------------------------------------------------------------------
+
+    def _rising(self, results):
+        """The same, K starting from fewer components where its likelihood is lower than theirs."""
+        if not self._searches:
+            return results
+        for job in sorted(results, key=lambda job: job.n_components):
+            result = results[job]
+            before = self._last.get(job.covariance_type)
+            if not isinstance(result, FitResult):
+                continue
+            if before is not None and _falls(before, result, self.settings[job.covariance_type]):
+                result = self._better(job, result, lambda s, b=before: s.grown(b.params))
+                results[job] = result
+                self._keeper.finish(job, result)
+            if before is None or result.log_likelihood >= before.log_likelihood:
+                self._last[job.covariance_type] = result
+        return results
+
+    @serial_blas()
+    def search_on(self, results, jobs, effort):
+        """Search on from the solutions of some candidates, that much farther.
+
+        Parameters
+        ----------
+        results : dict of Job -> FitResult or Failure
+            Of all candidates.
+        jobs : list of Job
+            Those that have results to go on from.
+        effort : float
+
+        Returns
+        -------
+        dict
+            `results` with what was found; no likelihood is lower than it was.
+        """
+        if not self._searches or self.start.effort == 0:
+            return results
+        found = dict(results)
+        for job in jobs:
+            found[job] = self._better(
+                job, results[job], lambda s, r=results[job]: s.searched_on(r, effort)
+            )
+        self._last = {}
+        return self._rising(found)
+
+    def _better(self, job, result, find):
+        """`result`, or that of another start if it is higher; `find` gets an `init.Search`."""
+
+        def look():
+            family, k = job
+            search = init.Search(self._shared, k, family, self.settings[family])
+            began = time.perf_counter()
+            found = find(search)
+            seconds = result.seconds.get("init", 0.0) + time.perf_counter() - began
+            if found.params is result.params:
+                return replace(result, effort=found.effort, moves=found.moves)
+            other = self._run(job, found, seconds)
+            if other.log_likelihood > result.log_likelihood:
+                return other
+            return replace(result, effort=other.effort, moves=other.moves)
+
+        found = self._attempt(job, "search", look)
+        return result if isinstance(found, Failure) else found
 
     def _attempt(self, job, what, function):
         """What `function` returns, or the `Failure` of this candidate."""
@@ -327,3 +320,9 @@ class Work:
             return Failure(f"a number that is no number came out ({error})")
         finally:
             self._watch.ends(job.n_components, job.covariance_type)
+
+
+def _falls(before, result, settings):
+    """Whether a result is lower than that of fewer components, by more than what is level."""
+    level = max(settings.tol, LEVEL) * result.total_weight
+    return result.log_likelihood < before.log_likelihood - 0.01 * level

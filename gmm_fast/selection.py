@@ -16,6 +16,10 @@ from .searching import OneAtATime, Watch, Work
 
 # Values of K without a better one after which an early stop ends the search.
 PATIENCE = 3
+# Candidates that are not worse than the best by more than this are searched farther, with so many
+# times the effort, where one of these criteria decides.
+NEAR, FARTHER = 20.0, 4.0
+DECIDING = ("bic", "aic", "icl")
 # Reasons named in one message.
 MOST_REASONS = 3
 
@@ -169,10 +173,26 @@ def search(
         if stop.after(rows.of(some[-1], measured=criterion == "silhouette")):
             stopped_at = some[-1]
             break
+    _search_on(work, rows, criterion, start, watch)
     table = SearchTable(rows.all(families), criterion, silhouettes.n_rows, folds, stopped_at)
     if table.best is None:
         raise FitError(f"no candidate has a {criterion}" + _reasons(table.candidates))
     return table
+
+
+def _search_on(work, rows, criterion, start, watch):
+    """Search farther from the candidates among which the choice is, until none was left out.
+
+    Where the likelihood does not decide, it would change nothing.
+    """
+    seen = set()
+    while criterion in DECIDING:
+        jobs = [job for job in rows.near_the_best(criterion, NEAR) if job not in seen]
+        if not jobs:
+            return
+        seen |= set(jobs)
+        watch.plan(len(jobs), more=True)
+        rows.replace(work.search_on(rows.results, jobs, FARTHER * start.effort))
 
 
 class _Rows:
@@ -190,6 +210,27 @@ class _Rows:
                 self._held_out[job] = found
             elif isinstance(result, FitResult):
                 result.events.append(f"cross-validation: {found.reason}")
+
+    @property
+    def results(self):
+        return dict(self._results)
+
+    def replace(self, results):
+        """Take other results of the same candidates; what changed is measured again."""
+        for job, result in results.items():
+            if result is not self._results[job]:
+                if result.params is not self._results[job].params:
+                    self._scores.pop(job, None)
+                    result.events += [
+                        e for e in self._results[job].events if e.startswith("cross-validation: ")
+                    ]
+                self._results[job] = result
+
+    def near_the_best(self, criterion, margin):
+        """Jobs of candidates that are no more than `margin` worse than the best one."""
+        losses = {j: self._candidate(j).loss(criterion) for j in self._results}
+        least = min(losses.values())
+        return [job for job, loss in losses.items() if np.isfinite(loss) and loss <= least + margin]
 
     def of(self, n_components, *, measured):
         """Candidates of that K, with silhouettes if they are `measured`."""

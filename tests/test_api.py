@@ -129,6 +129,7 @@ def test_settings_arrive(x):
         "max_iter": 2,
         "reg_covar": 0.05,
         "n_init": 2,
+        "effort": 0.5,
         "init_params": "random",
         "dtype": "float32",
         "threads": 1,
@@ -211,6 +212,7 @@ def test_silhouette_of_a_sample(x):
         ({"tol": -1}, "'tol' parameter of GaussianMixture must be a float in the"),
         ({"max_iter": -1}, "'max_iter' parameter of GaussianMixture must be an int"),
         ({"n_init": 0}, "'n_init' parameter of GaussianMixture must be an int"),
+        ({"effort": -1}, "'effort' parameter of GaussianMixture must be a float"),
         ({"init_params": "luck"}, "'init_params' .* must be a str among {'auto', .* Got 'luck'"),
         ({"random_state": -1}, "'random_state' parameter .* Got -1 instead"),
         ({"dtype": "int8"}, "'dtype' parameter .* must be 'float32', 'float64' or None"),
@@ -224,6 +226,16 @@ def test_wrong_calls(x, monkeypatch, call, message):
     monkeypatch.setattr("gmm_fast.fitting.open_backend", None)
     with pytest.raises(DataError, match=message):
         search(**({"X": x, "n_components": range(1, 5)} | call))
+
+
+def test_what_is_doubtful_of_the_best_is_in_the_warnings():
+    few = np.random.default_rng(0).normal(size=(20, 9))
+    found = search(few, 3)
+    assert any("held by no more rows than" in text for text in found.warnings)
+    assert found.warnings == [e for e in found.best.events_ if "more than the data has" not in e]
+    row = found.table[0]
+    assert row["events"] == found.best.events_
+    assert (row["effort"], row["moves"]) == (found.best.result_.effort, found.best.result_.moves)
 
 
 def test_max_iter_0_compares_starts(x):

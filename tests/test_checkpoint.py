@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -637,6 +638,7 @@ def search_ckpt(x):
         ("--reg-covar 0", "--reg-covar 0.0 differs from the checkpoint's auto"),
         ("--init random", "--init random differs from the checkpoint's auto"),
         ("--n-init 2", "--n-init 2 differs from the checkpoint's 1"),
+        ("--effort 0", "--effort 0.0 differs from the checkpoint's 1.0"),
         ("--seed 1", "--seed 1 differs from the checkpoint's 0"),
         ("--silhouette-rows 5", "--silhouette-rows 5 differs from the checkpoint's 10000"),
         ("--dtype float32", "--dtype float32 differs from the checkpoint's auto"),
@@ -711,6 +713,25 @@ def test_a_checkpoint_of_another_version_of_the_package(fit_ckpt):
     kept.version = "0.0.9"
     write_checkpoint("c", kept)
     assert "note: c was written by gmm-fast 0.0.9, this is " in run("fit --resume c").stderr
+
+
+def test_a_checkpoint_from_before_there_was_an_effort(fit_ckpt):
+    """It was begun with the default."""
+    kept = read_checkpoint("c")
+    del kept.options["effort"]
+    write_checkpoint("c", kept)
+    assert "differs from the checkpoint's 1.0" in refused("fit --resume c --effort 2")
+    run("fit --resume c --effort 1")
+
+
+def test_how_far_the_start_was_searched_is_kept(fit_ckpt):
+    kept = read_checkpoint("c")
+    job, state = kept.running
+    assert (state.effort, state.moves) == (0.0, 0)
+    kept.running = job, replace(state, effort=2.5, moves=7)
+    write_checkpoint("c", kept)
+    facts = json.loads(run("fit --resume c --json").stdout)
+    assert (facts["effort"], facts["moves"]) == (2.5, 7)
 
 
 def test_data_that_is_gone(fit_ckpt):

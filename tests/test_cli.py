@@ -14,26 +14,29 @@ import click
 import numpy as np
 import pytest
 from invoking import run
+from pages import Page
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from gmm_fast import archive, criteria, inputs, outputs, progress
+from gmm_fast.checkpoint import read_checkpoint
 from gmm_fast.modelfile import read_model
 from gmm_fast.options import FAMILIES
 
 FIT_KEYS = {
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
-    "silhouette", "n_iter", "converged", "stop_reason", "events",
+    "silhouette", "n_iter", "converged", "stop_reason", "effort", "moves", "events",
 }  # fmt: skip
 CANDIDATE_KEYS = FIT_KEYS | {"cv", "cv_se", "failure"}
 SEARCH_KEYS = {
     "criterion", "best", "candidates", "margin", "runner_up", "warnings", "folds", "early_stop",
 }  # fmt: skip
 FIT_KEYS |= {
-    "n_samples", "n_features", "silhouette_samples", "seed", "threads", "dtype", "seconds",
-    "features", "weights", "means", "model", "labels", "report", "plot", "animation", "checkpoint",
+    "n_samples", "n_features", "silhouette_samples", "warnings", "seed", "threads", "dtype",
+    "seconds", "features", "weights", "means", "model", "labels", "report", "plot", "animation",
+    "checkpoint",
 }  # fmt: skip
 
 
@@ -190,6 +193,60 @@ def test_stopping_at_the_limit_is_a_warning(x):
     shown = run("fit -k 3 data.npy --max-iter 2 --tol 0 --threads 1")
     assert "the iteration limit (not converged) after 2 iterations" in shown.stdout
     assert "not converged" in run("info data.gmm.npz").stdout
+
+
+@pytest.fixture
+def wide(tmp_path, monkeypatch):
+    """As `x`, 30 rows in 12 features, one of them constant."""
+    monkeypatch.chdir(tmp_path)
+    found = np.random.default_rng(0).normal(size=(30, 12))
+    found[:, 3] = 5
+    np.save("data.npy", found)
+
+
+def test_too_few_rows_are_told_before_and_after_a_fit(wide):
+    result = run("fit -k 3 data.npy --json")
+    facts, lines = json.loads(result.stdout), result.stderr.splitlines()
+    assert len(lines) == len(set(lines))
+    assert lines[0].startswith("note: feature 3 (counting from 0) is constant")
+    assert lines[1].startswith(
+        "note: in 12 dimensions the full covariances need 39 rows or more for 3 components, more "
+        "than the data has (30); try "
+    )
+    assert "--covariance diag), a larger reg_covar (--reg-covar), fewer features or" in lines[1]
+    assert "held by no more rows than" in lines[-1]
+    assert [f"note: {event}" for event in facts["events"]] == lines
+    assert facts["warnings"] == facts["events"][2:]
+    assert facts["warnings"][-1].endswith(lines[1].partition("; ")[2])
+
+
+def test_what_is_doubtful_of_the_best_is_in_the_warnings(wide):
+    """Each is said once, and those of other candidates stay with them."""
+    result = run("search 3 4 data.npy --json --max-iter 1 --report report.html")
+    facts, lines = json.loads(result.stdout), result.stderr.splitlines()
+    best, warnings = facts["best"], facts["warnings"]
+    assert len(lines) == len(set(lines))
+    assert [line.removeprefix("warning: ") for line in lines if "warning" in line] == warnings
+    said = [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
+    assert sorted(best["events"]) == sorted(said + [w for w in warnings if w in best["events"]])
+    assert any("held by no more rows than" in text for text in warnings)
+    assert any("did not converge in 1 iteration;" in text for text in warnings) is (
+        not best["converged"]
+    )
+    assert not any("is constant" in text for text in warnings)
+    page = Page(Path("report.html").read_text("utf-8"))
+    assert all(page.text.count(text) == 1 for text in warnings)
+
+
+def test_effort_is_an_option(x):
+    """It goes into the start, the checkpoint and the report."""
+    run("fit -k 3 data.npy --effort 0 --checkpoint c --report r.html")
+    assert read_checkpoint("c").options["effort"] == 0
+    page = Page(Path("r.html").read_text("utf-8"))
+    assert ["effort of the search for the optimum", "0"] in page.table("stopped by")
+    assert "gmm-fast fit -k 3 data.npy --effort 0 --checkpoint" in page.text
+    facts = run_json("search 2 3 data.npy --effort 0.5")
+    assert all({"effort", "moves"} < row.keys() for row in facts["candidates"])
 
 
 def without_seconds(facts):

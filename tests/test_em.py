@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 
-from gmm_fast import em, threads
+from gmm_fast import em, partition, threads
 from gmm_fast.backends import LocalBackend, check_weights, local
 from gmm_fast.errors import DataError, FitError
+from gmm_fast.families import get_family
 from gmm_fast.forms import make_form
 from gmm_fast.params import Params, check_params
-from gmm_fast.rescue import FLOOR, MAX_RESCUES, Rescue
+from gmm_fast.rescue import FLOOR, MAX_RESCUES, Rescue, needed_rows_events
 from gmm_fast.sources import open_source
 
 
@@ -290,6 +291,54 @@ def test_a_component_far_from_all_data_is_revived(family):
     assert (result.params.weights > 0.01).all()
     # as good as a fit that never lost it, give or take the local optimum
     assert result.log_likelihood > fit(x, start, max_iter=500).log_likelihood - 0.1 * len(x)
+
+
+HELD = "held by no more rows than"
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.5])
+def test_components_of_too_few_rows(family, weight):
+    """A component needs d + 1 rows in family full, 2 without correlations; tied needs d + K."""
+    rng = np.random.default_rng(0)
+    least = {"full": 4, "tied": 5, "diag": 2, "spherical": 2}[family]
+    for rows, few in ((least - 1, True), (least, False)):
+        x = rng.normal(size=(rows if family == "tied" else 20 + rows, 3))
+        labels = np.arange(len(x)) >= (1 if family == "tied" else 20)
+        x[labels] += 1e4
+        start = partition.params_of_parts(
+            partition.partition([(0, x)], labels.astype(int), np.ones(len(x)), 2, family),
+            family,
+            1e-3,
+        )
+        result = fit(x, start, weights=np.full(len(x), weight), max_iter=3)
+        events = said(result, HELD)
+        assert len(events) == few
+        if few:
+            who = "the tied covariance" if family == "tied" else "component 1"
+            assert events[0].startswith(f"{who} is {HELD} ")
+            found = {"full": "(3 rows, 3 directions)", "tied": "(4 rows, 2 means, 3 directions)"}
+            assert found.get(family, "(1 row, 2 are the least)") in events[0]
+            assert ("--covariance diag" in events[0]) == (family in found)
+            assert "--reg-covar" in events[0]
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers", "text"),
+    [
+        ("full", [4], "in 3 dimensions the full covariances need 16 rows or more for 4 components"),
+        ("full", [1, 4, 5], "need 16 rows or more for 4 components and more, more than the data h"),
+        ("tied", [13], "in 3 dimensions the tied covariance needs 16 rows or more for 13 compon"),
+        ("diag", [9], "in 3 dimensions the diag covariances need 18 rows or more for 9 components"),
+        ("full", [1, 2, 3], None),
+        ("diag", [7], None),
+    ],
+)
+def test_fits_that_need_more_rows_are_told_before(family, numbers, text):
+    events = needed_rows_events([get_family(family)], numbers, 3, 15)
+    assert len(events) == (text is not None)
+    if events:
+        assert text in events[0]
+        assert "more than the data has (15); try " in events[0]
 
 
 def test_several_dead_components_are_revived(family):

@@ -108,6 +108,20 @@ def test_a_fit_keeps_its_family_when_parameters_change(x, new):
     )
 
 
+def test_too_few_rows_are_told_before_and_after(caplog):
+    caplog.set_level("INFO", "gmm_fast")
+    few = np.random.default_rng(0).normal(size=(20, 9))
+    model = GaussianMixture(3, random_state=0, verbose=1, verbose_interval=1).fit(few)
+    said = [record.getMessage() for record in caplog.records]
+    assert model.events_[0].startswith("in 9 dimensions the full covariances need 30 rows or more")
+    assert said[0] == model.events_[0]
+    assert "held by no more rows than" in model.events_[-1]
+    assert 'covariance_type="diag"' in model.events_[-1]
+    assert [text for text in said if text in model.events_] == model.events_
+    assert said.index(model.events_[-1]) == len(said) - 2
+    assert not GaussianMixture(3, covariance_type="diag", random_state=0).fit(few).events_
+
+
 def test_verbose(x, caplog, capsys):
     caplog.set_level("INFO", "gmm_fast")
     call = given(x, "full") | {"tol": 0.0, "max_iter": 6, "verbose_interval": 2}
@@ -301,6 +315,11 @@ def test_labels_are_a_start(x):
         ("max_iter", 2.5, "must be an int"),
         ("n_init", 0, r"must be an int in the range \[1, inf\)"),
         ("n_init", 1.5, "must be an int"),
+        ("effort", -1, r"float in the range \[0\.0, inf\); 0 is the race .* Got -1 instead"),
+        ("effort", np.nan, "'effort' parameter .* Got nan instead"),
+        ("effort", np.inf, "'effort' parameter .* Got inf instead"),
+        ("effort", "much", "'effort' parameter .* Got 'much' instead"),
+        ("effort", True, "'effort' parameter .* Got True instead"),
         ("init_params", "luck", "a str among {'auto', .*, 'random_from_data'}. Got 'luck' instead"),
         ("init_params", np.array(["auto", "kmeans"]), "a str among .* Got array"),
         ("init_params", 3, "a str among .* Got 3 instead"),

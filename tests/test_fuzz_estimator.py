@@ -209,6 +209,7 @@ GOOD = {
     "max_iter": st.integers(0, 5),
     "learning_decay": st.sampled_from([0.7, 0, 1, 0.5]),
     "n_init": st.sampled_from([1, 1, 2]),
+    "effort": st.sampled_from([1.0, 0, 0.5, np.float32(2)]),
     "init_params": st.sampled_from(["auto", "k-means++", "kmeans", "random", "random_from_data"]),
     "random_state": st.one_of(
         st.none(), seeds, st.sampled_from([10**40, True]), seeds.map(np.random.RandomState)
@@ -234,6 +235,7 @@ BAD = {
     "warm_start": st.sampled_from([None, "yes", 1, 2.5]),
     "verbose": st.sampled_from([-1, "x", None, 2.5]),
     "n_init": NO_COUNTS,
+    "effort": NO_LEVELS,
     "init_params": NO_NAMES,
     "random_state": st.sampled_from([-1, "x", 2.5, [1, 2], np.nan, np.random.default_rng(0)]),
     "dtype": st.sampled_from(

@@ -372,6 +372,9 @@ def test_unknown_methods_are_refused():
         Start(method="best")
     with pytest.raises(DataError, match="n_init must be at least 1, not 0"):
         Start(n_init=0)
+    for effort in (-1.0, np.nan, np.inf):
+        with pytest.raises(DataError, match="effort must be .* of 0 or more, .*; 0 is the race"):
+            Start(effort=effort)
 
 
 @pytest.mark.parametrize(

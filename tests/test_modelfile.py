@@ -334,6 +334,8 @@ WHOLE = {
         ({"seconds": {"em": "1"}}, "seconds"),
         ({"n_samples": -1, "converged": 1}, "n_samples, converged"),
         ({"reg_covar": "auto"}, "reg_covar"),
+        ({"effort": -1.0}, "effort"),
+        ({"moves": 2.5}, "moves"),
         ({"reg_covar": [0.1]}, "reg_covar"),
         ({"reg_covar": [0.1, None]}, "reg_covar"),
     ],
@@ -342,7 +344,9 @@ def test_facts_that_tell_no_fit(tmp_path, change, named):
     """As somebody writes them who knows the format, the digest included."""
     path = tmp_path / "m"
     write_model(path, some_params("diag"), WHOLE)
-    assert gmm_fast.load(path).lower_bounds_ == [-1.6, -1.2]
+    old = gmm_fast.load(path)
+    assert old.lower_bounds_ == [-1.6, -1.2]
+    assert (old.result_.effort, old.result_.moves) == (0, 0)
     write_model(path, some_params("diag"), WHOLE | change)
     with pytest.raises(ModelFileError, match=f": {named} of the fit cannot be used") as caught:
         gmm_fast.load(path)

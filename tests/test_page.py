@@ -70,6 +70,28 @@ def test_only_the_date_differs():
     assert one.replace("monday", "tuesday") == other
 
 
+def test_effort_is_a_column_where_there_was_a_search():
+    rows = [pages.row(k, effort=e) for k, e in ((2, 1.0), (3, 4.0))] + [pages.row(4)]
+    found = page(pages.facts(pages.fit(effort=4.0, moves=120)), rows)
+    heads, *lines = found.table("K")
+    assert [line[heads.index("effort")] for line in lines] == ["1", "4", wording.DASH]
+    assert ["searched", "effort 4, 120 local moves"] in found.table("stopped by")
+    none = page(pages.facts(), [pages.row(k, effort=0.0) for k in (2, 3)])
+    assert "effort" not in none.table("K")[0]
+
+
+def test_what_is_a_warning_is_no_note():
+    warnings = ["component 1 collapsed", "EM did not converge in 12 iterations; raise"]
+    best = pages.fit(events=["of the data", warnings[0]], stop_reason="max_iter")
+    limit = "EM did not converge in 12 iterations; raise --max-iter or --tol"
+    found = page(pages.facts(best, warnings=[warnings[0], limit]), pages.rows())
+    assert [found.text.count(t) for t in (warnings[0], "EM did not converge", "of the data")] == [
+        1,
+        1,
+        1,
+    ]
+
+
 @pytest.mark.parametrize("attack", pages.ATTACKS)
 def test_what_users_name_is_text(attack):
     """In every place where a user's text ends up; it adds no tag and is there to be read."""

@@ -54,7 +54,10 @@ def candidates(count, size=1e4, converged=True):
             cv_se=None,
             failure=None,
             result=SimpleNamespace(
-                log_likelihood=-size * rng.uniform(1, 10), n_iter=3 + i, converged=converged
+                log_likelihood=-size * rng.uniform(1, 10),
+                n_iter=3 + i,
+                converged=converged,
+                effort=1.0,
             ),
         )
         for i in range(count)
@@ -195,6 +198,20 @@ def test_fits_that_did_not_converge_are_marked(screen):
     lines = read()
     assert [i for i, line in enumerate(lines[1:10]) if line.rstrip().endswith("+")] == [4]
     assert "  + not converged: raise --max-iter or --tol" in lines
+
+
+def test_the_effort_is_shown_where_it_differs(screen):
+    read = screen(200)
+    found = candidates(9)
+    found[3].result.effort = 4.0
+    report.print_candidates(table(found, 2, "bic"))
+    header, *rows = read()[:10]
+    end = header.index("effort") + len("effort")
+    assert [row[end - 4 : end].strip() for row in rows] == ["1", "1", "1", "4", *5 * ["1"]]
+    found[3].result.effort = 1.0
+    found[0].n_components, found[0].result.effort = 1, 0.0  # nothing to search for
+    report.print_candidates(table(found, 2, "bic"))
+    assert "effort" not in " ".join(read())
 
 
 def test_undefined_scores_are_dashes(screen):
@@ -447,3 +464,12 @@ def test_notes_go_to_stderr_in_one_line_each(capsys):
     ]
     report.print_notes(SimpleNamespace(events=[], converged=True, n_iter=5))
     assert capsys.readouterr() == ("", "")
+
+
+def test_notes_are_not_said_again(capsys):
+    result = SimpleNamespace(events=["one", "two"], converged=False, n_iter=3)
+    limit = "EM did not converge in 3 iterations; raise --max-iter or --tol"
+    report.print_notes(result, ["one", limit])
+    assert capsys.readouterr().err == "note: two\n"
+    report.print_doubts(["one", limit])
+    assert capsys.readouterr().err == f"warning: one\nwarning: {limit}\n"

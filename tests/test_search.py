@@ -414,6 +414,22 @@ def test_the_edge_of_the_range(values, warning):
     assert choice(rows).warnings == ([] if warning is None else [warning])
 
 
+def test_doubts_of_the_best():
+    """Its events but those of the data, each once, and that it did not converge."""
+    rows = [candidate(k, v) for k, v in {1: 20, 2: 0, 3: 30}.items()]
+    constant = "feature 3 (counting from 0) is constant: it tells nothing apart"
+    events = ["iteration 3: component 0 died", "component 1 collapsed"]
+    rows[1].result.events[:] = [constant, events[0], *events]
+    rows[2].result.events[:] = ["of another"]
+    assert choice(rows).warnings == events
+    rows[1].result.stop_reason = "max_iter"
+    rows[1].result.n_iter = 7
+    limit = "EM did not converge in 7 iterations; raise --max-iter or --tol"
+    assert choice(rows).warnings == [*events, limit]
+    rows[1].result.n_iter = 0  # a start was asked for
+    assert choice(rows).warnings == events
+
+
 def test_two_is_no_edge_for_the_silhouette():
     rows = [candidate(k, 1 / k, "silhouette") for k in (2, 3, 4)]
     assert choice(rows, "silhouette").warnings == []

@@ -8,6 +8,7 @@ from .rendering import write_page
 SETTINGS = {
     "init": "start",
     "n_init": "rounds of starts",
+    "effort": "effort of the search for the optimum",
     "from_model": "started from the model",
     "from_labels": "started from the labels",
     "seed": "seed",
@@ -35,8 +36,8 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
         The candidates of a search.
     criterion : str, optional
     **more
-        Of `rendering.render`'s facts: command, model, labels, seconds, and of a search margin,
-        runner_up, warnings and early_stop; features, the names of the columns; silhouette_rows.
+        Of `rendering.render`'s facts: command, model, labels, seconds, warnings, and of a search
+        margin, runner_up and early_stop; features, the names of the columns; silhouette_rows.
     """
     names, measured = more.pop("features"), more.pop("silhouette_rows")
     data = data_facts(backend, str(options["data"]), names, options["weights"])

@@ -15,7 +15,7 @@ DISTRIBUTIONS = ("numpy", "numba", "scipy", "scikit-learn")
 # What a row of the table of candidates has, besides what only a search finds.
 _ROW = (
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
-    "silhouette", "n_iter", "converged", "stop_reason", "events",
+    "silhouette", "n_iter", "converged", "stop_reason", "effort", "moves", "events",
 )  # fmt: skip
 
 
@@ -97,6 +97,8 @@ def fit_facts(result, silhouette=None, silhouette_samples=0):
         "n_iter": result.n_iter,
         "converged": result.converged,
         "stop_reason": result.stop_reason,
+        "effort": result.effort,
+        "moves": result.moves,
         "events": list(result.events),
         "seconds": dict(result.seconds),
         "reg_covar": result.reg_covar,

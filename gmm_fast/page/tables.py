@@ -4,6 +4,7 @@ import shlex
 
 import numpy as np
 
+from ..choice import not_converged
 from ..criteria import HIGHER
 from ..report import count, mean_and_deviation
 from .facts import is_number, is_same, order, value_of
@@ -41,11 +42,8 @@ def warnings(facts, rows):
     """What may make the result worth less: the reader should see it first."""
     best = facts["best"]
     found = list(facts.get("warnings") or [])
-    if best["stop_reason"] == "max_iter":
-        found.append(
-            f"EM did not converge in {count(best['n_iter'], 'iteration')}; raise the limit "
-            "(--max-iter) or the tolerance (--tol)"
-        )
+    if best["stop_reason"] == "max_iter" and (text := not_converged(best["n_iter"])) not in found:
+        found.append(text)
     failed = sum(bool(row.get("failure")) for row in rows)
     if failed:
         found.append(f"{failed:,} of {count(len(rows), 'candidate')} could not be fitted")
@@ -53,8 +51,9 @@ def warnings(facts, rows):
 
 
 def notes(facts):
-    """What happened in the fit that was chosen, at most `MOST_NOTES` of it."""
-    events = [short(event, LONGEST_VALUE) for event in facts["best"]["events"]]
+    """What else happened in the fit that was chosen, at most `MOST_NOTES` of it."""
+    said = facts.get("warnings") or []
+    events = [short(e, LONGEST_VALUE) for e in facts["best"]["events"] if e not in said]
     more = len(events) - MOST_NOTES
     return events if more <= 0 else [*events[:MOST_NOTES], f"… and {more:,} more"]
 
@@ -127,12 +126,14 @@ def candidates(facts, rows):
     measured = [name for name in names if name != "cv" or has_values(rows, "cv")]
     lead = {name: found[0] for name in measured if (found := order(rows, name))}
     shown = _shown(rows, criterion, facts["best"])
+    searched = any(row.get("effort") for row in rows)
     columns = [
         {"text": "K", "title": "number of components", "numeric": True, "by": False},
         {"text": "covariance", "title": "family of covariances", "numeric": False, "by": False},
         *(_criterion_column(name, criterion) for name in measured),
         {"text": "log-likelihood", "title": "higher is better", "numeric": True, "by": False},
         {"text": "parameters", "title": "free parameters", "numeric": True, "by": False},
+        *([_EFFORT] if searched else []),
         {"text": "iterations", "title": "of EM", "numeric": True, "by": False},
         {"text": "stopped by", "title": "why EM stopped", "numeric": False, "by": False},
     ]
@@ -145,6 +146,7 @@ def candidates(facts, rows):
             *(_criterion_cell(row, name, lead, len(rows)) for name in measured),
             _cell(row["log_likelihood"]),
             _cell(row["n_parameters"], number(row["n_parameters"], 0)),
+            *([_effort_cell(row)] if searched else []),
             _cell(row["n_iter"], number(row["n_iter"], 0)),
             _stop_cell(row),
         ]
@@ -195,6 +197,19 @@ def _criterion_cell(row, name, lead, n_rows):
     if name == "cv" and is_number(value) and is_number(row.get("cv_se")):
         text += f" ± {number(row['cv_se'], CRITERIA[name][1])}"
     return _cell(value, text, n_rows > 1 and lead.get(name) is row)
+
+
+_EFFORT = {
+    "text": "effort",
+    "title": "how far the optimum was searched for, in units of the default",
+    "numeric": True,
+    "by": False,
+}
+
+
+def _effort_cell(row):
+    value = row.get("effort")
+    return _cell(value, f"{value:.3g}" if is_number(value) else DASH)
 
 
 def _stop_cell(row):
@@ -306,6 +321,10 @@ def run_rows(facts):
     best = facts["best"]
     iterations = count(best["n_iter"], "iteration")
     found = [("stopped by", f"{stop_reason(best['stop_reason'])}, after {iterations}")]
+    if best.get("moves"):
+        found.append(
+            ("searched", f"effort {best['effort']:.3g}, {count(best['moves'], 'local move')}")
+        )
     seconds = facts.get("seconds") or best["seconds"]
     if seconds:
         found.append(("seconds", _seconds(seconds)))

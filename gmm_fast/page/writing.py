@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import criteria, fitting
 from ..arguments import memory_bytes
 from ..backends import check_weights
+from ..choice import doubts
 from ..errors import DataError
 from ..estimator import GaussianMixture
 from ..outputs import check_writable
@@ -18,6 +19,7 @@ from .rendering import check_report, write_page
 _SETTINGS = {
     "init_params": "start",
     "n_init": "rounds of starts",
+    "effort": "effort of the search for the optimum",
     "random_state": "seed",
     "tol": "tolerance",
     "max_iter": "most iterations",
@@ -98,7 +100,7 @@ def _parts(found):
     """(model, rows, criterion, facts of the search) of what was found."""
     if isinstance(found, GaussianMixture):
         check_is_fitted(found, "result_")
-        return found, None, None, {}
+        return found, None, None, {"warnings": doubts(found.result_)}
     names = ("best", "table", "criterion")
     if not all(hasattr(found, name) for name in names):
         raise DataError(
