@@ -65,3 +65,19 @@ def array(name, value, shape):
     if not np.isfinite(found).all():
         raise DataError(f"{name} holds values that are not finite")
     return found
+
+
+class kept:
+    """A property that is computed once.
+
+    Before Python 3.12 `functools.cached_property` holds a lock meanwhile, one for all objects:
+    threads wait for one another, and in a child that is forked then it stays locked.
+    """
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner=None):
+        value = self.function(instance)
+        instance.__dict__[self.function.__name__] = value
+        return value

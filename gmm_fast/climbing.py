@@ -10,9 +10,9 @@ from .race import Runner, many
 # Moves that are tried side by side, from the same solution: the same ones on any machine.
 BATCH = 4
 # The search ends when so many moves in a row gained nothing, and more for each component.
-PATIENCE, PATIENCE_PER_COMPONENT = 40, 4
-# Iterations of one move, at most.
-MOST_ITERATIONS = 160
+PATIENCE, PATIENCE_PER_COMPONENT = 16, 4
+# Iterations of one move, at most and usually.
+MOST_ITERATIONS, USUAL = 160, 4
 # Solutions besides the best that are told of, and how far below it they may be, a sample.
 OTHERS, NEAR = 3, 0.05
 # Of the generator of moves, so that no other draws the same.
@@ -40,7 +40,7 @@ class Climb:
     spent: int
 
 
-def climbed(judge, sample, start, budget, seed, threads):
+def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
     """Search from a solution, by local moves, until they gain nothing or the budget is spent.
 
     Parameters
@@ -54,6 +54,8 @@ def climbed(judge, sample, start, budget, seed, threads):
     seed : int
     threads : int
         The moves do not depend on it.
+    alternatives : bool
+        Whether other solutions than the best are of use: where there are more data.
 
     Returns
     -------
@@ -64,16 +66,17 @@ def climbed(judge, sample, start, budget, seed, threads):
     k = start.run.params.n_components
     if k > 1:
         patience = PATIENCE + PATIENCE_PER_COMPONENT * k
-        source = _Moves(judge, sample, best, seed)
-        failed = 0
-        while spent < budget and failed < patience and source is not None:
+        rng = np.random.default_rng([seed, STREAM])
+        source = _Moves(judge, sample, best, rng)
+        failed, near = 0, NEAR * judge.weight if alternatives else 0.0
+        while spent < budget and failed < patience:
             found = best
             proposals = source.next(BATCH)
             to_beat = best.run.log_likelihood + judge.level
-            for run in many(judge, proposals, MOST_ITERATIONS, threads, to_beat):
-                moves, spent, failed = moves + 1, spent + run.n_iter, failed + 1
+            for run in many(judge, proposals, MOST_ITERATIONS, threads, to_beat, USUAL):
+                moves, spent, failed = moves + 1, spent + run.n_iter + 1, failed + 1
                 other = Runner(moves, run, events=run.events)
-                if not run.log_likelihood > found.run.log_likelihood - NEAR * judge.weight:
+                if not run.log_likelihood > found.score - near:
                     continue
                 other.score = judge.score(run)
                 others.append(other)
@@ -81,8 +84,9 @@ def climbed(judge, sample, start, budget, seed, threads):
                     found, failed = other, 0
             failed += BATCH - len(proposals)
             if found is not best:
-                best, source = found, _Moves(judge, sample, found, seed, source.number)
-    return Climb(best, _next_best(judge, best, [start, *others]), moves, spent)
+                best, source = found, _Moves(judge, sample, found, rng)
+    others = _next_best(judge, best, [start, *others]) if alternatives else []
+    return Climb(best, others, moves, spent)
 
 
 def _better(judge, other, best):
@@ -107,22 +111,19 @@ def _next_best(judge, best, others):
 class _Moves:
     """Moves from one solution: those that promise most, and between them drawn ones."""
 
-    def __init__(self, judge, sample, best, seed, number=0):
-        self.number = number
-        self._seed = seed
+    def __init__(self, judge, sample, best, rng):
+        self._rng = rng
         self._outlook = Outlook(judge.backend, sample, best.run.params)
-        self._promising = list(self._outlook.promising())
+        self._promising = self._outlook.promising()
 
     def next(self, count):
         """As many, a list of Params; fewer where draws make none."""
         found = []
-        for _ in range(count):
-            self.number += 1
-            if self._promising and self.number % 2:
+        for number in range(count):
+            if self._promising and number % 2 == 0:
                 found.append(self._promising.pop(0))
                 continue
-            rng = np.random.default_rng([self._seed, STREAM, self.number])
-            params = self._outlook.drawn(rng)
+            params = self._outlook.drawn(self._rng)
             if params is not None:
                 found.append(params)
         return found

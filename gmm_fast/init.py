@@ -32,9 +32,6 @@ AUTO = (
     ("k-means++", "standardised"),
     ("rows", "whitened"),
     ("k-means++", "whitened"),
-    ("k-means++", "standardised"),
-    ("rows", "standardised"),
-    ("k-means++", "whitened"),
 )
 
 # Rows of a sample of large data: these many, fewer if they are long. Seeding, the race and moves
@@ -325,7 +322,8 @@ class Search:
             return Climb(runner, [], 0, 0)
         seed = self.start.seed if seed is None else seed
         try:
-            return climbed(self.judge, self.part, runner, budget, seed, self.threads)
+            more = len(self.part.x) < self.shared.backend.n_samples
+            return climbed(self.judge, self.part, runner, budget, seed, self.threads, more)
         except (DataError, FitError, np.linalg.LinAlgError):
             return Climb(runner, [], 0, 0)  # the start is good without, whatever the data is
 

@@ -11,6 +11,7 @@ EM algorithm for Gaussian mixture models", Pattern Recognition Letters 33) and s
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from .checks import kept
 from .families import get_family
 from .newcomers import newcomers
 from .params import Params
@@ -20,6 +21,8 @@ from .partition import part_stats
 PAIRS = 8
 # Moves that promise most, of a solution.
 PROMISING = 4
+# Share of the drawn moves for which two components become one.
+PAIRED = 0.125
 # Steps of k-means in one dimension that place a cut, and of power iteration that find its axis.
 STEPS, POWERS = 5, 8
 # Variance beside a cut, as a share of that before it, below which nothing more is gained: a half
@@ -57,8 +60,6 @@ class Outlook:
         self.params = params
         self.family = get_family(params.covariance_type)
         self._look()
-        self._z = None
-        self._promising = None
 
     def _look(self):
         n, k = self.backend.n_samples, self.params.n_components
@@ -85,17 +86,15 @@ class Outlook:
 
     def promising(self):
         """The moves that promise most, the best first, a list of Params."""
-        if self._promising is None:
-            takes, puts = self._takes(), self._puts()
-            pairs = [
-                (cost - gain, a, b)
-                for a, (cost, _) in enumerate(takes)
-                for b, (gain, _) in enumerate(puts)
-            ]
-            pairs.sort()
-            moved = (self._moved(takes[a][1], puts[b][1]) for _, a, b in pairs[: 3 * PROMISING])
-            self._promising = [params for params in moved if params is not None][:PROMISING]
-        return self._promising
+        takes, puts = self._takes(), self._puts()
+        pairs = [
+            (cost - gain, a, b)
+            for a, (cost, _) in enumerate(takes)
+            for b, (gain, _) in enumerate(puts)
+        ]
+        pairs.sort()
+        moved = (self._moved(takes[a][1], puts[b][1]) for _, a, b in pairs[: 3 * PROMISING])
+        return [params for params in moved if params is not None][:PROMISING]
 
     def _takes(self):
         """(cost, what is taken) of ways to free a component, a list.
@@ -151,7 +150,7 @@ class Outlook:
             self.sample, self.params, self.log_prob, self.labels, self.backend.threads
         )
         for gain, weight, mean, variance in found:
-            puts.append((gain, (None, weight, mean, self._within(variance))))
+            puts.append((gain, (None, weight, mean, variance * self._within)))
         return puts
 
     def _cut(self, c):
@@ -196,52 +195,56 @@ class Outlook:
 
         A component of which little depends goes, or two that overlap become one; it is put among
         the neighbours of a row, on a row, or where the plane between two rows cuts another.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
         """
-        k = self.params.n_components
-        take = None if rng.integers(8) else self._drawn_pair(rng)
-        if take is None:
-            middle = max(float(np.median(self.loss)), TINY)
-            share = np.exp(-self.loss / middle)
-            take = (int(rng.choice(k, p=share / share.sum())),)
-        how = rng.integers(8)
-        if how < 4:
-            size = 2.0 ** -rng.integers(4) / k
-            put = (None, size, self._neighbours(self._row(rng), size), self._within(1.0))
-        elif how < 7:
-            put = (None, 1 / k, self.sample.x[self._row(rng)], self._within(1.0))
+        k, (uniform, for_pair, for_row) = self.params.n_components, rng.random(3)
+        how, size = rng.integers(8), 2.0 ** -rng.integers(4) / k
+        pairs = self._chances_of_pairs
+        if for_pair < PAIRED and pairs[-1] > 0:
+            take = divmod(_place(pairs, uniform), k)
         else:
+            take = (_place(self._chances, uniform),)
+        if how == 7:
             put = self._drawn_cut(take[-1], rng)
+        else:
+            row = _place(self._chances_of_rows, for_row)
+            mean = self.sample.x[row] if how > 3 else self._neighbours(row, size)
+            put = (None, 1 / k if how > 3 else size, mean, self._within)
         return None if put is None else self._moved(take, put)
 
-    def _drawn_pair(self, rng):
-        """Two components, in proportion to how much they overlap; None where none do."""
-        share = np.triu(self._overlap, 1).ravel()
-        total = share.sum()
-        if not total > 0:
-            return None
-        pair = int(rng.choice(len(share), p=share / total))
-        return divmod(pair, self.params.n_components)
+    @kept
+    def _chances(self):
+        """Sums of the chances that components go: high where little is lost."""
+        middle = max(float(np.median(self.loss)), TINY)
+        return np.cumsum(np.exp(-self.loss / middle))
 
-    def _row(self, rng):
-        total = np.cumsum(self.sample.weights)
-        place = np.searchsorted(total, rng.uniform() * total[-1], side="right")
-        return min(int(place), len(total) - 1)
+    @kept
+    def _chances_of_pairs(self):
+        """Sums of the chances that two components become one, (K K,): of how much they overlap."""
+        return np.cumsum(np.triu(self._overlap, 1))
+
+    @kept
+    def _chances_of_rows(self):
+        return np.cumsum(self.sample.weights)
 
     def _neighbours(self, row, size):
         """Mean of the rows nearest to a row, that share of all."""
-        if self._z is None:
-            self._z = self._whitened()
-        squared = ((self._z - self._z[row]) ** 2).sum(axis=1)
+        apart = self._whitened - self._whitened[row]
+        squared = np.einsum("ij,ij->i", apart, apart)
         count = min(max(2, int(size * len(squared))), len(squared))
         near = np.argpartition(squared, count - 1)[:count]
         near.sort()
         weights = self.sample.weights[near]
         return weights @ self.sample.x[near] / weights.sum()
 
+    @kept
     def _whitened(self):
         """Rows where the covariance within components is the unit matrix, (n, d)."""
         y = self.sample.x - self.sample.mean
-        within = self._within(1.0)
+        within = self._within
         if np.ndim(within) < 2:
             return y / np.sqrt(np.maximum(within, TINY))
         try:
@@ -256,7 +259,7 @@ class Outlook:
         weights[j] = 0.0
         if not weights.sum() > 0:
             return None
-        c = int(rng.choice(len(weights), p=weights / weights.sum()))
+        c = _place(np.cumsum(weights), rng.random())
         rows = np.flatnonzero(self.labels == c)
         if len(rows) < 2:
             return None
@@ -268,12 +271,12 @@ class Outlook:
 
     # How it is done -----------------------------------------------------------------------------
 
-    def _within(self, variance):
-        """`variance` times the covariance within components, as the family keeps it."""
-        params = self.params
+    @kept
+    def _within(self):
+        """The covariance within components, as the family keeps it."""
         if self.family.name == "tied":
-            return variance * params.covariances
-        return variance * np.tensordot(params.weights, params.covariances, 1)
+            return self.params.covariances
+        return np.tensordot(self.params.weights, self.params.covariances, 1)
 
     def _halves(self, c, rows, side):
         """((weight, mean, covariance), the same) of a component's two parts; None of an empty one.
@@ -332,6 +335,12 @@ class Outlook:
             for slot, half in zip((c, free), rest[0], strict=True):
                 changed.put(slot, *half)
         return changed.params()
+
+
+def _place(chances, uniform):
+    """Where a number of 0..1 falls among sums of chances."""
+    place = np.searchsorted(chances, uniform * chances[-1], side="right")
+    return min(int(place), len(chances) - 1)
 
 
 class Changed:

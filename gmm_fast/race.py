@@ -71,11 +71,14 @@ def best_start(judge, candidates, threads, leg=LEG, longest=None):
         leg *= 2
 
 
-def many(judge, starts, iterations, threads, to_beat=-np.inf):
-    """The runs of several starts, on several threads where that pays."""
+def many(judge, starts, iterations, threads, to_beat=-np.inf, expected=None):
+    """The runs of several starts, on several threads where that pays.
+
+    `expected`: iterations of one of them, where most end early.
+    """
     if not starts:
         return []
-    work = iterations * judge.runs.work(starts[0].n_components)
+    work = (expected or iterations) * judge.runs.work(starts[0].n_components)
 
     def run(params):
         return judge.run(params, iterations, to_beat)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .backends import count_positive, positive_rows
+from .checks import kept
 from .kernels import kmeans
 from .partition import partition
 from .threads import share_out
@@ -15,22 +16,6 @@ LLOYD_STEPS = 5
 FEWEST, SEED_ROWS = 2**13, 64
 # Of more components than this k-means++ makes two draws each time, whatever their number.
 MANY = 64
-
-
-class _Kept:
-    """A property that is computed once.
-
-    Before Python 3.12 `functools.cached_property` holds a lock meanwhile, one for all samples:
-    threads wait for one another, and in a child that is forked then it stays locked.
-    """
-
-    def __init__(self, function):
-        self.function = function
-
-    def __get__(self, sample, owner=None):
-        value = self.function(sample)
-        sample.__dict__[self.function.__name__] = value
-        return value
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class Sample:
     mean: np.ndarray
     scale: np.ndarray
 
-    @_Kept
+    @kept
     def standardised(self):
         """(d, m'): features of mean 0 and variance 1, in whole blocks of the seeding kernel.
 
@@ -66,7 +51,7 @@ class Sample:
         stride = max(1, len(self.x) // rows)
         return self if stride == 1 else _sample(self.x[::stride], self.weights[::stride])
 
-    @_Kept
+    @kept
     def whitened(self):
         """As `standardised`, and without correlations."""
         z = self.standardised
