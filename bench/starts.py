@@ -168,7 +168,8 @@ def markdown(results, facts):
 def with_others(results, path):
     """Results of all cases, in order; of those not measured now what the file says."""
     before = json.loads(path.read_text())["results"] if path.exists() else {}
-    results = before | results
+    if isinstance(before, dict):  # not a list, as it was in older files
+        results = before | results
     return {name: results[name] for name in chosen([]) if name in results}
 
 

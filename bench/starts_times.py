@@ -16,7 +16,7 @@ from work import Row, blobs
 from gmm_fast import GaussianMixture
 
 # Fits of each, in turn; whoever needs longer than `SLOW` seconds for the first has one only.
-ROUNDS, SLOW = 5, 20.0
+ROUNDS, SLOW = 3, 20.0
 # Seeds of the fits of few rows, and seconds that one may take.
 SEEDS, FEW_ROWS, DIGITS = 20, 0.015, 0.5
 
