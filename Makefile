@@ -45,7 +45,7 @@ bench-cluster: $(VENV)/.bench ## Measure and compute how EM scales on clusters, 
 bench-scale: $(VENV)/.bench ## Measure streaming, Parquet and two workers beside their targets
 	$(BIN)/python bench/scale.py --out bench/results
 
-bench-starts: $(VENV)/.bench ## Measure how often starts find the best likelihood known
+bench-starts: $(VENV)/.bench ## Measure what default starts reach, and in which time
 	$(BIN)/python bench/starts.py --out bench/results
 
 bench-search: $(VENV)/.bench ## Measure a search from 2 to 10 beside scikit-learn's fit of 5

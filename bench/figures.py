@@ -13,7 +13,7 @@ class Figure:
     what : str
     value : float
     unit : str
-        "×", "%", "s", "ms", "MB", "ns" or "GFLOP/s".
+        "×", "%", "s", "ms", "MB", "ns", "GFLOP/s", "a sample" (of log-likelihood) or "".
     target : float, optional
     at_least : bool
         Whether the target is a floor; else it is a ceiling.
@@ -53,12 +53,13 @@ class Figure:
 
 
 def spaced(unit):
-    return f" {unit}"
+    return f" {unit}" if unit else ""
 
 
 def quantity(value, unit):
-    """A number of three digits with its unit."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    """A number of three digits with its unit; small ones to four places."""
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 4
     return f"{value:.{digits}f}{spaced(unit)}"
 
 

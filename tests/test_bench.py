@@ -1,5 +1,6 @@
 """The benchmarks run, at sizes that take no time; no test asserts a time."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from gmm_fast import GaussianMixture
 
 ROOT = Path(__file__).parent.parent
 BENCH = ROOT / "bench"
@@ -340,32 +343,175 @@ def test_scale(tmp_path):
 
 @pytest.mark.slow
 def test_starts(tmp_path):
+    """One case, then two groups' smallest, of which the file keeps the first."""
     printed = run("starts.py", "faithful", "--seeds", "2", "--out", ".", cwd=tmp_path)
     assert "faithful (272 x 2, K = 3, tied): found" in printed
     report = json.loads((tmp_path / "starts.json").read_text())
-    (result,) = report["results"]
-    runs = result["runs"]
-    assert [len(run["reached"]) for run in runs.values()] == [2, 2, 1]
+    result = report["results"]["faithful"]
+    fits = [len(run["reached"]) for run in result["runs"].values()]
+    assert fits[:2] == [2, 2]
     # mclust's value, which our starts find
     assert result["best"] * 272 == pytest.approx(-1126.316)
-    assert runs["gmm-fast"]["found"] == 1
-    assert (
-        "| faithful (272 x 2, K = 3, tied) | mclust's value |"
-        in (tmp_path / "starts.md").read_text()
-    )
+    assert result["summary"]["gmm-fast"]["found"] == 100
+    few = ("time_faithful", "search_faithful", "effort_digits_full10")
+    run("starts.py", *few, "--seeds", "1", "--out", ".", cwd=tmp_path)
+    results = json.loads((tmp_path / "starts.json").read_text())["results"]
+    assert set(results) == {"faithful", *few}
+    assert [results["faithful"]["seeds"], results["time_faithful"]["seeds"]] == [2, 1]
+    text = (tmp_path / "starts.md").read_text()
+    assert "| faithful (272 x 2, K = 3, tied) | mclust's value |" in text
+    for title in ("## Smooth cases", "## Effort", "## Times", "## Search"):
+        assert title in text
+
+
+@pytest.fixture
+def little(bench):
+    """A case of 300 rows of two clusters."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 150)
+    x = 5.0 * labels[:, None] + rng.normal(size=(300, 2))
+    cases = bench("starts_cases")
+    return cases.Case("little", "nothing", x, 2, labels=labels, goal=cases.RUGGED._replace(found=9))
+
+
+def test_fits_of_the_starts_beside_the_best_known(bench, little):
+    fits = bench("starts_fits")
+    result = json.loads(json.dumps(fits.measure("little", little, 2)))
+    assert result["best_from"] in {"the true components", *(c.name for c in (fits.OURS, fits.ONE))}
+    assert result["summary"]["gmm-fast"]["found"] == 100
+    figures = fits.figures_of(result)
+    assert [figure.target for figure in figures] == [9, 0.01, 0.05, 0.0]
+    assert [figure.met for figure in figures[:3]] == [True] * 3
+    assert len(fits.row(result)) == len(fits.HEAD)
+
+
+def test_slow_contestants_of_the_starts_make_few_fits(bench, little, monkeypatch):
+    """And of ten starts what single ones tell: seldom more than the best of them."""
+    fits = bench("starts_fits")
+    hasty = dataclasses.replace(little, cap=1e-6)
+    result = fits.measure("little", hasty, 5)
+    assert [len(run["reached"]) for run in result["runs"].values()] == [5, fits.FEWEST]
+    ten = result["summary"][fits.TEN.name]
+    assert ten["of_single"] == fits.FEWEST
+    assert len(fits.row(result)) == len(fits.HEAD)
+    run = {"seconds": [1.0] * 100, "reached": list(range(100)), "unsound": [""] * 100}
+    assert fits.of_ten(run, 99.0)["median"] == 99 - np.ceil(0.5**0.1 * 99)
+
+
+def test_what_is_not_sound_is_not_found(bench, little):
+    fits = bench("starts_fits")
+    run = {"seconds": [1.0] * 3, "reached": [1.0, 3.0, 1.0], "unsound": ["", "few rows", ""]}
+    _, who = fits.best_of("little", dataclasses.replace(little, labels=None), {"a": run})
+    assert who == "a"
+    assert fits.summary(run, 1.0) == {
+        "fits": 3,
+        "unsound": 1,
+        "found": pytest.approx(200 / 3),
+        "median": 0.0,
+        "worst": np.inf,
+        "seconds": 1.0,
+    }
+    model = GaussianMixture(2, random_state=0).fit(little.x)
+    assert fits.unsound(model, little.x) == ""
+    flat = np.concatenate([little.x, np.repeat([[50.0, 50.0]], 9, axis=0)])
+    assert fits.unsound(GaussianMixture(3, random_state=0).fit(flat), flat) == "collapsed"
+    assert fits.unsound(model, little.x[:4]) == "few rows"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_best_known(bench, little):
+    """A search of no time ends no worse than the fits it begins with."""
+    best_known = bench("best_known")
+    found = best_known.entry(little, 0.05)
+    fit = GaussianMixture(2, random_state=0).fit(little.x)
+    assert found["mean_log_likelihood"] > fit.lower_bound_ - 1e-5
+    assert found["case"] == str(little)
+    kept = bench("starts_fits").best_known()
+    assert set(kept) <= set(best_known.KNOWN)
+
+
+def test_wide_starts(bench):
+    wide = bench("starts_wide")
+    result = wide.measure("x", wide.plain(200, 12, 2), 2)
+    result = json.loads(json.dumps(result))
+    assert [len(runs) for runs in result["runs"].values()] == [2, 2, 2]
+    rand, held_out = wide.figures_of(result)
+    assert rand.value == 1
+    assert held_out.met
+    assert len(wide.row(result)) == len(wide.HEAD)
+    whole = wide.Wide("whole", wide.plain(200, 12, 2).x, None, 2)
+    result = wide.measure("x", whole, 1)
+    assert [figure.target for figure in wide.figures_of(result)] == [0.0]
+    assert len(wide.row(result)) == len(wide.HEAD)
+
+
+def test_times_of_the_starts(bench):
+    times = bench("starts_times")
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    for asked in ({"ratio": 1.0}, {"seconds": 9.0}, {"peer": False}):
+        result = times.measure("x", times.Timed("noise", x, 2, **asked), 2)
+        (figure,) = times.figures_of(result)
+        assert figure.value > 0
+        assert (figure.target is None) == ("peer" in asked)
+        assert len(times.row(result)) == len(times.HEAD)
+
+
+def test_laws_of_a_search(bench):
+    laws = bench("starts_laws")
+    main = {2: (-3.0, True), 3: (-2.0, True), 4: (-2.5, True), 5: (-2.6, False)}
+    found = laws.compared({2: -3.0, 3: -1.5, 4: -2.5, 5: -2.6}, main, [{3: (-2.25, True)}])
+    assert [found[law] for law in laws.LAWS] == [0.5, 0.5, 0.25]
+    figures = laws.figures_of({"case": "a", "runs": [found, found]})
+    assert [figure.met for figure in figures] == [False] * 3
+
+
+def test_efforts(bench, little, monkeypatch):
+    """A note without the parameter; a figure of the highest effort with it."""
+    effort = bench("starts_effort")
+    monkeypatch.setattr(effort, "HAS_EFFORT", False)
+    result = effort.measure("effort_little", little, 2)
+    assert effort.figures_of(result) == []
+    assert "no parameter effort" in effort.row(result)[1]
+    summary = {"fits": 2, "median": 0.02, "worst": 0.03, "seconds": 1.0}
+    names = [f"effort={e}" for e in effort.EFFORTS]
+    result = {
+        "case": "little",
+        "best": 1.0,
+        "best_from": "mclust",
+        "goal": 0.03,
+        "runs": {name: {"seconds": [1.0]} for name in names},
+        "summary": dict.fromkeys(names, summary),
+    }
+    assert effort.figures_of(result)[0].met
+    assert len(effort.row(result)) == len(effort.HEAD)
 
 
 def test_the_cases_of_the_starts_are_what_they_say(bench):
     """Of the right shape, the same each time, with components of samples enough."""
-    cases = bench("starts_cases").CASES
-    for make in cases:
-        one, again = make(), make()
-        np.testing.assert_array_equal(one.x, again.x)
-        assert np.isfinite(one.x).all()
-        if one.labels is not None:
-            assert np.bincount(one.labels).min() > one.x.shape[1]
-            assert len(np.unique(one.labels)) == one.k
-    assert len({make().name for make in cases}) == len(cases)
+    starts = bench("starts")
+    titles = []
+    for group in ("smooth", "rugged", "unseen"):
+        for name, make in starts.GROUPS[group].cases.items():
+            one = make()
+            titles.append(str(one))
+            assert np.isfinite(one.x).all()
+            assert len(one.x) >= 2 * one.k
+            if name in ("china_2", "diamonds", "elongated", "unseen_patches", "prices"):
+                bench("starts_real").photo.cache_clear()
+                np.testing.assert_array_equal(one.x, make().x)
+            if one.labels is not None:
+                assert np.bincount(one.labels).min() > one.x.shape[1]
+                assert len(np.unique(one.labels)) == one.k
+    assert len(set(titles)) == len(titles)
+
+
+def test_groups_of_the_starts_share_no_case(bench):
+    starts = bench("starts")
+    everything = starts.chosen([])
+    assert len(everything) == len(set(everything))
+    assert starts.chosen(["iris", "search"])[0] == "iris"
+    assert starts.chosen(["iris", "search"])[1:] == list(starts.GROUPS["search"].cases)
+    assert not set(starts.GROUPS) & set(everything)
 
 
 def test_no_such_case_of_the_starts(tmp_path):
@@ -373,4 +519,4 @@ def test_no_such_case_of_the_starts(tmp_path):
         [sys.executable, str(BENCH / "starts.py"), "nowhere"], capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "no such case: nowhere; choose from elongated" in done.stderr
+    assert "no such case: nowhere; choose from smooth" in done.stderr
