@@ -3,7 +3,7 @@
 import numpy as np
 
 from .families import get_family
-from .short import ShortRuns
+from .short import ENDLESS, ShortRuns
 
 # Starts settle at this share of the tolerance of the fit, but no later than at that one: it is
 # enough to see which of them is the best.
@@ -48,9 +48,9 @@ class Judge:
         self._family = get_family(covariance_type)
         self._spread = spread_of(backend)
 
-    def run(self, params, iterations=LONGEST, to_beat=-np.inf):
+    def run(self, params, iterations=LONGEST, patience=ENDLESS):
         """The `short.Run` of so many iterations at most; see `ShortRuns`."""
-        return self.runs(params, iterations, self.tol, to_beat)
+        return self.runs(params, iterations, self.tol, patience)
 
     def score(self, run):
         """What a run is judged by: its log-likelihood, less its `spuriousness`."""

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from .short import Run
+from .short import ENDLESS, Run
 from .threads import side_by_side
 
 # Iterations of the first leg, at most; every further leg is twice as long. After 5 iterations
@@ -71,18 +71,30 @@ def best_start(judge, candidates, threads, leg=LEG, longest=None):
         leg *= 2
 
 
-def many(judge, starts, iterations, threads, to_beat=-np.inf, expected=None):
+def many(judge, starts, iterations, threads, patience=None, expected=None):
     """The runs of several starts, on several threads where that pays.
 
-    `expected`: iterations of one of them, where most end early.
+    Parameters
+    ----------
+    judge : Judge
+    starts : list of Params
+    iterations : int
+        At most.
+    threads : int
+    patience : list of short.Patience, optional
+        Of each.
+    expected : int, optional
+        Iterations of one of them, where most end early.
     """
     if not starts:
         return []
+    patience = [ENDLESS] * len(starts) if patience is None else patience
     work = (expected or iterations) * judge.runs.work(starts[0].n_components)
 
-    def run(params):
-        return judge.run(params, iterations, to_beat)
+    def run(start):
+        return judge.run(start[0], iterations, start[1])
 
+    starts = list(zip(starts, patience, strict=True))
     return side_by_side(run, starts, threads if work >= SIDE_BY_SIDE else 1)
 
 

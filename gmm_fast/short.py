@@ -7,6 +7,7 @@ or collapses the run is left to `em.fit`.
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,27 @@ MATRICES = {
     "spherical": (short.SPHERICAL, lambda matrices: matrices[:, 0, 0].copy()),
 }
 VARIANCES = ("diag", "spherical")
+
+
+class Patience(NamedTuple):
+    """When a run that falls behind is given up.
+
+    Attributes
+    ----------
+    to_beat : float
+        Log-likelihood.
+    look : int
+        It is looked at after so many iterations, after twice as many, and so on.
+    enough : float
+        Share of what is missing that it has to gain in the last half of them.
+    """
+
+    to_beat: float
+    look: int
+    enough: float
+
+
+ENDLESS = Patience(-np.inf, 1, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +114,7 @@ class ShortRuns:
             return self.n_samples * linear_work(k, padded(d, 4), self._family == "diag")
         return self.n_samples * triangular_work(k, d)
 
-    def __call__(self, params, max_iter, tol, to_beat=-np.inf):
+    def __call__(self, params, max_iter, tol, patience=ENDLESS):
         """EM from `params`, as `em.fit` does it, to rounding.
 
         On data so large in its units that float64 has no digits for the floor of collapsed
@@ -103,8 +125,8 @@ class ShortRuns:
         params : Params
         max_iter : int
         tol : float
-        to_beat : float
-            Log-likelihood; a run that is not going to reach it may end early.
+        patience : Patience
+            A run that falls behind may end early.
 
         Returns
         -------
@@ -112,7 +134,7 @@ class ShortRuns:
         """
         settings = replace(self.settings, max_iter=max_iter, tol=tol)
         if self.n_features <= MOST_FEATURES:
-            found = self._compiled(params, settings, to_beat)
+            found = self._compiled(params, settings, patience)
             if found is not None:
                 return found
         result = em.fit(self.backend, params, settings)
@@ -124,10 +146,10 @@ class ShortRuns:
             tuple(result.events),
         )
 
-    def _compiled(self, params, settings, to_beat):
+    def _compiled(self, params, settings, patience):
         """The run in one compiled call, or None where `em.fit` has something to tell."""
         x, weights = self._data()
-        limits = self._limits(settings, to_beat)
+        limits = self._limits(settings, patience)
         if self._family in VARIANCES:
             found = self._linear(x, weights, params, limits)
             if found is not None:
@@ -143,7 +165,7 @@ class ShortRuns:
             self._x = np.concatenate([chunk for _, chunk in backend.chunks()]), weights
         return self._x
 
-    def _limits(self, settings, to_beat):
+    def _limits(self, settings, patience):
         d, origin = self.n_features, self.backend.origin
         reg_covar = np.broadcast_to(settings.reg_covar, d).astype(np.float64)
         return short.Limits(
@@ -153,7 +175,9 @@ class ShortRuns:
             DEAD * self.total_weight / self.n_samples,
             float(settings.tol),
             settings.max_iter,
-            float(to_beat),
+            float(patience.to_beat),
+            float(patience.look),
+            float(patience.enough),
         )
 
     def _linear(self, x, weights, params, limits):

@@ -39,12 +39,8 @@ class Limits(NamedTuple):
     tol: float
     max_iter: int
     to_beat: float  # log-likelihood; a run that is not going to reach it ends early
-
-
-# A run is looked at after 6, 12, 24, ... iterations. What gained less in the last half of them than
-# this share of what is missing does not get there. Of moves that found something better, on four
-# data sets, one in twenty would have been stopped.
-LOOK, ENOUGH = 3, 1.0
+    look: float  # it is looked at after so many iterations, after twice as many, and so on
+    enough: float  # share of what is missing that has to be gained in the last half of them
 
 
 @helper
@@ -56,7 +52,7 @@ def _hopeless(iteration, log_likelihood, looked, limits):
         return False
     gained, missing = log_likelihood - looked[1], limits.to_beat - log_likelihood
     looked[0], looked[1] = 2 * looked[0], log_likelihood
-    return gained < ENOUGH * missing
+    return gained < limits.enough * missing
 
 
 @serial_kernel
@@ -90,7 +86,7 @@ def iterate(x, sample_weights, structure, mixture, limits, form, sums, lanes, ou
     log_likelihood : float
         Of `mixture`.
     """
-    looked = np.array([LOOK, -np.inf])
+    looked = np.array([limits.look, -np.inf])
     factor = np.zeros(mixture.covariances.shape)
     singular = np.empty(len(factor), np.bool_)
     lane = first = np.int64(0)  # not literal: everything would be compiled a second time
@@ -233,7 +229,7 @@ def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sum
     -------
     As `iterate`.
     """
-    looked = np.array([LOOK, -np.inf])
+    looked = np.array([limits.look, -np.inf])
     center = np.zeros(mixture.means.shape[1])
     lane = first = np.int64(0)  # not literal: everything would be compiled a second time
     n_blocks = (len(x) + BLOCK - 1) // BLOCK
