@@ -44,7 +44,7 @@ ROWS_PER_PARAMETER = 2
 # What the default start may take, in nanoseconds of work on one thread as `forms` estimates them:
 # of iterations on samples, so that it is the same course on any machine. This much, or so many
 # iterations on all of the data.
-WORK, ITERATIONS = 1.6e9, 4
+WORK, ITERATIONS = 2e9, 4
 # At least two, and with iterations that cost much not all of `AUTO` race, each for so many
 # iterations first.
 FEWEST_STARTS, SHORTEST_LEG = 2, 3
