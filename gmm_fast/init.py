@@ -17,6 +17,7 @@ from .race import best_start
 from .seeding import Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
 from .threads import serial_blas
+from .wide import is_wide, wide_start
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
@@ -226,6 +227,11 @@ def find_start(shared, n_components, covariance_type, start, settings):
     Found
     """
     events = []
+    if start.method == "auto" and not start.given:
+        n, d = shared.backend.n_samples, shared.backend.n_features
+        if is_wide(n, d, n_components, covariance_type):
+            how = (settings.reg_covar, start.seed, start.n_init)
+            return Found(wide_start(shared.sample, n_components, covariance_type, *how), [], False)
     if start.method == "auto":
         candidates = _auto(shared.seeds, n_components, covariance_type, settings, start, events)
     else:

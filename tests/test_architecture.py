@@ -26,7 +26,7 @@ LAYERS = (
     ("cloud", "em", "criteria"),
     ("insertion", "partition", "checkpoint", "composition", "short"),
     ("animation", "plots", "seeding", "race"),
-    ("named_starts",),
+    ("named_starts", "wide"),
     ("splitting",),
     ("exchange",),
     ("init",),
@@ -52,7 +52,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 THIRD_PARTY = {
     "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
-    "scipy": {"families", "forms"},
+    "scipy": {"families", "forms", "wide"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
