@@ -37,6 +37,8 @@ LLOYD_STEPS = 50
 # log-likelihood.
 FIRST_LEG, LAST_LEG, SETTLED = 5, 50, 1e-3
 FINALISTS = 3
+# Exchanges of parts that are tried, the most promising, before there is no better partition.
+TRIED_MOVES = 2
 # Partitions that are judged, at most, and floating-point operations for it.
 JUDGED, JUDGE_WORK = 8, 3e9
 # Standard deviations beyond which a value says no more.
@@ -158,24 +160,58 @@ def best_partition(rows, n_components, covariance_type, seed, rounds):
         tied = Tied(rows.near, rows.added + ridge(rows.near), rows.weights)
     else:
         tied = Tied(spaces.leading, LEAST_RIDGE, rows.weights)
-    return _best(rows, tied, distinct(found), n_components, covariance_type)
+    judge = _judge(rows, tied, n_components, covariance_type)
+    affordable = _affordable(rows, n_components, covariance_type)
+    labels = _best(tied, distinct(found), n_components, judge, affordable)
+    return _exchanged(tied, spaces, labels, n_components, judge, affordable, rng)
 
 
-def _best(rows, tied, found, k, covariance_type):
+def _judge(rows, tied, k, covariance_type):
+    """What tells how good labels are."""
+    if covariance_type == "tied":
+        return lambda labels: tied.run(labels, k, LAST_LEG)[1]
+    evidence = {"full": _full, "diag": _diagonal, "spherical": _spherical}[covariance_type]
+    return lambda labels: evidence(rows, labels, k)
+
+
+def _best(tied, found, k, judge, affordable):
     """Labels of the best of distinct partitions and of what EM of one covariance makes of them."""
     runs = [tied.run(labels, k, FIRST_LEG) for labels in found]
     order = sorted(range(len(runs)), key=lambda i: -runs[i][1])
-    if covariance_type == "tied":
-        ends = [tied.run(runs[i][0], k, LAST_LEG) for i in order[:FINALISTS]]
-        return max(ends, key=lambda run: run[1])[0].argmax(axis=1)
-    # every family has the plain start judged, and what becomes of it
+    # the plain start is always judged, and what becomes of it
     going_on = dict.fromkeys([0, *order[:FINALISTS]])
     ends = [tied.run(runs[i][0], k, LAST_LEG)[0].argmax(axis=1) for i in going_on]
     plain, *others = distinct([found[0], *ends, *found])
     others.sort(key=lambda labels: -tied.explained(labels, k))
-    judged = [plain, *others][: _affordable(rows, k, covariance_type)]
-    judge = {"full": _full, "diag": _diagonal, "spherical": _spherical}[covariance_type]
-    return max(judged, key=lambda labels: judge(rows, labels, k))
+    return max([plain, *others][:affordable], key=judge)
+
+
+def _exchanged(tied, spaces, labels, k, judge, moves, rng):
+    """`labels`, after moves that cut a part in two and put two parts together.
+
+    k-means cuts a large cluster while two small ones share a centre, and does not get out of it.
+    """
+    if k < 3:
+        return labels
+    best = judge(labels)
+    for _ in range(moves):
+        cuts = []
+        for part in range(k):
+            members = np.flatnonzero(labels == part)
+            if len(members) > 1:
+                z = (spaces.leading if rng.integers(2) else spaces.white)[members]
+                halves = kmeans(z, spaces.rows.weights[members], 2, rng)
+                cuts.append(tied.recombined(labels, members[halves == 1], k))
+        proposed = [cut for cut in cuts if cut is not None]
+        proposed.sort(key=lambda cut: -tied.explained(cut, k))
+        for cut in proposed[:TRIED_MOVES]:
+            moved = tied.run(cut, k, FIRST_LEG)[0].argmax(axis=1)
+            if (value := judge(moved)) > best:
+                labels, best = moved, value
+                break
+        else:
+            break
+    return labels
 
 
 def _affordable(rows, k, covariance_type):
@@ -431,6 +467,29 @@ class Tied:
                 break
             before = now
         return resp, float(now)
+
+    def recombined(self, labels, cut, n_components):
+        """`labels` where the rows `cut` are a part, and the two parts next to each other are one.
+
+        Next in the metric of W, by Ward's criterion. None where that is the same partition.
+        """
+        k = n_components
+        labels = labels.copy()
+        part = labels[cut[0]] if len(cut) else 0
+        labels[cut] = k
+        share, moved, solved, rest = self._m_step(indicators(labels, k + 1))
+        root = np.sqrt(share)
+        products = moved.T @ solved @ np.linalg.inv(rest) / root / root[:, None]
+        squares = np.diagonal(products)
+        apart = squares + squares[:, None] - products - products.T
+        cost = apart * share * share[:, None] / (share + share[:, None])
+        cost[np.tril_indices(k + 1)] = np.inf
+        one, other = np.unravel_index(np.argmin(cost), cost.shape)
+        if {one, other} == {part, k}:
+            return None
+        labels[labels == other] = one
+        labels[labels == k] = other
+        return labels
 
     def explained(self, labels, n_components):
         """Log-likelihood of a sample of a partition, without what all partitions have in common:
