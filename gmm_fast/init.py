@@ -230,8 +230,8 @@ def find_start(shared, n_components, covariance_type, start, settings):
     if start.method == "auto" and not start.given:
         n, d = shared.backend.n_samples, shared.backend.n_features
         if is_wide(n, d, n_components, covariance_type):
-            how = (settings.reg_covar, start.seed, start.n_init)
-            return Found(wide_start(shared.sample, n_components, covariance_type, *how), [], False)
+            how = (covariance_type, settings.reg_covar, start.seed, start.n_init, events)
+            return Found(wide_start(shared.sample, n_components, *how), events, False)
     if start.method == "auto":
         candidates = _auto(shared.seeds, n_components, covariance_type, settings, start, events)
     else:

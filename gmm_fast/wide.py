@@ -15,6 +15,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import gammaln
 
 from .partition import params_of_parts, partition
+from .seeding import say_few_rows
 
 # Full covariances start here with fewer samples than these for each component and feature: from
 # about 5 on starts that are judged by likelihood are right as well, on clusters far apart.
@@ -35,7 +36,7 @@ OVERSAMPLING = 8
 LLOYD_STEPS = 50
 # Iterations of all candidates and of the best of them; they settle at this gain of the mean
 # log-likelihood.
-FIRST_LEG, LAST_LEG, SETTLED = 5, 50, 1e-3
+FIRST_LEG, LAST_LEG, SETTLED = 5, 100, 1e-4
 FINALISTS = 3
 # Exchanges of parts that are tried, the most promising, before there is no better partition.
 TRIED_MOVES = 2
@@ -61,7 +62,7 @@ def is_wide(n_samples, n_features, n_components, covariance_type):
     return n_samples < ROWS_PER_FEATURE * covariances * n_features
 
 
-def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1):
+def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1, events=None):
     """The M-step of the best partition found.
 
     Parameters
@@ -73,6 +74,8 @@ def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1)
     seed : int
     rounds : int
         How often each kind of candidate is tried.
+    events : list of str, optional
+        Given an event where there are fewer distinct rows than components.
 
     Returns
     -------
@@ -84,6 +87,8 @@ def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1)
     rows = Rows.of(sample, covariance_type)
     labels = best_partition(rows, n_components, covariance_type, seed, rounds)
     parts = partition([(0, sample.x)], labels, sample.weights, n_components, covariance_type)
+    if events is not None and None in parts:
+        say_few_rows(events, len(np.unique(sample.x, axis=0)), n_components)
     # a part of few samples has a covariance that is singular or nearly so
     pseudo = sample.weights.mean() * (d + 1 if covariance_type == "full" else 2)
     return params_of_parts(parts, covariance_type, reg_covar, pseudo)
@@ -161,7 +166,7 @@ def best_partition(rows, n_components, covariance_type, seed, rounds):
     else:
         tied = Tied(spaces.leading, LEAST_RIDGE, rows.weights)
     judge = _judge(rows, tied, n_components, covariance_type)
-    affordable = _affordable(rows, n_components, covariance_type)
+    affordable = rounds * _affordable(rows, n_components, covariance_type)
     labels = _best(tied, distinct(found), n_components, judge, affordable)
     return _exchanged(tied, spaces, labels, n_components, judge, affordable, rng)
 
@@ -169,7 +174,7 @@ def best_partition(rows, n_components, covariance_type, seed, rounds):
 def _judge(rows, tied, k, covariance_type):
     """What tells how good labels are."""
     if covariance_type == "tied":
-        return lambda labels: tied.run(labels, k, LAST_LEG)[1]
+        return lambda labels: tied.run(labels, k, 1)[1]
     evidence = {"full": _full, "diag": _diagonal, "spherical": _spherical}[covariance_type]
     return lambda labels: evidence(rows, labels, k)
 
@@ -179,7 +184,7 @@ def _best(tied, found, k, judge, affordable):
     runs = [tied.run(labels, k, FIRST_LEG) for labels in found]
     order = sorted(range(len(runs)), key=lambda i: -runs[i][1])
     # the plain start is always judged, and what becomes of it
-    going_on = dict.fromkeys([0, *order[:FINALISTS]])
+    going_on = dict.fromkeys([0, *order[:affordable]])
     ends = [tied.run(runs[i][0], k, LAST_LEG)[0].argmax(axis=1) for i in going_on]
     plain, *others = distinct([found[0], *ends, *found])
     others.sort(key=lambda labels: -tied.explained(labels, k))
@@ -217,9 +222,8 @@ def _exchanged(tied, spaces, labels, k, judge, moves, rng):
 def _affordable(rows, k, covariance_type):
     """How many partitions to judge."""
     m, d = rows.z.shape
-    if covariance_type != "full":
-        return JUDGED
-    return int(np.clip(JUDGE_WORK / (m * d**2 + k * d**3 / 3), FINALISTS, JUDGED))
+    work = m * d**2 + k * d**3 / 3 if covariance_type == "full" else LAST_LEG * m * d * k
+    return int(np.clip(JUDGE_WORK / work, FINALISTS, JUDGED))
 
 
 @dataclass(frozen=True)
@@ -569,15 +573,18 @@ def _volumes(scatters, counts, added):
     """
     d = len(added)
     volumes = np.ones(len(counts))
-    for _ in range(VOLUME_STEPS + 1):
+
+    def pool():
         pooled = sum(w / v for w, v in zip(scatters, volumes, strict=True)) / counts.sum()
         pooled.flat[:: d + 1] += added
-        if _ == VOLUME_STEPS:
-            return pooled, volumes
-        precision = cho_solve(cho_factor(pooled, lower=True), np.eye(d))
+        return pooled
+
+    for _ in range(VOLUME_STEPS):
+        precision = cho_solve(cho_factor(pool(), lower=True), np.eye(d))
         traces = np.array([np.vdot(precision, w) for w in scatters])
         volumes = (traces / d + 1) / (counts + 1)
         volumes /= np.exp(counts @ np.log(volumes) / counts.sum())
+    return pool(), volumes
 
 
 def _logdet(matrix):
