@@ -8,6 +8,7 @@ import numpy as np
 
 from . import em
 from .backends import LocalBackend, count_positive
+from .checks import kept
 from .climbing import Climb, climbed
 from .errors import DataError, FitError
 from .families import get_family
@@ -20,6 +21,7 @@ from .race import LEG, Runner, best_start, first_of, many
 from .seeding import Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
 from .threads import serial_blas, side_by_side
+from .wide import is_wide, wide_start
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
@@ -45,6 +47,9 @@ ROWS_PER_PARAMETER = 2
 # of iterations on samples, so that it is the same course on any machine. This much, or so many
 # iterations on all of the data.
 WORK, ITERATIONS = 2e9, 4
+# Samples for each component and feature from which on likelihoods tell which solution is right, and
+# features up to which moves are tried.
+ROWS_PER_FEATURE, MOST_FEATURES = 5, 64
 # At least two, and with iterations that cost much not all of `AUTO` race, each for so many
 # iterations first.
 FEWEST_STARTS, SHORTEST_LEG = 2, 3
@@ -260,15 +265,27 @@ class Search:
         self.k, self.family, self.settings = n_components, covariance_type, settings
         self.threads = shared.backend.threads
         self.part, self.seeds = shared.part(n_components, covariance_type)
-        self.judge = Judge(shared.over(self.part), covariance_type, settings)
-        # nanoseconds of an iteration on the part, and what the start may take
-        self.iteration = self.judge.runs.work(n_components)
-        rows = shared.backend.n_samples / self.judge.runs.n_samples
-        self.allowance = max(WORK, ITERATIONS * self.iteration * rows)
+
+    @kept
+    def judge(self):
+        return Judge(self.shared.over(self.part), self.family, self.settings)
+
+    @kept
+    def iteration(self):
+        """Nanoseconds of an iteration on the part, on one thread."""
+        return self.judge.runs.work(self.k)
+
+    @kept
+    def allowance(self):
+        """Nanoseconds of work that the start may take."""
+        rows = self.shared.backend.n_samples / self.judge.runs.n_samples
+        return max(WORK, ITERATIONS * self.iteration * rows)
 
     def found(self):
         """The start, a `Found`."""
         events = []
+        if self._is_wide() and not self.start.given:
+            return self._wide(events)
         rounds = [self._raced(number, events) for number in range(self._rounds())]
         winner, spent = first_of([r for r, _ in rounds], 1, self.judge.level)[0], rounds[0][1]
         told = _with_given(events, winner, self.start)
@@ -276,10 +293,33 @@ class Search:
             return Found(winner.run.params, told)
         if self.start.given:
             return Found(self._best_on_more_rows([winner.run.params]), told)
-        climb = self.climb(winner, self.start.effort, spent)
-        ends = [climb.best, *climb.others]
-        params = self._best_on_more_rows([end.run.params for end in ends])
-        return Found(params, told, self.start.effort, climb.moves)
+        return self._searched(winner, told, spent)
+
+    def _searched(self, runner, events, spent=0):
+        """The best that moves lead to from there, a `Found`."""
+        climb = self.climb(runner, self.start.effort, spent)
+        params = self._best_on_more_rows([end.run.params for end in [climb.best, *climb.others]])
+        return Found(params, events, self.start.effort, climb.moves)
+
+    def _is_wide(self):
+        n, d = self.shared.backend.n_samples, self.shared.backend.n_features
+        return is_wide(n, d, self.k, self.family)
+
+    def _likelihood_decides(self):
+        """Whether there are samples enough for likelihoods to tell which solution is right."""
+        n, d = self.shared.backend.n_samples, self.shared.backend.n_features
+        covariances = {"full": self.k, "tied": 1}.get(self.family, 0)
+        return d <= MOST_FEATURES and n >= ROWS_PER_FEATURE * covariances * d
+
+    def _wide(self, events):
+        """From the partition that is the best by more than its likelihood."""
+        sample, start = self.shared.sample(self.k), self.start
+        how = self.family, self.settings.reg_covar, start.seed, start.n_init, events
+        params = wide_start(sample, self.k, *how)
+        if not (self._likelihood_decides() and self.settings.max_iter):
+            return Found(params, events)
+        run = self.judge.run(params)
+        return self._searched(Runner(0, run, self.judge.score(run)), events, run.n_iter)
 
     def searched_on(self, result, effort):
         """From a fit's end that much farther, a `Found`; its own `params` where nothing is better.
@@ -302,6 +342,8 @@ class Search:
 
     def grown(self, params):
         """A start from a solution of fewer components, which gets more where it is poorest."""
+        if not self._likelihood_decides():
+            raise DataError("too few samples for likelihoods to tell more")
         run = None
         while params.n_components < self.k:
             larger = Outlook(self.judge.backend, self.part, params).larger()
@@ -310,13 +352,12 @@ class Search:
             runs = many(self.judge, larger, LONGEST, self.threads)
             run = max(runs, key=self.judge.score)
             params = run.params
-        climb = self.climb(Runner(0, run, self.judge.score(run)), self.start.effort)
-        ends = [climb.best, *climb.others]
-        params = self._best_on_more_rows([end.run.params for end in ends])
-        return Found(params, [], self.start.effort, climb.moves)
+        return self._searched(Runner(0, run, self.judge.score(run)), [])
 
     def climb(self, runner, effort, spent=0, seed=None):
         """A `Climb` from there, within the budget of that effort less what was spent of it."""
+        if not self._likelihood_decides():
+            return Climb(runner, [], 0, 0)
         budget = effort * self.start.n_init * self.allowance / self.iteration - spent
         if self.k == 1 or budget <= 0:
             return Climb(runner, [], 0, 0)

@@ -26,7 +26,7 @@ LAYERS = (
     ("cloud", "em", "criteria"),
     ("newcomers", "partition", "checkpoint", "composition", "short"),
     ("animation", "plots", "seeding", "race", "judge", "moves"),
-    ("climbing", "named_starts"),
+    ("climbing", "named_starts", "wide"),
     ("init",),
     ("convert", "fitting", "incremental", "resuming"),
     ("searching",),
@@ -50,7 +50,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 THIRD_PARTY = {
     "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
-    "scipy": {"families", "forms", "moves"},
+    "scipy": {"families", "forms", "moves", "wide"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
