@@ -9,14 +9,16 @@ from .race import Runner, many
 from .short import Patience
 
 # Moves that are tried side by side, from the same solution: the same ones on any machine.
-BATCH = 4
-# The search ends when so many moves in a row gained nothing, and more for each component.
-PATIENCE, PATIENCE_PER_COMPONENT = 16, 4
+BATCH = 8
+# The search ends when so many moves in a row gained nothing, and one more for each component; it
+# goes on longer, by as many for every doubling, where an iteration takes more nanoseconds than
+# this: a fit of a few hundred rows is to take milliseconds.
+PATIENCE, QUICK = 24, 100_000
 # Iterations after which a move is looked at (and after twice as many, and so on), and the share of
 # what is missing that it has to gain in the last half of them. Of moves that found something better
-# on six data sets 36 of 64 are kept so, at 4 iterations a move; after 6 iterations, and with a
-# third, 40 were, at 8; after 3, and with all of it, 33, at 3.
-LOOK, ENOUGH = 4, 0.5
+# on six data sets 36 of 64 are kept by `HASTY`, at 4 iterations a move; 40 by `PATIENT`, at 8, which
+# is for iterations that cost less than making the move.
+HASTY, PATIENT = (4, 0.5), (6, 1 / 3)
 # Iterations of one move, at most and usually.
 MOST_ITERATIONS, USUAL = 160, 4
 # Solutions besides the best that are told of, and how far below it they may be, a sample.
@@ -71,7 +73,8 @@ def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
     moves = spent = 0
     k = start.run.params.n_components
     if k > 1:
-        most = PATIENCE + PATIENCE_PER_COMPONENT * k
+        slow = max(1, judge.runs.work(k) / QUICK)
+        most, look = (PATIENCE + k) * (1 + np.log2(slow)), PATIENT if slow == 1 else HASTY
         rng = np.random.default_rng([seed, STREAM])
         source = _Moves(judge, sample, best, rng)
         failed, near = 0, NEAR * judge.weight if alternatives else 0.0
@@ -79,7 +82,7 @@ def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
             found = best
             proposals = source.next(BATCH)
             to_beat = best.run.log_likelihood + judge.level
-            patience = [Patience(to_beat, LOOK, ENOUGH)] * len(proposals)
+            patience = [Patience(to_beat, *look)] * len(proposals)
             for run in many(judge, proposals, MOST_ITERATIONS, threads, patience, USUAL):
                 moves, spent, failed = moves + 1, spent + run.n_iter + 1, failed + 1
                 other = Runner(moves, run, events=run.events)
@@ -116,21 +119,21 @@ def _next_best(judge, best, others):
 
 
 class _Moves:
-    """Moves from one solution: those that promise most, and between them drawn ones."""
+    """Moves from one solution: drawn ones, and from the second batch on those that promise most.
+
+    A solution that is left at once was hardly worth a close look.
+    """
 
     def __init__(self, judge, sample, best, rng):
         self._rng = rng
         self._outlook = Outlook(judge.backend, sample, best.run.params)
-        self._promising = self._outlook.promising()
+        self._batches, self._promising = 0, []
 
     def next(self, count):
         """As many, a list of Params; fewer where draws make none."""
-        found = []
-        for number in range(count):
-            if self._promising and number % 2 == 0:
-                found.append(self._promising.pop(0))
-                continue
-            params = self._outlook.drawn(self._rng)
-            if params is not None:
-                found.append(params)
-        return found
+        if self._batches == 1:
+            self._promising = self._outlook.promising()
+        self._batches += 1
+        found, self._promising = self._promising[:count], self._promising[count:]
+        drawn = (self._outlook.drawn(self._rng) for _ in range(count - len(found)))
+        return found + [params for params in drawn if params is not None]

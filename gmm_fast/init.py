@@ -17,8 +17,8 @@ from .moves import Outlook
 from .named_starts import named_start, pseudo_weight
 from .params import Params, check_params
 from .partition import check_labels, params_of_parts, partition
-from .race import LEG, Runner, best_start, first_of, many
-from .seeding import Seeder, Seeds, draw_sample, say_few_rows
+from .race import LEG, SIDE_BY_SIDE, Runner, best_start, first_of, many
+from .seeding import LLOYD_STEPS, Seeder, Seeds, draw_sample, say_few_rows
 from .sources import ArraySource
 from .threads import serial_blas, side_by_side
 from .wide import is_wide, wide_start
@@ -46,7 +46,7 @@ ROWS_PER_PARAMETER = 2
 # What the default start may take, in nanoseconds of work on one thread as `forms` estimates them:
 # of iterations on samples, so that it is the same course on any machine. This much, or so many
 # iterations on all of the data.
-WORK, ITERATIONS = 2e9, 4
+WORK, ITERATIONS = 1.2e9, 4
 # Samples for each component and feature from which on likelihoods tell which solution is right, and
 # features up to which moves are tried.
 ROWS_PER_FEATURE, MOST_FEATURES = 5, 64
@@ -378,7 +378,9 @@ class Search:
         several = min(several, max(FEWEST_STARTS, int(allowed / LEG)))
         leg = min(LEG, max(SHORTEST_LEG, int(allowed / several))) if self.settings.max_iter else 0
         tries = [(number * len(AUTO) + i, *AUTO[i]) for i in range(several)]
-        partitions = side_by_side(lambda how: self.seeds.labels(*how, self.k), tries, self.threads)
+        work = LLOYD_STEPS * self.part.x.size * self.k  # a fifth of a nanosecond each
+        threads = self.threads if 0.2 * work >= SIDE_BY_SIDE else 1
+        partitions = side_by_side(lambda how: self.seeds.labels(*how, self.k), tries, threads)
         candidates = []
         for labels, distinct in partitions:
             if distinct < self.k:

@@ -17,7 +17,7 @@ LEG = 10
 FINALISTS = 3
 LONGEST_LEG = 160
 # Nanoseconds of work for which it pays to run starts, or moves, on several threads.
-SIDE_BY_SIDE = 300_000
+SIDE_BY_SIDE = 1_500_000
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from .searching import OneAtATime, Watch, Work
 PATIENCE = 3
 # Candidates that are not worse than the best by more than this are searched farther, with so many
 # times the effort, where one of these criteria decides.
-NEAR, FARTHER = 20.0, 4.0
+NEAR, FARTHER = 20.0, 2.0
 DECIDING = ("bic", "aic", "icl")
 # Reasons named in one message.
 MOST_REASONS = 3

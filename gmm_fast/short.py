@@ -13,6 +13,7 @@ import numpy as np
 
 from . import em
 from .backends.local import no_outputs
+from .checks import kept
 from .families import get_family
 from .forms import (
     NEAR,
@@ -104,7 +105,6 @@ class ShortRuns:
         self.n_samples, self.n_features = backend.n_samples, backend.n_features
         self.total_weight = backend.survey(covariance_type).total_weight
         self._family = covariance_type
-        self._x = None
         self._spare = {}
 
     def work(self, n_components):
@@ -132,11 +132,11 @@ class ShortRuns:
         -------
         Run
         """
-        settings = replace(self.settings, max_iter=max_iter, tol=tol)
         if self.n_features <= MOST_FEATURES:
-            found = self._compiled(params, settings, patience)
+            found = self._compiled(params, max_iter, tol, patience)
             if found is not None:
                 return found
+        settings = replace(self.settings, max_iter=max_iter, tol=tol)
         result = em.fit(self.backend, params, settings)
         return Run(
             result.params,
@@ -146,38 +146,39 @@ class ShortRuns:
             tuple(result.events),
         )
 
-    def _compiled(self, params, settings, patience):
+    def _compiled(self, params, max_iter, tol, patience):
         """The run in one compiled call, or None where `em.fit` has something to tell."""
-        x, weights = self._data()
-        limits = self._limits(settings, patience)
+        x, weights = self._data
+        to_beat, look, enough = patience
+        limits = short.Limits(
+            *self._fixed[:4], float(tol), max_iter, float(to_beat), float(look), float(enough)
+        )
         if self._family in VARIANCES:
             found = self._linear(x, weights, params, limits)
             if found is not None:
                 return found
         return self._triangular(x, weights, params, limits)
 
+    @kept
     def _data(self):
-        if self._x is None:
-            backend = self.backend
-            weights = np.empty(0, backend.dtype)
-            if backend.weights is not None:
-                weights = np.ascontiguousarray(backend.weights[:], backend.dtype)
-            self._x = np.concatenate([chunk for _, chunk in backend.chunks()]), weights
-        return self._x
+        """Rows and weights as kernels see them, in one piece each."""
+        backend = self.backend
+        weights = np.empty(0, backend.dtype)
+        if backend.weights is not None:
+            weights = np.ascontiguousarray(backend.weights[:], backend.dtype)
+        return np.concatenate([chunk for _, chunk in backend.chunks()]), weights
 
-    def _limits(self, settings, patience):
-        d, origin = self.n_features, self.backend.origin
-        reg_covar = np.broadcast_to(settings.reg_covar, d).astype(np.float64)
+    @kept
+    def _fixed(self):
+        """The `Limits` that all runs have in common."""
+        backend, d = self.backend, self.n_features
+        reg_covar = np.broadcast_to(self.settings.reg_covar, d).astype(np.float64)
         return short.Limits(
             np.full(d, reg_covar.mean()) if self._family == "spherical" else reg_covar,
-            np.zeros(d) if origin is None else origin,
-            float(np.finfo(self.backend.dtype).eps),
+            np.zeros(d) if backend.origin is None else backend.origin,
+            float(np.finfo(backend.dtype).eps),
             DEAD * self.total_weight / self.n_samples,
-            float(settings.tol),
-            settings.max_iter,
-            float(patience.to_beat),
-            float(patience.look),
-            float(patience.enough),
+            *(0.0, 0, 0.0, 0.0, 0.0),
         )
 
     def _linear(self, x, weights, params, limits):
