@@ -314,9 +314,10 @@ class Search:
     def _wide(self, events):
         """From the partition that is the best by more than its likelihood."""
         sample, start = self.shared.sample(self.k), self.start
-        how = self.family, self.settings.reg_covar, start.seed, start.n_init, events
-        params = wide_start(sample, self.k, *how)
-        if not (self._likelihood_decides() and self.settings.max_iter):
+        how = self.family, self.settings.reg_covar, start.seed, self.threads, start.n_init, events
+        brief = self._likelihood_decides()
+        params = wide_start(sample, self.k, *how, brief=brief)
+        if not (brief and self.settings.max_iter):
             return Found(params, events)
         run = self.judge.run(params)
         return self._searched(Runner(0, run, self.judge.score(run)), events, run.n_iter)

@@ -53,8 +53,11 @@ class Judge:
         return self.runs(params, iterations, self.tol, patience)
 
     def score(self, run):
-        """What a run is judged by: its log-likelihood, less its `spuriousness`."""
-        return run.log_likelihood - spuriousness(run.params, self._spread, self.runs.n_samples)
+        """What a run is judged by: its log-likelihood, less its `spuriousness` and `overfit`."""
+        n = self.runs.n_samples
+        rows = run.params.weights * n
+        lowered = spuriousness(run.params, self._spread, n)
+        return run.log_likelihood - lowered - overfit(self._family, rows, self.runs.n_features)
 
     def few(self, run):
         """Components on so few samples that they may have found a plane through them by chance."""
@@ -101,3 +104,29 @@ def spuriousness(params, spread, n_samples):
     else:
         traces = (np.reshape(factor, (len(factor), -1)) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
     return float(np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * (d + 1)).sum())
+
+
+def overfit(family, rows, d):
+    """What likelihoods are lowered by for covariances that are estimated from few samples.
+
+    The likelihood of the samples that a covariance was fitted to is above that of others by
+
+        (free parameters of mean and covariance) n_k / (n_k - d - 2)
+
+    of a Gaussian in d dimensions (the corrected AIC, Bedrick & Tsai 1994, "Model selection for
+    multivariate regression in small samples", Biometrics 50). What it is above that of many samples
+    is taken off: else a component on hardly more samples than features wins whatever they are.
+
+    Parameters
+    ----------
+    family : Family
+    rows : (K,) float64
+        Samples of each component.
+    d : int
+    """
+    order = family.directions(d) - 1  # of the matrices that each component estimates
+    if order < 1 or family.name == "spherical":  # which takes its variance from all features
+        return 0.0
+    free = d * (order + 3) / 2
+    rest = np.maximum(rows - order - 2, 0.5)
+    return float(free * (rows / rest - 1).sum())

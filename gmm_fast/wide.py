@@ -16,6 +16,7 @@ from scipy.special import gammaln
 
 from .partition import params_of_parts, partition
 from .seeding import say_few_rows
+from .threads import side_by_side
 
 # Starts of few samples for each covariance and feature come from here. Above these numbers starts
 # that are judged by likelihood do as well: at 10 samples for each component and feature they still
@@ -71,7 +72,17 @@ def is_wide(n_samples, n_features, n_components, covariance_type):
     return n_samples < ROWS_PER_FEATURE.get(covariance_type, 0) * covariances * n_features
 
 
-def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1, events=None):
+def wide_start(
+    sample,
+    n_components,
+    covariance_type,
+    reg_covar,
+    seed,
+    threads,
+    rounds=1,
+    events=None,
+    brief=False,
+):
     """The M-step of the best partition found.
 
     Parameters
@@ -80,11 +91,13 @@ def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1,
     n_components : int
     covariance_type : str
     reg_covar : float or (d,) array
-    seed : int
+    seed, threads : int
     rounds : int
         How often each kind of candidate is tried.
     events : list of str, optional
         Given an event where there are fewer distinct rows than components.
+    brief : bool
+        Whether other moves follow: then there is one try of each kind, and few are judged.
 
     Returns
     -------
@@ -94,7 +107,7 @@ def wide_start(sample, n_components, covariance_type, reg_covar, seed, rounds=1,
     if covariance_type not in ("full", "tied"):
         sample = sample.part(max(VALUES // d, ROWS_PER_COMPONENT * n_components))
     rows = Rows.of(sample, covariance_type)
-    labels = best_partition(rows, n_components, covariance_type, seed, rounds)
+    labels = best_partition(rows, n_components, covariance_type, seed, rounds, threads, brief)
     parts = partition([(0, sample.x)], labels, sample.weights, n_components, covariance_type)
     if events is not None and None in parts:
         say_few_rows(events, len(np.unique(sample.x, axis=0)), n_components)
@@ -152,7 +165,7 @@ class Rows:
         return cls(z, near, added, squares, weights)
 
 
-def best_partition(rows, n_components, covariance_type, seed, rounds):
+def best_partition(rows, n_components, covariance_type, seed, rounds, threads, brief=False):
     """Labels of the best of all candidates, (m,) int64.
 
     Parameters
@@ -160,26 +173,30 @@ def best_partition(rows, n_components, covariance_type, seed, rounds):
     rows : Rows
     n_components : int
     covariance_type : str
-    seed, rounds : int
+    seed, rounds, threads : int
     """
     rng = np.random.default_rng([seed, 0x1DE])
     matrices = covariance_type in ("full", "tied")
     directions = max(DIRECTIONS if matrices else FEW_DIRECTIONS, 2 * n_components)
     spaces = Spaces.of(rows, directions, rng)
-    first = spaces.first(n_components, rng)
+    first = spaces.first(n_components, rng, threads)
     if rounds == 1 and agree(first):
         return first[0]
     found = first
-    again = rows.z.size * n_components <= SECOND_TRIES
+    again = rows.z.size * n_components <= SECOND_TRIES and not brief
     for number in range(rounds if again else rounds - 1):
-        found += spaces.further(n_components, np.random.default_rng([seed, 0x1DE, number]))
+        further = np.random.default_rng([seed, 0x1DE, number])
+        found += spaces.further(n_components, further, threads)
     if matrices:
         tied = Tied(rows.near, rows.added + ridge(rows.near), rows.weights)
     else:
         tied = Tied(spaces.leading, LEAST_RIDGE, rows.weights)
     judge = _judge(rows, tied, n_components, covariance_type)
     affordable = rounds * _affordable(rows, n_components, covariance_type)
-    labels = _best(tied, distinct(found), n_components, judge, affordable)
+    affordable = FINALISTS if brief else affordable
+    labels = _best(tied, distinct(found), n_components, judge, affordable, threads)
+    if brief:
+        return labels
     return _exchanged(tied, spaces, labels, n_components, judge, affordable, rng)
 
 
@@ -191,16 +208,18 @@ def _judge(rows, tied, k, covariance_type):
     return lambda labels: evidence(rows, labels, k)
 
 
-def _best(tied, found, k, judge, affordable):
+def _best(tied, found, k, judge, affordable, threads):
     """Labels of the best of distinct partitions and of what EM of one covariance makes of them."""
-    runs = [tied.run(labels, k, FIRST_LEG) for labels in found]
+    runs = side_by_side(lambda labels: tied.run(labels, k, FIRST_LEG), found, threads)
     order = sorted(range(len(runs)), key=lambda i: -runs[i][1])
     # the plain start is always judged, and what becomes of it
     going_on = dict.fromkeys([0, *order[:affordable]])
-    ends = [tied.run(runs[i][0], k, LAST_LEG)[0].argmax(axis=1) for i in going_on]
+    ends = side_by_side(lambda i: tied.run(runs[i][0], k, LAST_LEG)[0], going_on, threads)
+    ends = [resp.argmax(axis=1) for resp in ends]
     plain, *others = distinct([found[0], *ends, *found])
     others.sort(key=lambda labels: -tied.explained(labels, k))
-    return max([plain, *others][:affordable], key=judge)
+    judged = [plain, *others][:affordable]
+    return judged[int(np.argmax(side_by_side(judge, judged, threads)))]
 
 
 def _exchanged(tied, spaces, labels, k, judge, moves, rng):
@@ -262,34 +281,32 @@ class Spaces:
         kept = deviations > 1e-6 * deviations[0]
         return cls(rows, leading, leading[:, kept] / np.where(kept, deviations, 1.0)[kept])
 
-    def first(self, k, rng):
+    def first(self, k, rng, threads):
         """Five partitions, at first scikit-learn's: that of k-means in the units of the data."""
         some = max(FEW_DIRECTIONS, k)
-        return [
-            self._plain(k, rng),
-            self._kmeans(self.leading, k, rng),
-            self._kmeans(self.white[:, :some], k, rng),
-            self._kmeans(self.white, k, rng),
-            self._kmeans(self.white[:, :k], k, rng),
-        ]
+        return self._found(
+            [None, self.leading, self.white[:, :some], self.white, self.white[:, :k]],
+            *(k, rng, threads),
+        )
 
-    def further(self, k, rng):
+    def further(self, k, rng, threads):
         """More of them."""
         some = max(FEW_DIRECTIONS, k)
-        return [
-            self._plain(k, rng),
-            self._plain(k, rng),
-            self._kmeans(self.rows.near, k, rng),
-            self._kmeans(self.leading[:, :some], k, rng),
-            self._kmeans(self.white[:, :some], k, rng),
-            self._kmeans(self.white, k, rng),
-        ]
+        leading, white = self.leading[:, :some], self.white[:, :some]
+        places = [None, None, self.rows.near, leading, white, self.white]
+        return self._found(places, k, rng, threads)
 
-    def _plain(self, k, rng):
-        return kmeans(self.rows.z, self.rows.weights, k, rng, self.rows.squares)
+    def _found(self, places, k, rng, threads):
+        """The partition that k-means finds in each place; None is in the units of the data."""
+        rows = self.rows
 
-    def _kmeans(self, z, k, rng):
-        return kmeans(z, self.rows.weights, k, rng)
+        def find(one):
+            z, own = one
+            if z is None:
+                return kmeans(rows.z, rows.weights, k, own, rows.squares)
+            return kmeans(z, rows.weights, k, own)
+
+        return side_by_side(find, zip(places, rng.spawn(len(places)), strict=True), threads)
 
 
 def agree(first):
