@@ -23,6 +23,9 @@ HASTY, PATIENT = (4, 0.5), (6, 1 / 3)
 MOST_ITERATIONS, USUAL = 160, 4
 # Solutions besides the best that are told of, and how far below it they may be, a sample.
 OTHERS, NEAR = 3, 0.05
+# A component is elsewhere from so many standard deviations within components on, in an average
+# feature.
+ELSEWHERE = 0.3
 # Of the generator of moves, so that no other draws the same.
 STREAM = 0x30F3
 
@@ -48,7 +51,7 @@ class Climb:
     spent: int
 
 
-def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
+def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
     """Search from a solution, by local moves, until they gain nothing or the budget is spent.
 
     Parameters
@@ -62,8 +65,9 @@ def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
     seed : int
     threads : int
         The moves do not depend on it.
-    alternatives : bool
-        Whether other solutions than the best are of use: where there are more data.
+    larger : float
+        So many times the sample is all the data: then there is more patience, twice as much at
+        most, and other solutions than the best are told of.
 
     Returns
     -------
@@ -74,10 +78,11 @@ def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
     k = start.run.params.n_components
     if k > 1:
         slow = max(1, judge.runs.work(k) / QUICK)
-        most, look = (PATIENCE + k) * (1 + np.log2(slow)), PATIENT if slow == 1 else HASTY
+        most = (PATIENCE + k) * (1 + np.log2(slow)) * min(larger, 2)
+        look = PATIENT if slow == 1 else HASTY
         rng = np.random.default_rng([seed, STREAM])
         source = _Moves(judge, sample, best, rng)
-        failed, near = 0, NEAR * judge.weight if alternatives else 0.0
+        failed, near = 0, NEAR * judge.weight if larger > 1 else 0.0
         while spent < budget and failed < most:
             found = best
             proposals = source.next(BATCH)
@@ -95,7 +100,7 @@ def climbed(judge, sample, start, budget, seed, threads, alternatives=True):
             failed += BATCH - len(proposals)
             if found is not best:
                 best, source = found, _Moves(judge, sample, found, rng)
-    others = _next_best(judge, best, [start, *others]) if alternatives else []
+    others = _next_best(judge, best, [start, *others]) if larger > 1 else []
     return Climb(best, others, moves, spent)
 
 
@@ -109,13 +114,24 @@ def _better(judge, other, best):
 def _next_best(judge, best, others):
     """Some that ended elsewhere, not far below."""
     least = best.score - NEAR * judge.weight
+    within = judge.within(best.run.params)
+    scale = np.sqrt(np.maximum(within, np.finfo(float).tiny))
     kept = [r for r in others if least < r.score and not r.events and r.run.converged]
     found = []
     for runner in sorted(kept, key=lambda r: -r.score):
-        apart = all(abs(runner.score - r.score) > judge.level for r in [best, *found])
+        apart = all(_apart(runner.run.params, r.run.params, scale) for r in [best, *found])
         if apart and judge.few(runner.run) <= judge.few(best.run):
             found.append(runner)
-    return found[:OTHERS]
+        if len(found) == OTHERS:
+            break
+    return found
+
+
+def _apart(a, b, scale):
+    """Whether a component of one mixture is near none of the other one."""
+    apart = (a.means[:, None] - b.means) / scale
+    squared = (apart**2).mean(axis=2)
+    return max(squared.min(axis=0).max(), squared.min(axis=1).max()) > ELSEWHERE**2
 
 
 class _Moves:

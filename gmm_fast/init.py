@@ -44,8 +44,8 @@ FEWEST_ROWS = 2**13
 ROWS_PER_COMPONENT = 128
 ROWS_PER_PARAMETER = 2
 # What the default start may take, in nanoseconds of work on one thread as `forms` estimates them:
-# of iterations on samples, so that it is the same course on any machine. This much, or so many
-# iterations on all of the data.
+# of iterations on samples, so that it is the same course on any machine. This much, twice as much
+# for data of which only a part is looked at, or so many iterations on all of the data.
 WORK, ITERATIONS = 1.2e9, 4
 # Samples for each component and feature from which on likelihoods tell which solution is right, and
 # features up to which moves are tried.
@@ -279,7 +279,7 @@ class Search:
     def allowance(self):
         """Nanoseconds of work that the start may take."""
         rows = self.shared.backend.n_samples / self.judge.runs.n_samples
-        return max(WORK, ITERATIONS * self.iteration * rows)
+        return max(WORK * min(rows, 2), ITERATIONS * self.iteration * rows)
 
     def found(self):
         """The start, a `Found`."""
@@ -364,8 +364,8 @@ class Search:
             return Climb(runner, [], 0, 0)
         seed = self.start.seed if seed is None else seed
         try:
-            more = len(self.part.x) < self.shared.backend.n_samples
-            return climbed(self.judge, self.part, runner, budget, seed, self.threads, more)
+            larger = self.shared.backend.n_samples / len(self.part.x)
+            return climbed(self.judge, self.part, runner, budget, seed, self.threads, larger)
         except (DataError, FitError, np.linalg.LinAlgError):
             return Climb(runner, [], 0, 0)  # the start is good without, whatever the data is
 

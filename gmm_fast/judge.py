@@ -59,6 +59,10 @@ class Judge:
         lowered = spuriousness(run.params, self._spread, n)
         return run.log_likelihood - lowered - overfit(self._family, rows, self.runs.n_features)
 
+    def within(self, params):
+        """Variances within components, (d,)."""
+        return params.weights @ self._family.component_variances(params)
+
     def few(self, run):
         """Components on so few samples that they may have found a plane through them by chance."""
         samples = run.params.weights * self.runs.n_samples

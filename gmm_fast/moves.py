@@ -20,7 +20,7 @@ from .partition import part_stats
 # Pairs of components whose merging is tried out on the sample.
 PAIRS = 8
 # Moves that promise most, of a solution.
-PROMISING = 4
+PROMISING = 12
 # Share of the drawn moves for which two components become one.
 PAIRED = 0.125
 # Steps of k-means in one dimension that place a cut, and of power iteration that find its axis.
@@ -207,7 +207,7 @@ class Outlook:
             take = divmod(_place(pairs, uniform), k)
         else:
             take = (_place(self._chances, uniform),)
-        if how == 7:
+        if how > 5:
             put = self._drawn_cut(take[-1], rng)
         else:
             row = _place(self._chances_of_rows, for_row)
