@@ -286,8 +286,11 @@ class Search:
         events = []
         if self._is_wide() and not self.start.given:
             return self._wide(events)
-        rounds = [self._raced(number, events) for number in range(self._rounds())]
-        winner, spent = first_of([r for r, _ in rounds], 1, self.judge.level)[0], rounds[0][1]
+        if self.start.complete or self.k == 1:  # nothing to choose from, and nothing to move
+            return Found(self._candidates(0, 1, events)[0], events)
+        rounds = [self._raced(number, events) for number in range(self.start.n_init)]
+        winner = first_of([runner for runner, _ in rounds], 1, self.judge.level)[0]
+        spent = max(spent for _, spent in rounds)
         told = _with_given(events, winner, self.start)
         if not self.settings.max_iter:  # asked for to see the start: nothing moves it then
             return Found(winner.run.params, told)
@@ -369,15 +372,17 @@ class Search:
         except (DataError, FitError, np.linalg.LinAlgError):
             return Climb(runner, [], 0, 0)  # the start is good without, whatever the data is
 
-    def _rounds(self):
-        return 1 if self.start.complete or self.k == 1 else self.start.n_init
-
     def _raced(self, number, events):
         """The winner of one round of starts, and the iterations that it took."""
         allowed = 0.5 * self.allowance / self.iteration
-        several = 1 if self.start.complete or self.k == 1 else len(AUTO)
-        several = min(several, max(FEWEST_STARTS, int(allowed / LEG)))
+        several = min(len(AUTO), max(FEWEST_STARTS, int(allowed / LEG)))
         leg = min(LEG, max(SHORTEST_LEG, int(allowed / several))) if self.settings.max_iter else 0
+        candidates = self._candidates(number, several, events)
+        longest = None if allowed > several * LEG * 8 else leg
+        return best_start(self.judge, candidates, self.threads, leg, longest)
+
+    def _candidates(self, number, several, events):
+        """The first of `AUTO`, in a round of that number."""
         tries = [(number * len(AUTO) + i, *AUTO[i]) for i in range(several)]
         work = LLOYD_STEPS * self.part.x.size * self.k  # a fifth of a nanosecond each
         threads = self.threads if 0.2 * work >= SIDE_BY_SIDE else 1
@@ -391,8 +396,7 @@ class Search:
             parts = self.seeds.moments(labels, self.k, self.family)
             params = params_of_parts(parts, self.family, self.settings.reg_covar, pseudo)
             candidates.append(_override(params, self.start))
-        longest = None if allowed > several * LEG * 8 else leg
-        return best_start(self.judge, candidates, self.threads, leg, longest)
+        return candidates
 
     def _best_on_more_rows(self, candidates):
         """The best of several solutions for the part, on all of the sample, and on all data.

@@ -132,5 +132,5 @@ def overfit(family, rows, d):
     if order < 1 or family.name == "spherical":  # which takes its variance from all features
         return 0.0
     free = d * (order + 3) / 2
-    rest = np.maximum(rows - order - 2, 0.5)
-    return float(free * (rows / rest - 1).sum())
+    rows = np.maximum(rows, order + 2.5)
+    return float(free * (rows / (rows - order - 2) - 1).sum())

@@ -44,7 +44,7 @@ class Watch:
         """At most `total` pieces of work are going to begin, and end; or as many `more`."""
 
     def begins(self, n_components, covariance_type, what):
-        """A piece begins: `what` is "start", "fit" or "search", and the fold where it is of one."""
+        """A piece begins: `what` is "start", "fit" or "second look", and the fold where it is of one."""
 
     def iteration(self, n_components, covariance_type, iteration, mean_log_likelihood, change):
         """An iteration on all of the data ended."""
@@ -296,7 +296,8 @@ class Work:
                 return other
             return replace(result, effort=other.effort, moves=other.moves)
 
-        found = self._attempt(job, "search", look)
+        self._watch.plan(1, more=True)
+        found = self._attempt(job, "second look", look)
         return result if isinstance(found, Failure) else found
 
     def _attempt(self, job, what, function):

@@ -173,14 +173,14 @@ def search(
         if stop.after(rows.of(some[-1], measured=criterion == "silhouette")):
             stopped_at = some[-1]
             break
-    _search_on(work, rows, criterion, start, watch)
+    _search_on(work, rows, criterion, start)
     table = SearchTable(rows.all(families), criterion, silhouettes.n_rows, folds, stopped_at)
     if table.best is None:
         raise FitError(f"no candidate has a {criterion}" + _reasons(table.candidates))
     return table
 
 
-def _search_on(work, rows, criterion, start, watch):
+def _search_on(work, rows, criterion, start):
     """Search farther from the candidates among which the choice is, until none was left out.
 
     Where the likelihood does not decide, it would change nothing.
@@ -191,7 +191,6 @@ def _search_on(work, rows, criterion, start, watch):
         if not jobs:
             return
         seen |= set(jobs)
-        watch.plan(len(jobs), more=True)
         rows.replace(work.search_on(rows.results, jobs, FARTHER * start.effort))
 
 

@@ -38,7 +38,7 @@ OVERSAMPLING = 8
 LLOYD_STEPS = 50
 # Iterations of all candidates and of the best of them; they settle at this gain of the mean
 # log-likelihood.
-FIRST_LEG, LAST_LEG, SETTLED = 5, 100, 1e-4
+FIRST_LEG, LAST_LEG, SETTLED = 3, 12, 1e-4
 FINALISTS = 3
 # Exchanges of parts that are tried, the most promising, before there is no better partition.
 TRIED_MOVES = 2
@@ -59,7 +59,7 @@ MEAN_WEIGHT = 0.01
 THIN, THICK = 0.015, 0.25
 # Values times components up to which there are second tries of the same kind; exchanges of parts
 # find what they would.
-SECOND_TRIES = 1.5e7
+SECOND_TRIES = 4e6
 
 
 def is_wide(n_samples, n_features, n_components, covariance_type):

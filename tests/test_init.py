@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import em, fitting, init, race, seeding, threads
+from gmm_fast import em, fitting, init, seeding, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
@@ -24,7 +24,7 @@ def x():
 
 
 def start(one, k, family="full", settings=SETTINGS, **options):
-    return init.initial_params(one, k, family, Start(**options), settings)
+    return init.initial_params(one, k, family, Start(**options), settings)[:2]
 
 
 def same_bits(a, b):
@@ -238,29 +238,6 @@ def test_more_starts_are_no_worse(family):
         assert score(method="random_from_data", n_init=6, seed=seed) > alone
 
 
-def test_further_rounds_drop_no_start_of_the_first():
-    """A round's winner may be far behind after the first leg of a race of all."""
-    settings = em.Settings(1e-3, 100, 1e-6)
-    for seed in range(25):
-        one = backend(np.random.default_rng(seed).normal(size=(50, 2)))
-        scores = []
-        for n_init in (1, 10):
-            found = init.initial_params(one, 2, "full", init.Start(n_init=n_init), settings)[0]
-            there = em.fit(one, found, em.Settings(max_iter=0, reg_covar=1e-6))
-            scores.append(race.score_of(there, race.spread_of(one)))
-        assert scores[1] > scores[0] - 50 * settings.tol, seed
-
-
-def test_what_happened_to_the_winner_alone_is_told():
-    """Over all rounds, and not what became of those that it left behind."""
-    x = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)), np.zeros((20, 2))])
-    settings = em.Settings(1e-3, 100, 1e-9)
-    start = [init.initial_params(backend(x), 2, "full", Start(seed=s), settings)[0] for s in (0, 1)]
-    told = [["of the first"], ["of the second"]]
-    events = race.best_start(backend(x), start, settings, told)[1]
-    assert ("of the first" in events) != ("of the second" in events)
-
-
 def test_auto_runs_all_of_its_candidates(x, monkeypatch):
     seen = []
     labels = seeding.Seeds.labels
@@ -397,7 +374,7 @@ def test_a_complete_start_is_where_em_starts():
     x = np.random.default_rng(0).normal(size=(300, 2))
     start = init.Start(weights=[0.25, 0.75], means=x[:2], precisions=np.stack([np.eye(2)] * 2))
     backend = LocalBackend(open_source(x))
-    params, _ = init.initial_params(backend, 2, "full", start, em.Settings())
+    params = init.initial_params(backend, 2, "full", start, em.Settings()).params
     np.testing.assert_array_equal(params.means, x[:2])
     np.testing.assert_array_equal(params.weights, [0.25, 0.75])
     np.testing.assert_array_equal(params.covariances, np.stack([np.eye(2)] * 2))

@@ -22,11 +22,11 @@ def reference(request, family, mclust, iris, faithful):
 
 def start_from(labels, x, family):
     k = labels.max() + 1
-    params, events = init.initial_params(
+    found = init.initial_params(
         backend(x), k, family, init.Start(labels=labels), em.Settings(reg_covar=0.0)
     )
-    assert events == []
-    return params
+    assert found.events == []
+    return found.params
 
 
 def assert_close(found, want, rtol):

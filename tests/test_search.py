@@ -34,7 +34,7 @@ def x():
 
 
 def table_of(one, numbers=range(1, 6), families=("full",), criterion="bic", **options):
-    start = init.Start(seed=options.pop("seed", 0))
+    start = options.pop("start", None) or init.Start(seed=options.pop("seed", 0))
     settings = options.pop("settings", Settings())
     return selection.search(one, numbers, families, criterion, start, settings, **options)
 
@@ -81,45 +81,37 @@ def test_same_bits_of_large_data(x, weighted, at_once, monkeypatch):
     assert found[0] == found[1]
 
 
-def test_seeds_are_nested(x):
-    """Those for K are the first of those for more, whichever K is asked for first."""
-    start = init.Start(seed=3)
-    one = backend(x)
-    seeds = init.Shared(one, 9, ["full"], start).seeds
-    for how in init.tries(start, 9):
-        rows, distinct = seeds.chain(*how)
-        assert len(set(rows)) == distinct == 9
-        again = init.Shared(one, 9, ["full"], start).seeds
-        for k in (5, 2, 9):
-            np.testing.assert_array_equal(again.labels(*how, k), seeds.labels(*how, k))
-            assert again.labels(*how, k).max() == k - 1
-        np.testing.assert_array_equal(again.chain(*how)[0], rows)
+def test_each_candidate_is_at_least_what_a_fit_finds(x, family):
+    """To the bit, where no second look found more, whatever else is searched."""
+    for numbers in ([4], [2, 3, 4, 7], [3, 4]):
+        found = search(x, numbers, covariance=family, random_state=3)
+        for model in found.models:
+            alone = GaussianMixture(model.n_components, covariance_type=family, random_state=3)
+            alone.fit(x)
+            if model.result_.effort == 1:
+                np.testing.assert_array_equal(model.means_, alone.means_)
+            assert model.lower_bound_ >= alone.lower_bound_
 
 
-def test_seeds_of_the_longest_are_those_of_a_fit_alone(x):
-    start = init.Start(seed=3)
-    shared = init.Shared(backend(x), 6, FAMILIES, start)
-    for family in FAMILIES:
-        settings = Settings().for_data(shared.backend, family)
-        found = init.find_start(shared, 6, family, start, settings)
-        alone, _ = init.initial_params(shared.backend, 6, family, start, settings)
-        np.testing.assert_array_equal(found.params.means, alone.means)
-
-
-def test_splits_raise_the_likelihood_and_never_lower_it(family, monkeypatch):
-    """Where starts are poor, and the sample is the data; from any K that has one less before it."""
-    monkeypatch.setattr(init, "AUTO", 2 * (("rows", "standardised"),))
+def test_likelihoods_never_fall_with_k(family, monkeypatch):
+    """Not even where starts are poor: K goes on from fewer components then."""
+    monkeypatch.setattr(init, "AUTO", (("rows", "standardised"),))
     x = make_blobs(300, centers=9, cluster_std=0.5, random_state=1)[0]
-    numbers = [1, 2, 3, 5, 6, 7, 8, 9]
-    reached = []
-    for split in (searching.best_of_splits, lambda _, __, own, *___: own):
-        monkeypatch.setattr(searching, "best_of_splits", split)
-        found = table_of(backend(x), numbers, (family,), settings=Settings(1e-6, 500))
-        reached.append([c.result.mean_log_likelihood for c in found.candidates])
-    gain = np.subtract(*reached)
-    assert gain.min() > -1e-3
-    assert gain[0] == gain[3] == 0  # nothing to be split: K = 1, and 5, for there is no 4
-    assert gain[4:].max() > 0.01
+    poor = init.Start(effort=1e-9)
+    table = table_of(backend(x), [1, 2, 3, 5, 6, 7, 8, 9, 12], (family,), start=poor)
+    reached = [c.result.mean_log_likelihood for c in table.candidates]
+    assert np.diff(reached).min() > -1e-4
+
+
+def test_those_that_decide_are_searched_farther(x):
+    found = search(x, range(1, 7), random_state=1)
+    least = min(row["bic"] for row in found.table)
+    for row in found.table:
+        near = row["bic"] <= least + selection.NEAR
+        assert row["effort"] == (1 + selection.FARTHER if near else 1) or row["n_components"] == 1
+    assert {row["effort"] for row in search(x, range(1, 7), effort=0).table} == {0}
+    by_silhouette = search(x, range(2, 5), criterion="silhouette")
+    assert {row["effort"] for row in by_silhouette.table} == {1}
 
 
 def test_numbers_are_those_of_the_models(x, family):
@@ -169,9 +161,9 @@ def test_order_of_numbers_and_families_does_not_matter(x):
         (ZeroDivisionError("1/0"), "a number that is no number came out (1/0)"),
     ],
 )
-@pytest.mark.parametrize("where", ["find_start", "fit"])
+@pytest.mark.parametrize("where", ["initial_params", "fit"])
 def test_a_candidate_that_cannot_be_fitted_is_a_row(x, monkeypatch, where, error, reason):
-    owner = {"find_start": init, "fit": fitting}[where]
+    owner = {"initial_params": init, "fit": fitting}[where]
     work = getattr(owner, where)
 
     def fails(*args, **options):
@@ -192,13 +184,14 @@ def test_a_candidate_that_cannot_be_fitted_is_a_row(x, monkeypatch, where, error
     assert found.best is not None
 
 
-def test_a_split_that_fails_leaves_the_start(x, monkeypatch):
+def test_a_second_look_that_fails_leaves_the_result(x, monkeypatch):
     def fails(*_, **__):
         raise FitError("no luck")
 
-    monkeypatch.setattr(searching, "best_of_splits", fails)
+    monkeypatch.setattr(init.Search, "searched_on", fails)
     found = search(x, range(1, 4))
     assert [row["failure"] for row in found.table] == [None] * 3
+    assert {row["effort"] for row in found.table if row["n_components"] > 1} == {1}
 
 
 @pytest.mark.parametrize("far", [1e10, 1e12])
@@ -523,9 +516,9 @@ class Recorder(searching.Watch):
         self.threads.add(threading.current_thread().name.rpartition("_")[0])
         self._inside.release()
 
-    def plan(self, total):
-        assert self.total is None
-        self.total = total
+    def plan(self, total, more=False):
+        assert more == (self.total is not None)
+        self.total = total + (self.total or 0)
 
     def begins(self, k, family, what):
         self._tell("begins", Job(family, k), what)
@@ -544,15 +537,16 @@ def test_a_watch_sees_all_that_runs(x, folds, at_once):
         backend(x, threads=MOST), range(1, 5), ("full", "diag"), watch=watch, folds=folds
     )
     assert {told[0] for told in watch.told} == {"begins", "iteration", "ends"}
-    if MOST > 1:
-        assert watch.threads == {"gmm-fast-fit"}
+    if MOST > 1:  # second looks follow one another
+        assert watch.threads == {"gmm-fast-fit", threading.current_thread().name}
     begun = [told[1:] for told in watch.told if told[0] == "begins"]
     ended = [told[1] for told in watch.told if told[0] == "ends"]
-    assert len(begun) == len(ended) == watch.total == (1 + (folds or 0)) * 2 * (4 + 3 + 4)
+    seconds = sum(what == "second look" for _, what in begun)
+    assert len(begun) == len(ended) == watch.total == (1 + (folds or 0)) * 2 * (4 + 4) + seconds
     assert sorted(job for job, _ in begun) == sorted(ended)
     stages = {what for _, what in begun}
-    of_folds = {f"{w}, fold {i}/2" for w in ("start", "split", "fit") for i in (1, 2)}
-    assert stages == {"start", "split", "fit"} | (of_folds if folds else set())
+    of_folds = {f"{w}, fold {i}/2" for w in ("start", "fit") for i in (1, 2)}
+    assert stages == {"start", "fit", "second look"} | (of_folds if folds else set())
     for c in found.candidates:
         job = Job(c.covariance_type, c.n_components)
         seen = [t[2] for t in watch.told if t[:2] == ("iteration", job)]

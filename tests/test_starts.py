@@ -8,8 +8,10 @@ from cases import backend, draw, full_covariances, random_params
 from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import load_iris
 
-from gmm_fast import GaussianMixture, em, init, race
+from gmm_fast import GaussianMixture, em, init, judge, race
+from gmm_fast.families import get_family
 from gmm_fast.init import Start
+from gmm_fast.judge import Judge
 from gmm_fast.params import Params
 
 SETTINGS = em.Settings(reg_covar=1e-6)
@@ -37,8 +39,8 @@ def test_it_is_won_by_the_best_candidate(x, family):
     dull = Params(good.weights, np.tile(x.mean(axis=0), (3, 1)), good.covariances, family)
     best = max(em.fit(one, p, em.Settings(0.0, 30, 1e-6)).log_likelihood for p in (good, dull))
     for order in ([good, dull, far], [dull, far, good], [far, good, dull]):
-        winner, _ = race.best_start(one, order, SETTINGS)
-        assert one.stats(winner).log_likelihood > best - 1e-3 * len(x)
+        winner, _ = race.best_start(Judge(one, family, SETTINGS), order, 1)
+        assert one.stats(winner.run.params).log_likelihood > best - 1e-3 * len(x)
 
 
 def test_a_spurious_maximum_does_not_win(iris):
@@ -53,22 +55,22 @@ def test_a_spurious_maximum_does_not_win(iris):
 def test_what_is_thin_is_spurious(x, family):
     """And what is as wide as the data is not; units do not matter."""
     params = start(backend(x), 3, family, method="kmeans")
-    spread = race.spread_of(backend(x))
-    assert race.spuriousness(params, spread, len(x)) == 0
+    spread = judge.spread_of(backend(x))
+    assert judge.spuriousness(params, spread, len(x)) == 0
     thin = Params(params.weights, params.means, params.covariances * 1e-6, family)
-    assert race.spuriousness(thin, spread, len(x)) > 20
+    assert judge.spuriousness(thin, spread, len(x)) > 20
     # a component on a single sample cannot lose more than it can gain
     point = Params(params.weights, params.means, params.covariances * 1e-30, family)
-    assert race.spuriousness(point, spread, len(x)) < 3 * 7 * 3 * 4
+    assert judge.spuriousness(point, spread, len(x)) < 3 * 7 * 3 * 4
     small = Params(params.weights, 1e-3 * params.means, 1e-6 * thin.covariances, family)
-    again = race.spuriousness(small, race.spread_of(backend(1e-3 * x)), len(x))
-    assert again == pytest.approx(race.spuriousness(thin, spread, len(x)))
+    again = judge.spuriousness(small, judge.spread_of(backend(1e-3 * x)), len(x))
+    assert again == pytest.approx(judge.spuriousness(thin, spread, len(x)))
 
 
 def test_an_outlier_is_no_measure_of_spread(x):
     far = x.copy()
     far[3] = 1e9
-    one, other = (race.spread_of(backend(data)) for data in (x, far))
+    one, other = (judge.spread_of(backend(data)) for data in (x, far))
     np.testing.assert_allclose(one, other, atol=0.3)
 
 
@@ -76,16 +78,27 @@ def test_more_rounds_race_more_starts(x, monkeypatch):
     raced = []
     best = race.best_start
 
-    def spy(backend, candidates, *settings):
+    def spy(judge, candidates, *settings):
         raced.append(len(candidates))
-        return best(backend, candidates, *settings)
+        return best(judge, candidates, *settings)
 
     monkeypatch.setattr(init, "best_start", spy)
     start(backend(x), 3, method="auto", n_init=2)
     start(backend(x), 3, method="random", n_init=4)
     start(backend(x), 3, method="kmeans")  # one start, no race
-    # each round by itself, then the two that won
-    assert raced == [len(init.AUTO), len(init.AUTO), 2, 4]
+    assert raced == [len(init.AUTO), len(init.AUTO), 4]  # each round by itself
+
+
+def test_few_rows_overfit():
+    """As the corrected AIC says: beside what many rows do, and more than they do."""
+    full, diag, tied = (get_family(name) for name in ("full", "diag", "tied"))
+    assert judge.overfit(full, np.array([1e9, 1e9]), 7) == pytest.approx(0, abs=1e-5)
+    # 27 free parameters of mean and covariance, 40 rows, 6 features
+    assert judge.overfit(full, np.array([40.0]), 6) == pytest.approx(27 * (40 / 32 - 1))
+    assert judge.overfit(diag, np.array([40.0]), 6) == pytest.approx(12 * (40 / 37 - 1))
+    assert judge.overfit(tied, np.array([1.0, 9.0]), 6) == 0
+    few = [judge.overfit(full, np.array([n]), 6) for n in (7.0, 8.0, 10.0, 20.0)]
+    assert few == sorted(few, reverse=True)
 
 
 # -- scikit-learn's ways, by name ------------------------------------------------------------------
@@ -130,7 +143,7 @@ def test_starts_go_on_from_one_another(x):
     seen = []
     best = race.best_start
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(init, "best_start", lambda b, c, s: seen.extend(c) or best(b, c, s))
+        patch.setattr(init, "best_start", lambda j, c, *s: seen.extend(c) or best(j, c, *s))
         start(backend(x), 3, method="random_from_data", n_init=3, seed=3)
     np.testing.assert_array_equal([params.means for params in seen], expected)
 

@@ -31,7 +31,7 @@ def sample_of(x, weights=None):
 @serial_blas()
 def labels_of(x, k, family=FULL, seed=0, rounds=1, weights=None):
     rows = wide.Rows.of(sample_of(x, weights), family)
-    return wide.best_partition(rows, k, family, seed, rounds)
+    return wide.best_partition(rows, k, family, seed, rounds, 1)
 
 
 def fitted(x, k, **parameters):
