@@ -27,7 +27,7 @@ from large import Size, check_space
 from memory import peak_of, write_data
 from report import sentence, tally
 
-from gmm_fast import em, init
+from gmm_fast import em, init, starting
 from gmm_fast.backends import DaskBackend, LocalBackend, cluster
 from gmm_fast.families import get_family
 from gmm_fast.sources import open_source
@@ -78,7 +78,7 @@ def time_passes(folder, k, rounds):
         "streamed": LocalBackend(npy, room=0),
         "Parquet": LocalBackend(parquet, room=0),
     }
-    start, settings = init.Start("k-means++"), em.Settings()
+    start, settings = starting.Start("k-means++"), em.Settings()
     params, _ = init.initial_params(ways["in memory"], k, "full", start, settings)
     found = {name: [] for name in ways}
     for turn in range(-WARM, rounds):
@@ -145,7 +145,7 @@ def bench_cluster(size, args):
             local = LocalBackend(open_source(path), threads=2, room=2**62)
             workers = DaskBackend(client, open_source(path))
             workers.warm_up(get_family("full"))
-            start, settings = init.Start("k-means++"), em.Settings()
+            start, settings = starting.Start("k-means++"), em.Settings()
             params, _ = init.initial_params(local, CLUSTER_K, "full", start, settings)
             passes = {"threads": [], "workers": []}
             for turn in range(1 + args.passes):  # the first one reads

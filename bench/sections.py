@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture as ScikitLearn
 from timing import PAUSE
 from work import blobs
 
-from gmm_fast import GaussianMixture, em, fitting, init
+from gmm_fast import GaussianMixture, em, fitting, starting
 from gmm_fast.backends import LocalBackend
 from gmm_fast.criteria import SilhouetteSample
 from gmm_fast.sources import open_source
@@ -88,7 +88,7 @@ def init_figure(row, x, rounds):
         time.sleep(PAUSE)
         started = time.perf_counter()
         backend, _, _ = fitting.open_backend(open_source(x), [row.family], [row.k])
-        result = fitting.fit(backend, row.k, row.family, init.Start(), em.Settings())
+        result = fitting.fit(backend, row.k, row.family, starting.Start(), em.Settings())
         shares.append(100 * result.seconds["init"] / (time.perf_counter() - started))
     return Figure(
         f"default fit {row}: share of the start",

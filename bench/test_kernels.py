@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from work import FAMILIES, Row, Work, blobs
 
-from gmm_fast import em, init
+from gmm_fast import em, init, starting
 from gmm_fast.backends import LocalBackend
 from gmm_fast.criteria import SilhouetteSample
 from gmm_fast.params import Params
@@ -46,7 +46,7 @@ def test_score(benchmark, family, what):
 @pytest.mark.parametrize("method", ["kmeans", "k-means++", "auto"])
 def test_start(benchmark, method):
     backend, _ = backend_and_params(100_000, 8, 8, "full", "float64")
-    start, settings = init.Start(method), em.Settings()
+    start, settings = starting.Start(method), em.Settings()
     params, _ = benchmark(init.initial_params, backend, 8, "full", start, settings, None)
     assert params.n_components == 8
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, init, selection
+from . import criteria, em, fitting, selection, starting
 from .arguments import check_parameters, feature_names, memory_bytes, seed_of
 from .backends import check_weights
 from .choice import candidate_row
@@ -191,7 +191,7 @@ def search(
         numbers,
         families,
         criterion,
-        init.Start(init_params, int(n_init), shared["random_state"], float(effort)),
+        starting.Start(init_params, int(n_init), shared["random_state"], float(effort)),
         settings,
         early_stop=bool(early_stop),
         watch=None if logger is None else Logged(logger, iterations=verbose > 1),

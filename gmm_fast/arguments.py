@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from . import em, init
+from . import em, starting
 from .errors import DataError, DataTypeError
 from .families import FAMILIES
 from .memory import parse_size
@@ -38,7 +38,7 @@ def check_parameters(model):
     _choice(model, "covariance_type", FAMILIES)
     _integer(model, "n_init", 1)
     _real(model, "effort", "a float in the range [0.0, inf); 0 is the race of starts alone")
-    _choice(model, "init_params", init.METHODS)
+    _choice(model, "init_params", starting.METHODS)
     seed_of(model.random_state, look_only=True)
     if not isinstance(model.warm_start, bool | np.bool_):
         raise _refusal(model, "warm_start", _BOOLEAN, DataTypeError)

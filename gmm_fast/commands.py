@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import criteria, em, fitting, init, inputs, page, picturing, report, selection
+from . import criteria, em, fitting, inputs, page, picturing, report, selection, starting
 from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
 from .modelfile import check_facts, read_model, write_model
@@ -345,7 +345,7 @@ def _em(settings):
 
 
 def _start(settings):
-    return init.Start(
+    return starting.Start(
         method=settings["init"],
         n_init=settings["n_init"],
         seed=settings["seed"],

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import convert, criteria, em, fitting, incremental, init
+from . import convert, criteria, em, fitting, incremental, init, starting
 from .arguments import (
     check_enough,
     check_feature_names,
@@ -279,7 +279,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             params = Params(given["weights"], given["means"], covariances, self.covariance_type)
             return check_params(params, "weights_init, means_init, precisions_init")
         how = self.init_params, int(self.n_init), seed_of(self.random_state), float(self.effort)
-        return init.Start(*how, labels=labels, **given)
+        return starting.Start(*how, labels=labels, **given)
 
     def _last_params(self, source):
         params = self._same_mixture("warm_start: the last fit", "set warm_start=False")

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import criteria, em, init, seeding
+from . import criteria, em, init, optimum, seeding, starting
 from .backends import (
     DaskBackend,
     LocalBackend,
@@ -164,7 +164,7 @@ def working_bytes(n_features, n_components, all_components, silhouette_rows, at_
     """
     moments = 8 * n_features**2 * n_components
     lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
-    rows = init.sample_rows(n_components, n_features)
+    rows = optimum.sample_rows(n_components, n_features)
     sample = (6 * n_features + 8) * 8 * rows
     lanes += 2 * (at_once - 1) * n_lanes(rows, moments) * moments
     measured = criteria.working_bytes(silhouette_rows, n_features, all_components)
@@ -211,7 +211,7 @@ def fit(
     backend : Backend
     n_components : int
     covariance_type : str
-    start : init.Start, init.Found or Params
+    start : starting.Start, optimum.Found or Params
         What was found, or `Params`, to go on from.
     settings : em.Settings
     callback : callable, optional
@@ -274,11 +274,11 @@ def _start(backend, job, start, settings):
     """The parameters to start from, and what `em.fit` is to add to its result."""
     started = time.perf_counter()
     found = start
-    if isinstance(start, init.Start):
+    if isinstance(start, starting.Start):
         found = init.initial_params(backend, job.n_components, job.covariance_type, start, settings)
-    elif not isinstance(start, init.Found):
+    elif not isinstance(start, optimum.Found):
         init.check_counts(backend, job.n_components)
-        found = init.Found(start, [])
+        found = optimum.Found(start, [])
     how = found._asdict()
     params = how.pop("params")
     return params, how | {"seconds": {"init": time.perf_counter() - started}}

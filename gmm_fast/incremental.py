@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import em, init
+from . import em, init, starting
 from .backends import LocalBackend, Survey
 from .errors import DataError
 from .families import get_family
@@ -47,7 +47,7 @@ class Gathered:
 
     Attributes
     ----------
-    start : init.Start
+    start : starting.Start
         How one is found, each time that the rows have doubled.
     x : (m, d) float64
     weights : (m,) float64 or None
@@ -55,7 +55,7 @@ class Gathered:
         Rows that the last start was found on.
     """
 
-    start: init.Start
+    start: starting.Start
     x: np.ndarray
     weights: np.ndarray | None
     used: int
@@ -184,7 +184,7 @@ def begin(backend, n_components, covariance_type, start, settings, events=()):
         Over the batch.
     n_components : int
     covariance_type : str
-    start : init.Start or Params
+    start : starting.Start or Params
         From `Params` it is one iteration of EM on the batch; else a start is found on it, and
         EM runs for `START_ITERATIONS`.
     settings : em.Settings

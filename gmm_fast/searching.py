@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import fitting, init
+from . import fitting, init, optimum
 from .backends import LocalBackend
 from .checkpoint import Job, Keeper
 from .em import FitResult
@@ -44,7 +44,7 @@ class Watch:
         """At most `total` pieces of work are going to begin, and end; or as many `more`."""
 
     def begins(self, n_components, covariance_type, what):
-        """A piece begins: `what` is "start", "fit" or "second look", and the fold where it is of one."""
+        """A piece begins: `what` is "start", "fit" or "second look", and its fold if it has one."""
 
     def iteration(self, n_components, covariance_type, iteration, mean_log_likelihood, change):
         """An iteration on all of the data ended."""
@@ -130,7 +130,7 @@ class Work:
     numbers : sequence of int, ascending
         All K of the search.
     covariance_types : sequence of str
-    start : init.Start
+    start : starting.Start
     settings : em.Settings
     watch : Watch
     keeper : checkpoint.Keeper, optional
@@ -149,13 +149,13 @@ class Work:
         backend.survey(self.covariance_types[0])
         self.settings = {f: settings.for_data(backend, f) for f in self.covariance_types}
         self._numbers = numbers
-        self._rows = min(backend.n_samples, init.sample_rows(numbers[-1], backend.n_features))
+        self._rows = min(backend.n_samples, optimum.sample_rows(numbers[-1], backend.n_features))
         a_pass = self._rows * (8 + backend.n_features) * sum(numbers) / len(numbers)
         self._threads = backend.threads if a_pass >= SIDE_BY_SIDE else 1
         self._watch = watch
         self._keeper = Keeper() if keeper is None else keeper
         self._stage = stage
-        self._shared = init.Shared(backend, start)
+        self._shared = optimum.Shared(backend, start)
         # a named start is what the user asked for: nothing else may take its place
         self._searches = start.method == "auto" and not start.given and settings.max_iter > 0
         self._last = {}
@@ -281,11 +281,11 @@ class Work:
         return self._rising(found)
 
     def _better(self, job, result, find):
-        """`result`, or that of another start if it is higher; `find` gets an `init.Search`."""
+        """`result`, or that of another start if it is higher; `find` gets an `optimum.Search`."""
 
         def look():
             family, k = job
-            search = init.Search(self._shared, k, family, self.settings[family])
+            search = optimum.Search(self._shared, k, family, self.settings[family])
             began = time.perf_counter()
             found = find(search)
             seconds = result.seconds.get("init", 0.0) + time.perf_counter() - began

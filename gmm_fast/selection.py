@@ -125,7 +125,7 @@ def search(
     covariance_types : sequence of str
     criterion : str
         One of `CRITERIA`.
-    start : init.Start
+    start : starting.Start
         The same for every candidate.
     settings : em.Settings
     silhouette_rows : int

@@ -20,7 +20,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import archive, criteria, inputs, outputs, progress
+from gmm_fast import archive, criteria, inputs, outputs, progress, starting
 from gmm_fast.checkpoint import read_checkpoint
 from gmm_fast.modelfile import read_model
 from gmm_fast.options import FAMILIES
@@ -621,11 +621,11 @@ def test_help_names_every_family_and_criterion():
 
 def test_choices_are_those_of_the_library():
     """`options` repeats names so as to import nothing; they must not drift apart."""
-    from gmm_fast import criteria, families, init, options
+    from gmm_fast import criteria, families, options
 
     assert tuple(families.FAMILIES) == options.FAMILIES
     assert criteria.CRITERIA == options.CRITERIA
-    assert init.METHODS == options.INITS
+    assert starting.METHODS == options.INITS
 
 
 @pytest.mark.parametrize(

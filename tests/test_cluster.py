@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
-from gmm_fast import GaussianMixture, em, fitting, init, search
+from gmm_fast import GaussianMixture, em, fitting, search, starting
 from gmm_fast.backends import DaskBackend, LocalBackend, chunk_rows, connect, local, workers
 from gmm_fast.backends.connect import cluster
 from gmm_fast.backends.workers import part_edges
@@ -82,7 +82,7 @@ def bits(result):
 
 def fitted(backend, family="full", callback=None):
     settings = em.Settings(0.0, 6, 1e-6)
-    return fitting.fit(backend, 4, family, init.Start(), settings, callback=callback)
+    return fitting.fit(backend, 4, family, starting.Start(), settings, callback=callback)
 
 
 # Parts ----------------------------------------------------------------------------------------

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import em, fitting, init, seeding, threads
+from gmm_fast import em, fitting, init, optimum, seeding, starting, threads
 from gmm_fast.backends import LocalBackend, local
 from gmm_fast.errors import DataError
 from gmm_fast.families import get_family
-from gmm_fast.init import Start
 from gmm_fast.params import check_params
 from gmm_fast.sources import open_source
+from gmm_fast.starting import Start
 
 SETTINGS = em.Settings(reg_covar=1e-6)
-each_method = pytest.mark.parametrize("method", init.METHODS)
+each_method = pytest.mark.parametrize("method", starting.METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def test_same_start_from_any_source_at_any_number_of_threads(
 @pytest.mark.parametrize("resident", [0, 2**27])
 def test_a_sample_of_many_rows(x, resident, monkeypatch, tmp_path):
     """A large data set is seeded from a uniform sample of distinct rows."""
-    monkeypatch.setattr(init, "SAMPLE_ROWS", 100)
-    monkeypatch.setattr(init, "ROWS_PER_COMPONENT", 1)
+    monkeypatch.setattr(optimum, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(optimum, "ROWS_PER_COMPONENT", 1)
     np.save(tmp_path / "x.npy", x)
     one = LocalBackend(open_source(tmp_path / "x.npy"), room=resident)
-    a, b, c = (seeding.draw_sample(one, init.sample_rows(4, 2), s).x for s in (1, 1, 2))
+    a, b, c = (seeding.draw_sample(one, optimum.sample_rows(4, 2), s).x for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
     rows = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in a]
@@ -249,7 +249,7 @@ def test_auto_runs_all_of_its_candidates(x, monkeypatch):
 
     monkeypatch.setattr(seeding.Seeds, "labels", spy)
     start(backend(x), 3, method="auto", n_init=2)
-    assert seen == list(init.AUTO) * 2
+    assert seen == list(optimum.AUTO) * 2
 
 
 # ----------------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def test_bad_settings_are_refused(x, settings, message):
 def test_a_complete_start_is_where_em_starts():
     """Weights, means and precisions all given: no race may move them."""
     x = np.random.default_rng(0).normal(size=(300, 2))
-    start = init.Start(weights=[0.25, 0.75], means=x[:2], precisions=np.stack([np.eye(2)] * 2))
+    start = starting.Start(weights=[0.25, 0.75], means=x[:2], precisions=np.stack([np.eye(2)] * 2))
     backend = LocalBackend(open_source(x))
     params = init.initial_params(backend, 2, "full", start, em.Settings()).params
     np.testing.assert_array_equal(params.means, x[:2])

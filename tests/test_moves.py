@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import GaussianMixture, em, init, moves, race, threads
+from gmm_fast import GaussianMixture, em, init, moves, optimum, race, starting, threads
 from gmm_fast.climbing import climbed
 from gmm_fast.judge import Judge
 from gmm_fast.kernels import newcomers as kernel
@@ -33,7 +33,7 @@ def scene():
 def settled(x, labels, family, weights=None):
     """Where EM leads from a partition."""
     one = backend(x, weights=weights)
-    start = init.initial_params(one, 4, family, init.Start(labels=labels), SETTINGS).params
+    start = init.initial_params(one, 4, family, starting.Start(labels=labels), SETTINGS).params
     return em.fit(one, start, em.Settings(1e-7, 2000, 1e-9)).params
 
 
@@ -87,7 +87,9 @@ def test_more_effort_never_ends_lower(family, seed):
     """The moves of a smaller budget are the first of a larger one."""
     rng = np.random.default_rng(seed)
     x = draw(rng, random_params(rng, "full", 6, 3, 2.0), 500)
-    start = init.initial_params(backend(x), 5, family, init.Start("random", seed=seed), SETTINGS)
+    start = init.initial_params(
+        backend(x), 5, family, starting.Start("random", seed=seed), SETTINGS
+    )
     params = em.fit(backend(x), start.params, SETTINGS).params
     ends = [climb(x, params, budget)[1] for budget in (0, 40, 200, 1000)]
     scores = [end.best.score for end in ends]
@@ -122,7 +124,7 @@ def test_a_fit_searches_unless_it_is_told_where_to_start(scene, monkeypatch):
     poor, truth = trapped(x, labels, "full"), settled(x, labels, "full")
     judge = Judge(backend(x), "full", SETTINGS)
     lost = Runner(0, judge.run(poor, 0), judge.score(judge.run(poor, 0)))
-    monkeypatch.setattr(init, "best_start", lambda *race: (lost, 0))
+    monkeypatch.setattr(optimum, "best_start", lambda *race: (lost, 0))
     searched, raced = (GaussianMixture(4, effort=e, random_state=0).fit(x) for e in (1, 0))
     assert searched.score(x) * len(x) > score(x, truth) - 1
     assert raced.score(x) * len(x) < score(x, truth) - 10
@@ -142,7 +144,7 @@ def test_a_climb_that_fails_leaves_the_start(scene, monkeypatch):
         raise np.linalg.LinAlgError
 
     expected = GaussianMixture(4, effort=0, random_state=0).fit(x)
-    monkeypatch.setattr(init, "climbed", fails)
+    monkeypatch.setattr(optimum, "climbed", fails)
     model = GaussianMixture(4, random_state=0).fit(x)
     assert model.lower_bound_ == expected.lower_bound_
 
@@ -239,7 +241,7 @@ def x_rare():
 def lacking(x, family):
     """What `newcomers` finds beside one component."""
     one = backend(x)
-    params = init.initial_params(one, 1, family, init.Start(), SETTINGS).params
+    params = init.initial_params(one, 1, family, starting.Start(), SETTINGS).params
     sample = draw_sample(one, len(x), 0)
     log_prob = np.concatenate([o.log_prob.copy() for _, o in one.score(params, log_prob=True)])
     return newcomers(sample, params, log_prob.astype(float), np.zeros(len(x), int), 1)
@@ -264,7 +266,7 @@ def test_newcomers_in_other_units(x_rare, units):
 @pytest.mark.parametrize("x", [np.zeros((9, 2)), np.array([[0.0, 1], [2, 3]]), np.ones((50, 1))])
 def test_where_there_is_nothing_to_move(x, family):
     one = backend(x)
-    start = init.initial_params(one, 1, family, init.Start(), em.Settings()).params
+    start = init.initial_params(one, 1, family, starting.Start(), em.Settings()).params
     seen = outlook(x, em.fit(one, start, em.Settings(max_iter=0)).params)
     for params in seen.larger():
         check_params(params)

@@ -5,7 +5,7 @@ import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import criteria, em, init, partition
+from gmm_fast import criteria, em, init, partition, starting
 from gmm_fast.families import get_family
 from gmm_fast.params import Params
 
@@ -23,7 +23,7 @@ def reference(request, family, mclust, iris, faithful):
 def start_from(labels, x, family):
     k = labels.max() + 1
     found = init.initial_params(
-        backend(x), k, family, init.Start(labels=labels), em.Settings(reg_covar=0.0)
+        backend(x), k, family, starting.Start(labels=labels), em.Settings(reg_covar=0.0)
     )
     assert found.events == []
     return found.params

@@ -8,11 +8,11 @@ from cases import backend, draw, full_covariances, random_params
 from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import load_iris
 
-from gmm_fast import GaussianMixture, em, init, judge, race
+from gmm_fast import GaussianMixture, em, init, judge, optimum, race
 from gmm_fast.families import get_family
-from gmm_fast.init import Start
 from gmm_fast.judge import Judge
 from gmm_fast.params import Params
+from gmm_fast.starting import Start
 
 SETTINGS = em.Settings(reg_covar=1e-6)
 
@@ -82,11 +82,12 @@ def test_more_rounds_race_more_starts(x, monkeypatch):
         raced.append(len(candidates))
         return best(judge, candidates, *settings)
 
-    monkeypatch.setattr(init, "best_start", spy)
+    for module in (init, optimum):
+        monkeypatch.setattr(module, "best_start", spy)
     start(backend(x), 3, method="auto", n_init=2)
     start(backend(x), 3, method="random", n_init=4)
     start(backend(x), 3, method="kmeans")  # one start, no race
-    assert raced == [len(init.AUTO), len(init.AUTO), 4]  # each round by itself
+    assert raced == [len(optimum.AUTO), len(optimum.AUTO), 4]  # each round by itself
 
 
 def test_few_rows_overfit():

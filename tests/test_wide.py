@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gmm_fast import GaussianMixture, seeding, wide
+from gmm_fast import GaussianMixture, evidence, one_covariance, seeding, spaces, wide
 from gmm_fast.threads import serial_blas
 
 FULL = "full"
@@ -30,7 +30,7 @@ def sample_of(x, weights=None):
 
 @serial_blas()
 def labels_of(x, k, family=FULL, seed=0, rounds=1, weights=None):
-    rows = wide.Rows.of(sample_of(x, weights), family)
+    rows = spaces.Rows.of(sample_of(x, weights), family)
     return wide.best_partition(rows, k, family, seed, rounds, 1)
 
 
@@ -91,16 +91,19 @@ def test_a_rare_value_is_no_cluster():
 def test_the_plain_start_is_no_better():
     """k-means in the units of the data is always judged."""
     x, _ = clusters(500, 20, 6, apart=0.6)
-    rows = wide.Rows.of(sample_of(x), FULL)
-    plain = wide.kmeans(rows.z, rows.weights, 6, np.random.default_rng(0), rows.squares)
+    rows = spaces.Rows.of(sample_of(x), FULL)
+    plain = spaces.kmeans(rows.z, rows.weights, 6, np.random.default_rng(0), rows.squares)
     for seed in range(3):
-        assert wide._full(rows, labels_of(x, 6, seed=seed), 6) >= wide._full(rows, plain, 6) - 1
+        assert (
+            evidence._full(rows, labels_of(x, 6, seed=seed), 6)
+            >= evidence._full(rows, plain, 6) - 1
+        )
 
 
 def test_more_rounds_are_not_worse():
     x, _ = clusters(400, 20, 6, apart=0.6)
-    rows = wide.Rows.of(sample_of(x), FULL)
-    one, more = (wide._full(rows, labels_of(x, 6, rounds=r), 6) for r in (1, 4))
+    rows = spaces.Rows.of(sample_of(x), FULL)
+    one, more = (evidence._full(rows, labels_of(x, 6, rounds=r), 6) for r in (1, 4))
     assert more > one - 0.01 * len(x)
 
 
@@ -150,15 +153,15 @@ def test_weights_are_repetitions():
     x, labels = clusters(200, 12, 3, apart=1.0)
     counts = np.random.default_rng(0).integers(1, 4, 200)
     often, names = np.repeat(x, counts, axis=0), np.repeat(labels, counts)
-    for judge, family in ((wide._full, FULL), (wide._diagonal, "diag")):
+    for judge, family in ((evidence._full, FULL), (evidence._diagonal, "diag")):
         other = np.roll(labels, 1)
         there = [
-            judge(wide.Rows.of(sample_of(often), family), np.repeat(some, counts), 3)
+            judge(spaces.Rows.of(sample_of(often), family), np.repeat(some, counts), 3)
             for some in (labels, other)
         ]
-        scaled = wide.Rows.of(sample_of(x, counts * 1.0), family)
+        scaled = spaces.Rows.of(sample_of(x, counts * 1.0), family)
         # a sample's weights are 1 on average: as many rows as there are
-        scaled = wide.Rows(*(scaled.z, scaled.near, scaled.added, scaled.squares, counts * 1.0))
+        scaled = spaces.Rows(*(scaled.z, scaled.near, scaled.added, scaled.squares, counts * 1.0))
         here = [judge(scaled, some, 3) for some in (labels, other)]
         assert there[0] > there[1]
         assert (here[0] - here[1]) == pytest.approx(there[0] - there[1], rel=0.05)
@@ -172,7 +175,7 @@ def test_tied_em_is_em_of_the_tied_family():
     """One iteration from a partition: the responsibilities under its pooled covariance."""
     x, labels = clusters(200, 12, 3, apart=0.5)
     z = x - x.mean(axis=0)
-    resp, _ = wide.Tied(z, 0.0, np.ones(200)).run(labels, 3, 1)
+    resp, _ = one_covariance.Tied(z, 0.0, np.ones(200)).run(labels, 3, 1)
     means = np.stack([z[labels == k].mean(axis=0) for k in range(3)])
     within = (z - means[labels]).T @ (z - means[labels]) / 200
     apart = z[:, None] - means
@@ -185,7 +188,7 @@ def test_tied_em_is_em_of_the_tied_family():
 
 def test_its_likelihood_rises():
     x, labels = clusters(300, 15, 4, apart=0.7)
-    tied = wide.Tied(x - x.mean(axis=0), 0.0, np.ones(300))
+    tied = one_covariance.Tied(x - x.mean(axis=0), 0.0, np.ones(300))
     shuffled = np.random.default_rng(0).permutation(labels)
     values = [tied.run(shuffled, 4, n)[1] for n in range(1, 8)]
     assert (np.diff(values) > -1e-9).all()
@@ -194,20 +197,20 @@ def test_its_likelihood_rises():
 def test_the_evidence_of_diag_is_that_of_its_features():
     """The sum of what one feature at a time is worth as a full covariance of order 1."""
     x, labels = clusters(150, 12, 3, apart=1.0)
-    rows = wide.Rows.of(sample_of(x), "diag")
-    together = wide._diagonal(rows, labels, 3)
+    rows = spaces.Rows.of(sample_of(x), "diag")
+    together = evidence._diagonal(rows, labels, 3)
     pieces = 0.0
     for j in range(12):
         some = np.s_[:, j : j + 1]
-        one = wide.Rows(rows.z[some], rows.near[some], rows.added[[j]], np.ones(1), rows.weights)
-        pieces += wide._diagonal(one, labels, 3)
-    shares = wide.gammaln(np.bincount(labels) + 1).sum()
+        one = spaces.Rows(rows.z[some], rows.near[some], rows.added[[j]], np.ones(1), rows.weights)
+        pieces += evidence._diagonal(one, labels, 3)
+    shares = evidence.gammaln(np.bincount(labels) + 1).sum()
     assert together == pytest.approx(pieces - 11 * shares)
 
 
 def test_same_partition_under_other_names():
     one, same, other = np.array([0, 0, 1, 2]), np.array([2, 2, 0, 1]), np.array([0, 1, 1, 2])
-    found = wide.distinct([one, same, other])
+    found = spaces.distinct([one, same, other])
     assert len(found) == 2
     assert found[0] is one
 
