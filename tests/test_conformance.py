@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import (
 
 from gmm_fast import DataError, GaussianMixture
 from gmm_fast.families import get_family
-from gmm_fast.init import METHODS
+from gmm_fast.starting import METHODS
 
 
 def pair(x, family, **parameters):
