@@ -83,9 +83,11 @@ def search(
 ):
     """Fit several numbers of components in every family, and choose.
 
-    Starts are found on a sample, from seeds that are the same for all numbers of components; the
-    start for K + 1 is compared with a split of the solution for K. Small data is fitted side by
-    side on all threads. A candidate that cannot be fitted is a row of the table with its reason.
+    Each candidate ends at least as high as the fit of it alone, with the same seed. Where the
+    likelihood falls from one K to the next, the larger one starts from the smaller one's solution,
+    too; candidates within 20 of the best BIC, AIC or ICL are searched on, farther. Small data is
+    fitted side by side on all threads. A candidate that cannot be fitted is a row of the table with
+    its reason.
 
     Parameters
     ----------

@@ -49,14 +49,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
         Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
-        With 'auto', and several rounds or 16384 rows or more, it first exchanges
-        components: gets some where it is worst, and loses as many whose merging costs least.
     effort : float, default=1.0
         How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
         budget of that search, as does `n_init`. 0 is the race of the starts alone.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
-        'auto' tries seven starts in each round: k-means++ on standardised and on whitened data,
-        and random rows.
+        'auto' races four starts in each round (k-means++ on standardised and on whitened data,
+        random rows), and goes on from the best by local moves of components, as long as they
+        lead higher (Zhao et al. 2012, Ueda et al. 2000). Data of few rows for each component and
+        feature starts from the partition of the highest marginal likelihood instead.
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional
     precisions_init : array, optional
