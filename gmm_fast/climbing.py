@@ -19,8 +19,8 @@ PATIENCE, QUICK = 24, 100_000
 # better on six data sets 36 are kept by `HASTY`, at 4 iterations a move; 40 by `PATIENT`, at 8,
 # which is for iterations that cost less than making the move.
 HASTY, PATIENT = (4, 0.5), (6, 1 / 3)
-# Iterations of one move, at most and usually.
-MOST_ITERATIONS, USUAL = 160, 4
+# Iterations of one move, at most and usually, and the share of what is left that it may take.
+MOST_ITERATIONS, USUAL, SHARE = 160, 4, 0.25
 # Solutions besides the best that are told of, and how far below it they may be, a sample.
 OTHERS, NEAR = 3, 0.05
 # A component is elsewhere from so many standard deviations within components on, in an average
@@ -61,7 +61,7 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
     sample : Sample
     start : Runner
     budget : float
-        Iterations over the sample; the last batch of moves may pass it.
+        Iterations over the sample; the last batch of moves may pass it by little.
     seed : int
     threads : int
         The moves do not depend on it.
@@ -83,12 +83,13 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
         rng = np.random.default_rng([seed, STREAM])
         source = _Moves(judge, sample, best, rng)
         failed, near = 0, NEAR * judge.weight if larger > 1 else 0.0
-        while spent < budget and failed < most:
+        while budget - spent >= BATCH * USUAL and failed < most:
+            longest = int(min(MOST_ITERATIONS, max(2 * USUAL, SHARE * (budget - spent))))
             found = best
             proposals = source.next(BATCH)
             to_beat = best.run.log_likelihood + judge.level
             patience = [Patience(to_beat, *look)] * len(proposals)
-            for run in many(judge, proposals, MOST_ITERATIONS, threads, patience, USUAL):
+            for run in many(judge, proposals, longest, threads, patience, USUAL):
                 moves, spent, failed = moves + 1, spent + run.n_iter + 1, failed + 1
                 other = Runner(moves, run, events=run.events)
                 if not run.log_likelihood > found.score - near:

@@ -19,8 +19,9 @@ from .partition import part_stats
 
 # Pairs of components whose merging is tried out on the sample.
 PAIRS = 8
-# Moves that promise most, of a solution.
-PROMISING = 12
+# Moves that promise most, of a solution, and the ways to free and to put a component that they are
+# looked for among.
+PROMISING, LIKELY = 12, 32
 # Share of the drawn moves for which two components become one.
 PAIRED = 0.125
 # Steps of k-means in one dimension that place a cut, and of power iteration that find its axis.
@@ -86,7 +87,8 @@ class Outlook:
 
     def promising(self):
         """The moves that promise most, the best first, a list of Params."""
-        takes, puts = self._takes(), self._puts()
+        takes = sorted(self._takes(), key=lambda take: take[0])[:LIKELY]
+        puts = sorted(self._puts(), key=lambda put: -put[0])[:LIKELY]
         pairs = [
             (cost - gain, a, b)
             for a, (cost, _) in enumerate(takes)

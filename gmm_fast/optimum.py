@@ -55,6 +55,8 @@ FEWEST_STARTS, SHORTEST_LEG = 2, 3
 # that of the tolerance to which they go: they cost a fraction of those on all of large data, which
 # then starts within a few steps of its optimum.
 POLISH, POLISH_SHARE = 300, 0.25
+# Nanoseconds of an iteration from which on it is worth all threads.
+HEAVY = 10_000_000
 SHARP, SHARPEST = 0.01, 1e-6
 # Standard errors by which a solution may lie below the best on a sample and be the best of all.
 NOISE = 2.0
@@ -299,14 +301,19 @@ class Search:
         backend, sample = self.shared.backend, self.shared.sample(self.k)
         tol = max(SHARP * self.settings.tol, SHARPEST)
         if len(sample.x) == len(self.part.x):
-            first = self.judge.runs(candidates[0], self._polish(1.0), tol).params
-            others, over = candidates[1:], self.judge.backend
-            candidates = [first, *others]
+            over, iterations = self.judge.backend, self._polish(1.0)
+            if self.iteration > HEAVY:  # with all threads
+                settings = replace(self.settings, max_iter=iterations, tol=tol)
+                first = em.fit(over, candidates[0], settings).params
+            else:
+                first = self.judge.runs(candidates[0], iterations, tol).params
+            candidates = [first, *candidates[1:]]
         else:
             candidates = self._apart(candidates, self.judge.backend)
             over = self.shared.over(sample)
             iterations = self._polish(len(sample.x) / len(self.part.x))
-            legs = [iterations] if len(candidates) == 1 else [LEG, iterations - LEG]
+            first = min(LEG, iterations)
+            legs = [iterations] if len(candidates) == 1 else [first, iterations - first]
             for leg in legs:
                 settings = replace(self.settings, max_iter=leg, tol=tol)
                 candidates = [em.fit(over, p, settings).params for p in candidates]
@@ -319,9 +326,13 @@ class Search:
         return max(candidates, key=lambda params: backend.stats(params).log_likelihood)
 
     def _polish(self, rows):
-        """Iterations over so many times the rows of the part that polish a solution."""
+        """Iterations over so many times the rows of the part that polish a solution.
+
+        On few of all rows they save iterations on all of them, which cost more.
+        """
         allowed = POLISH_SHARE * self.allowance / (self.iteration * rows)
-        return int(min(POLISH, max(2 * LEG, allowed)))
+        few = len(self.part.x) * rows <= self.shared.backend.n_samples / 4
+        return int(min(POLISH, max(4 * LEG if few else LEG, allowed)))
 
     def _apart(self, candidates, over):
         """Those that other rows may show to be the best, the best first: of more than the noise.

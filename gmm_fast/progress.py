@@ -128,9 +128,10 @@ class SearchProgress:
         self._shown = None
 
     def plan(self, total, more=False):
-        self._total = total + more * self._total
         if more:
+            self._total += total
             return
+        self._total = total
         self._began = time.monotonic()
         self._behind = 0
 

@@ -26,6 +26,7 @@ from gmm_fast.choice import Candidate, SearchTable, candidate_row
 from gmm_fast.criteria import CRITERIA
 from gmm_fast.em import FitResult, Settings
 from gmm_fast.errors import DataError, FitError
+from gmm_fast.params import Params
 from gmm_fast.sources import open_source
 
 MOST = min(2, threads.default_threads())
@@ -363,9 +364,9 @@ def test_folds_that_leave_too_little():
 
 def candidate(k, value, criterion="bic", family="full", **more):
     result = FitResult.of(
-        init.Params(np.ones(k) / k, np.zeros((k, 1)), np.ones((k, 1)), "diag"),
+        Params(np.ones(k) / k, np.zeros((k, 1)), np.ones((k, 1)), "diag"),
         backend(np.zeros((9, 1))).stats(
-            init.Params(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), "diag")
+            Params(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), "diag")
         ),
         9,
     )
