@@ -79,7 +79,7 @@ def time_passes(folder, k, rounds):
         "Parquet": LocalBackend(parquet, room=0),
     }
     start, settings = starting.Start("k-means++"), em.Settings()
-    params, _ = init.initial_params(ways["in memory"], k, "full", start, settings)
+    params = init.initial_params(ways["in memory"], k, "full", start, settings).params
     found = {name: [] for name in ways}
     for turn in range(-WARM, rounds):
         for name, backend in ways.items():
@@ -146,7 +146,7 @@ def bench_cluster(size, args):
             workers = DaskBackend(client, open_source(path))
             workers.warm_up(get_family("full"))
             start, settings = starting.Start("k-means++"), em.Settings()
-            params, _ = init.initial_params(local, CLUSTER_K, "full", start, settings)
+            params = init.initial_params(local, CLUSTER_K, "full", start, settings).params
             passes = {"threads": [], "workers": []}
             for turn in range(1 + args.passes):  # the first one reads
                 for name, backend in (("threads", local), ("workers", workers)):

@@ -51,7 +51,7 @@ class Climb:
     spent: int
 
 
-def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
+def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=False):
     """Search from a solution, by local moves, until they gain nothing or the budget is spent.
 
     Parameters
@@ -68,6 +68,8 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
     larger : float
         So many times the sample is all the data: then there is more patience, twice as much at
         most, and other solutions than the best are told of.
+    closely : bool
+        Whether only the moves that promise most are tried.
 
     Returns
     -------
@@ -79,9 +81,10 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
     if k > 1:
         slow = max(1, judge.runs.work(k) / QUICK)
         most = (PATIENCE + k) * (1 + np.log2(slow)) * min(larger, 2)
+        most = BATCH if closely else most
         look = PATIENT if slow == 1 else HASTY
         rng = np.random.default_rng([seed, STREAM])
-        source = _Moves(judge, sample, best, rng)
+        source = _Moves(judge, sample, best, rng, closely)
         failed, near = 0, NEAR * judge.weight if larger > 1 else 0.0
         while budget - spent >= BATCH * USUAL and failed < most:
             longest = int(min(MOST_ITERATIONS, max(2 * USUAL, SHARE * (budget - spent))))
@@ -100,7 +103,7 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0):
                     found, failed = other, 0
             failed += BATCH - len(proposals)
             if found is not best:
-                best, source = found, _Moves(judge, sample, found, rng)
+                best, source = found, _Moves(judge, sample, found, rng, closely)
     others = _next_best(judge, best, [start, *others]) if larger > 1 else []
     return Climb(best, others, moves, spent)
 
@@ -141,10 +144,10 @@ class _Moves:
     A solution that is left at once was hardly worth a close look.
     """
 
-    def __init__(self, judge, sample, best, rng):
+    def __init__(self, judge, sample, best, rng, closely):
         self._rng = rng
         self._outlook = Outlook(judge.backend, sample, best.run.params)
-        self._batches, self._promising = 0, []
+        self._batches, self._promising = int(closely), []
 
     def next(self, count):
         """As many, a list of Params; fewer where draws make none."""

@@ -253,17 +253,22 @@ class Search:
             params = run.params
         return self._searched(Runner(0, run, self.judge.score(run)), [])
 
-    def climb(self, runner, effort, spent=0, seed=None):
-        """A `Climb` from there, within the budget of that effort less what was spent of it."""
-        if not self._likelihood_decides():
-            return Climb(runner, [], 0, 0)
-        budget = effort * self.start.n_init * self.allowance / self.iteration - spent
-        if self.k == 1 or budget <= 0:
+    def climb(self, runner, effort, spent=0, seed=None, over=None):
+        """A `Climb` from there, within the budget of that effort less what was spent of it.
+
+        `over`: a judge, its sample and the iterations allowed, for a close look at other rows than
+        those of the part.
+        """
+        allowed = self.allowance / self.iteration
+        judge, sample, allowed = over or (self.judge, self.part, allowed)
+        budget = effort * self.start.n_init * allowed - spent
+        if self.k == 1 or self.start.given or budget <= 0 or not self._likelihood_decides():
             return Climb(runner, [], 0, 0)
         seed = self.start.seed if seed is None else seed
+        larger = self.shared.backend.n_samples / len(sample.x)
+        how = budget, seed, self.threads, larger, over is not None
         try:
-            larger = self.shared.backend.n_samples / len(self.part.x)
-            return climbed(self.judge, self.part, runner, budget, seed, self.threads, larger)
+            return climbed(judge, sample, runner, *how)
         except (DataError, FitError, np.linalg.LinAlgError):
             return Climb(runner, [], 0, 0)  # the start is good without, whatever the data is
 
@@ -318,12 +323,27 @@ class Search:
                 settings = replace(self.settings, max_iter=leg, tol=tol)
                 candidates = [em.fit(over, p, settings).params for p in candidates]
                 candidates = self._apart(candidates, over)
+            candidates[0] = self._looked_closely(candidates[0], sample, over, settings)
         if len(sample.x) == backend.n_samples:
             return candidates[0]
         candidates = self._apart(candidates, over)
         if len(candidates) == 1:
             return candidates[0]
         return max(candidates, key=lambda params: backend.stats(params).log_likelihood)
+
+    def _looked_closely(self, params, sample, over, settings):
+        """A solution, or where the moves lead that promise most on all of the sample.
+
+        It has populations of which the part holds hardly any rows.
+        """
+        judge = Judge(over, self.family, self.settings)
+        run = judge.run(params, 0)
+        runner = Runner(0, run, judge.score(run))
+        share = POLISH_SHARE * self.allowance / judge.runs.work(self.k)
+        climb = self.climb(runner, self.start.effort, over=(judge, sample, share))
+        if climb.best is runner:
+            return params
+        return em.fit(over, climb.best.run.params, settings).params
 
     def _polish(self, rows):
         """Iterations over so many times the rows of the part that polish a solution.

@@ -280,6 +280,11 @@ class Work:
         self._last = {}
         return self._rising(found)
 
+    def keep(self, results):
+        """Write results of candidates to the checkpoint in place of those before."""
+        for job, result in results.items():
+            self._keeper.finish(job, result)
+
     def _better(self, job, result, find):
         """`result`, or that of another start if it is higher; `find` gets an `optimum.Search`."""
 

@@ -185,13 +185,19 @@ def _search_on(work, rows, criterion, start):
 
     Where the likelihood does not decide, it would change nothing.
     """
-    seen = set()
-    while criterion in DECIDING:
-        jobs = [job for job in rows.near_the_best(criterion, NEAR) if job not in seen]
-        if not jobs:
-            return
+    if criterion not in DECIDING:
+        return
+    before = rows.results
+    seen = {
+        job
+        for job, result in before.items()
+        if isinstance(result, FitResult) and result.effort > start.effort  # of a checkpoint
+    }
+    while jobs := [job for job in rows.near_the_best(criterion, NEAR) if job not in seen]:
         seen |= set(jobs)
         rows.replace(work.search_on(rows.results, jobs, FARTHER * start.effort))
+    # together: who is near the best must not depend on where a search was interrupted
+    work.keep({job: r for job, r in rows.results.items() if r is not before[job]})
 
 
 class _Rows:

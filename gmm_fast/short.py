@@ -58,7 +58,7 @@ class Patience(NamedTuple):
     enough: float
 
 
-ENDLESS = Patience(-np.inf, 1, 0.0)
+ENDLESS = Patience(-np.inf, 1, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

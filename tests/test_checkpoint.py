@@ -490,7 +490,8 @@ def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
     one = searching.Work._run
 
     def counted(self, job, *rest):
-        fits.append(job)
+        if len(rest) == 3:  # not a second look
+            fits.append(job)
         return one(self, job, *rest)
 
     monkeypatch.setattr(searching.Work, "_run", counted)
@@ -727,7 +728,8 @@ def test_a_checkpoint_from_before_there_was_an_effort(fit_ckpt):
 def test_how_far_the_start_was_searched_is_kept(fit_ckpt):
     kept = read_checkpoint("c")
     job, state = kept.running
-    assert (state.effort, state.moves) == (0.0, 0)
+    assert state.effort == 1.0
+    assert state.moves > 0
     kept.running = job, replace(state, effort=2.5, moves=7)
     write_checkpoint("c", kept)
     facts = json.loads(run("fit --resume c --json").stdout)

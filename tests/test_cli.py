@@ -462,7 +462,7 @@ def test_the_table_of_a_search_marks_the_best(x):
     table, _, below = shown.partition("\n\n")
     header, *rows = table.splitlines()
     assert " ".join(header.split()) == (
-        "K covariance log-likelihood parameters BIC AIC ICL silhouette iterations"
+        "K covariance log-likelihood parameters BIC AIC ICL silhouette effort iterations"
     )
     rows = [row for row in rows if row.lstrip(" *")[:1].isdigit()]
     assert len(rows) == 8
@@ -473,7 +473,8 @@ def test_the_table_of_a_search_marks_the_best(x):
         assert cells[:2] == [str(candidate["n_components"]), candidate["covariance_type"]]
         assert cells[2] == f"{candidate['log_likelihood']:,.1f}"
         assert cells[4] == f"{candidate['bic']:,.1f}"
-        assert cells[8] == str(candidate["n_iter"])
+        assert cells[8] == f"{candidate['effort']:g}"
+        assert cells[9] == str(candidate["n_iter"])
     assert "* best: lowest BIC" in table
     assert below.startswith("data.npy\n")
     assert " for 8 fits (this one: read " in below

@@ -30,7 +30,7 @@ def test_blobs(tmp_path):
     assert rows[2][3] == "0.6502"  # what the script before this package found
     assert min(rows, key=lambda row: float(row[1]))[0] == "4"
     assert max(rows, key=lambda row: float(row[3]))[0] == "3"
-    assert "BIC chooses K = 4: adjusted Rand index 0.949" in text
+    assert "BIC chooses K = 4: adjusted Rand index 0.950" in text
     assert "the silhouette chooses K = 3" in text
     assert "DBSCAN, eps = 0.5: 3 clusters, 79 samples in none" in text
     for name in ("blobs.png", "blobs.criteria.png"):
@@ -53,8 +53,8 @@ def test_segmentation(tmp_path):
 
 @pytest.mark.slow
 def test_cytometry(tmp_path):
-    text = run("cytometry.py", tmp_path, 30_000)
-    assert "30,000 x 12" in text
+    text = run("cytometry.py", tmp_path, 40_000)
+    assert "40,000 x 12" in text
     assert re.search(r"^ \* +9 ", text, re.M)  # of six to twelve, as many as there are populations
     assert load(tmp_path / "cells.gmm.npz").n_components == 9
     page = (tmp_path / "cells.html").read_text()
@@ -66,4 +66,4 @@ def test_cytometry(tmp_path):
     assert len(found) == 9
     assert len({row[2] for row in found}) == 9
     assert min(float(row[3]) for row in found) > 80
-    assert os.path.getsize(tmp_path / "cells.parquet") > 30_000 * 12
+    assert os.path.getsize(tmp_path / "cells.parquet") > 40_000 * 12
