@@ -47,8 +47,8 @@ def test_score(benchmark, family, what):
 def test_start(benchmark, method):
     backend, _ = backend_and_params(100_000, 8, 8, "full", "float64")
     start, settings = starting.Start(method), em.Settings()
-    params, _ = benchmark(init.initial_params, backend, 8, "full", start, settings, None)
-    assert params.n_components == 8
+    found = benchmark(init.initial_params, backend, 8, "full", start, settings, None)
+    assert found.params.n_components == 8
 
 
 def test_silhouette(benchmark):

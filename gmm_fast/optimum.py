@@ -39,7 +39,7 @@ AUTO = (
 SAMPLE_ROWS = 2**15
 SAMPLE_VALUES = 2**20
 FEWEST_ROWS = 2**13
-ROWS_PER_COMPONENT = 128
+ROWS_PER_COMPONENT = 64
 ROWS_PER_PARAMETER = 2
 # What the default start may take, in nanoseconds of work on one thread as `forms` estimates them:
 # of iterations on samples, so that it is the same course on any machine. This much, twice as much
@@ -351,7 +351,7 @@ class Search:
         On few of all rows they save iterations on all of them, which cost more.
         """
         allowed = POLISH_SHARE * self.allowance / (self.iteration * rows)
-        few = len(self.part.x) * rows <= self.shared.backend.n_samples / 4
+        few = len(self.part.x) * rows <= self.shared.backend.n_samples / 2
         return int(min(POLISH, max(4 * LEG if few else LEG, allowed)))
 
     def _apart(self, candidates, over):
