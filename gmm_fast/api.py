@@ -84,10 +84,10 @@ def search(
     """Fit several numbers of components in every family, and choose.
 
     Each candidate ends at least as high as the fit of it alone, with the same seed. Where the
-    likelihood falls from one K to the next, the larger one starts from the smaller one's solution,
-    too; candidates within 20 of the best BIC, AIC or ICL are searched on, farther. Small data is
-    fitted side by side on all threads. A candidate that cannot be fitted is a row of the table with
-    its reason.
+    likelihood falls from one K to the next, and there are samples enough (5 for each component and
+    feature), the larger one starts from the smaller one's solution, too; candidates within 20 of
+    the best BIC, AIC or ICL are searched on, farther. Small data is fitted side by side on all
+    threads. A candidate that cannot be fitted is a row of the table with its reason.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """The one judge of starts: how far they run on a sample, what they are worth, which are sound."""
 
 import numpy as np
+from scipy.special import psi
 
 from .families import get_family
 from .short import ENDLESS, ShortRuns
@@ -53,11 +54,14 @@ class Judge:
         return self.runs(params, iterations, self.tol, patience)
 
     def score(self, run):
-        """What a run is judged by: its log-likelihood, less its `spuriousness` and `overfit`."""
-        n = self.runs.n_samples
-        rows = run.params.weights * n
-        lowered = spuriousness(run.params, self._spread, n)
-        return run.log_likelihood - lowered - overfit(self._family, rows, self.runs.n_features)
+        """What a run is judged by: its log-likelihood, less what chance may have given to it.
+
+        Of each component that is its `spuriousness` or its `overfit`, whichever is more.
+        """
+        n, d = self.runs.n_samples, self.runs.n_features
+        thin = spuriousness(run.params, self._spread, n)
+        few = overfit(self._family, run.params.weights * n, d)
+        return run.log_likelihood - float(np.maximum(thin, few).sum())
 
     def within(self, params):
         """Variances within components, (d,)."""
@@ -91,8 +95,8 @@ def spuriousness(params, spread, n_samples):
     without meaning. tr(S inv(Sigma_k)) / n is the penalty of Chen and Tan (2009, "Inference for
     multivariate normal mixtures", J. Multivariate Anal. 100), with which the maximum is
     consistent. Of honest components it is less than 1, which is taken off: they are judged by
-    likelihood alone. It is bounded by what as few samples as d + 1 can gain, for a single sample
-    far away deserves its component.
+    likelihood alone. It is bounded by what its samples, or d + 1 of them, can gain: few samples far
+    away deserve their component.
 
     Parameters
     ----------
@@ -100,26 +104,32 @@ def spuriousness(params, spread, n_samples):
     spread : (d, d) float64
         Cholesky factor of S, the covariance of the data.
     n_samples : int
+
+    Returns
+    -------
+    (K,) float64, or (1,) for a covariance that all components share
     """
     d = params.n_features
     factor = get_family(params.covariance_type).inverse_cholesky(params.covariances)[0]
     if params.covariance_type in ("full", "tied"):
-        traces = ((factor @ spread) ** 2).sum(axis=(-2, -1))
+        traces = np.atleast_1d(((factor @ spread) ** 2).sum(axis=(-2, -1)))
     else:
         traces = (np.reshape(factor, (len(factor), -1)) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
-    return float(np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * (d + 1)).sum())
+    rows = params.weights * n_samples if len(traces) > 1 else np.full(1, d + 1.0)
+    return np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * np.minimum(rows, d + 1))
 
 
 def overfit(family, rows, d):
-    """What likelihoods are lowered by for covariances that are estimated from few samples.
+    """What likelihoods are lowered by for covariances that are estimated from few samples, (K,).
 
-    The likelihood of the samples that a covariance was fitted to is above that of others by
+    The likelihood of n_k samples at their own mean and covariance is above that at the true ones by
 
-        (free parameters of mean and covariance) n_k / (n_k - d - 2)
+        G(n_k) = n_k / 2 (d ln(n_k / 2) - sum over i = 1..d of psi((n_k - i) / 2)),
 
-    of a Gaussian in d dimensions (the corrected AIC, Bedrick & Tsai 1994, "Model selection for
-    multivariate regression in small samples", Biometrics 50). What it is above that of many samples
-    is taken off: else a component on hardly more samples than features wins whatever they are.
+    expected of a Gaussian in d dimensions (from E ln|W| of a Wishart matrix, Bishop 2006, equation
+    B.81): half the free parameters of many samples, and more of few. What two times it is above
+    that, as in AIC, is taken off: else a component on hardly more samples than features wins
+    whatever they are. Fewer than d + 1 samples are no more likely to be there by chance.
 
     Parameters
     ----------
@@ -130,7 +140,9 @@ def overfit(family, rows, d):
     """
     order = family.directions(d) - 1  # of the matrices that each component estimates
     if order < 1 or family.name == "spherical":  # which takes its variance from all features
-        return 0.0
-    free = d * (order + 3) / 2
-    rows = np.maximum(rows, order + 2.5)
-    return float(free * (rows / (rows - order - 2) - 1).sum())
+        return np.zeros(len(rows))
+    half = 0.5 * np.maximum(rows, order + 1)
+    logs = psi(half[:, None] - 0.5 * np.arange(1, order + 1)).sum(axis=1)
+    gained = half * (order * np.log(half) - logs)
+    free = 0.5 * order * (order + 3)
+    return d / order * np.maximum(2 * gained - free, 0)

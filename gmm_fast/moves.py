@@ -221,7 +221,8 @@ class Outlook:
     def _chances(self):
         """Sums of the chances that components go: high where little is lost."""
         middle = max(float(np.median(self.loss)), TINY)
-        return np.cumsum(np.exp(-self.loss / middle))
+        with np.errstate(over="ignore"):  # of what is lost beside nothing
+            return np.cumsum(np.exp(-self.loss / middle))
 
     @kept
     def _chances_of_pairs(self):

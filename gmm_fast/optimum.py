@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import em
-from .backends import LocalBackend
+from .backends import LocalBackend, count_positive
 from .checks import kept
 from .climbing import Climb, climbed
 from .errors import DataError, FitError
@@ -100,16 +100,24 @@ class Shared:
     ----------
     backend : Backend
     start : Start
+
+    Attributes
+    ----------
+    n_samples : int
+        Of positive weight.
     """
 
     def __init__(self, backend, start):
         self.backend = backend
         self.start = start
+        weights = backend.weights
+        # rows of weight zero are not there: those of a fold are not
+        self.n_samples = backend.n_samples if weights is None else count_positive(weights)
         self._samples, self._seeds = {}, {}
 
     def sample(self, n_components):
         """The `Sample` for that many components."""
-        rows = min(sample_rows(n_components, self.backend.n_features), self.backend.n_samples)
+        rows = min(sample_rows(n_components, self.backend.n_features), self.n_samples)
         if rows not in self._samples:
             self._samples[rows] = draw_sample(self.backend, rows, self.start.seed)
         return self._samples[rows]
@@ -173,7 +181,7 @@ class Search:
     @kept
     def allowance(self):
         """Nanoseconds of work that the start may take."""
-        rows = self.shared.backend.n_samples / self.judge.runs.n_samples
+        rows = self.shared.n_samples / self.judge.runs.n_samples
         return max(WORK * min(rows, 2), ITERATIONS * self.iteration * rows)
 
     def found(self):
@@ -200,12 +208,12 @@ class Search:
         return Found(params, events, self.start.effort, climb.moves)
 
     def _is_wide(self):
-        n, d = self.shared.backend.n_samples, self.shared.backend.n_features
+        n, d = self.shared.n_samples, self.shared.backend.n_features
         return is_wide(n, d, self.k, self.family)
 
     def _likelihood_decides(self):
         """Whether there are samples enough for likelihoods to tell which solution is right."""
-        n, d = self.shared.backend.n_samples, self.shared.backend.n_features
+        n, d = self.shared.n_samples, self.shared.backend.n_features
         covariances = {"full": self.k, "tied": 1}.get(self.family, 0)
         return d <= MOST_FEATURES and n >= ROWS_PER_FEATURE * covariances * d
 
@@ -223,6 +231,8 @@ class Search:
     def searched_on(self, result, effort):
         """From a fit's end that much farther, a `Found`; its own `params` where nothing is better.
 
+        `effort` and `moves` are those of this search alone.
+
         Parameters
         ----------
         result : FitResult
@@ -232,12 +242,11 @@ class Search:
         runner = Runner(0, run, self.judge.score(run))
         # other moves than those that found it
         climb = self.climb(runner, effort, seed=self.start.seed + 1)
-        more = result.effort + effort, result.moves + climb.moves
         if climb.best is runner and not climb.others:
-            return Found(result.params, [], *more)
+            return Found(result.params, [], effort, climb.moves)
         ends = [climb.best, *climb.others]
         params = self._best_on_more_rows([end.run.params for end in ends])
-        return Found(params, [], *more)
+        return Found(params, [], effort, climb.moves)
 
     def grown(self, params):
         """A start from a solution of fewer components, which gets more where it is poorest."""
@@ -251,7 +260,8 @@ class Search:
             runs = many(self.judge, larger, LONGEST, self.threads)
             run = max(runs, key=self.judge.score)
             params = run.params
-        return self._searched(Runner(0, run, self.judge.score(run)), [])
+        found = self._searched(Runner(0, run, self.judge.score(run)), [])
+        return found._replace(effort=0.0)  # it makes up for a poor start, and is no more of it
 
     def climb(self, runner, effort, spent=0, seed=None, over=None):
         """A `Climb` from there, within the budget of that effort less what was spent of it.
@@ -265,7 +275,7 @@ class Search:
         if self.k == 1 or self.start.given or budget <= 0 or not self._likelihood_decides():
             return Climb(runner, [], 0, 0)
         seed = self.start.seed if seed is None else seed
-        larger = self.shared.backend.n_samples / len(sample.x)
+        larger = self.shared.n_samples / len(sample.x)
         how = budget, seed, self.threads, larger, over is not None
         try:
             return climbed(judge, sample, runner, *how)
@@ -324,7 +334,7 @@ class Search:
                 candidates = [em.fit(over, p, settings).params for p in candidates]
                 candidates = self._apart(candidates, over)
             candidates[0] = self._looked_closely(candidates[0], sample, over, settings)
-        if len(sample.x) == backend.n_samples:
+        if len(sample.x) == self.shared.n_samples:
             return candidates[0]
         candidates = self._apart(candidates, over)
         if len(candidates) == 1:
@@ -343,6 +353,7 @@ class Search:
         climb = self.climb(runner, self.start.effort, over=(judge, sample, share))
         if climb.best is runner:
             return params
+        settings = replace(settings, max_iter=LEG)
         return em.fit(over, climb.best.run.params, settings).params
 
     def _polish(self, rows):
@@ -351,7 +362,7 @@ class Search:
         On few of all rows they save iterations on all of them, which cost more.
         """
         allowed = POLISH_SHARE * self.allowance / (self.iteration * rows)
-        few = len(self.part.x) * rows <= self.shared.backend.n_samples / 2
+        few = len(self.part.x) * rows <= self.shared.n_samples / 2
         return int(min(POLISH, max(4 * LEG if few else LEG, allowed)))
 
     def _apart(self, candidates, over):
@@ -369,7 +380,7 @@ class Search:
         means = [weights @ s / weights.sum() for s in scores]
         best = int(np.argmax(means))
         kept = [candidates[best]]
-        if over.n_samples == self.shared.backend.n_samples:
+        if over.n_samples == self.shared.n_samples:
             return kept
         for number, params in enumerate(candidates):
             if number == best:

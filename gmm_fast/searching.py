@@ -121,8 +121,9 @@ class Work:
 
     Every candidate starts as a fit of it alone would, to the same bits: only the sample and its
     seeds are shared. Where the likelihood falls with K, which it cannot of the best fits, K starts
-    from the solution of fewer components, too. Starts and fits run side by side on threads where
-    passes are short, unless they are tiny. Results are the same bits.
+    from the solution of fewer components, too, if there are samples enough for it to tell. Starts
+    and fits run side by side on threads where passes are short, unless they are tiny. Results are
+    the same bits.
 
     Parameters
     ----------
@@ -192,7 +193,9 @@ class Work:
             results |= zip(largest_first, fits, strict=True)
         else:
             results |= {job: fit(job) for job in todo}
-        return self._rising(results)
+        found = self._rising(results)
+        self.keep({job: result for job, result in found.items() if result is not results[job]})
+        return found
 
     def _is_small(self):
         """Whether passes over the data are as short as those over the sample."""
@@ -240,6 +243,7 @@ class Work:
         """The same, K starting from fewer components where its likelihood is lower than theirs."""
         if not self._searches:
             return results
+        results = dict(results)
         for job in sorted(results, key=lambda job: job.n_components):
             result = results[job]
             before = self._last.get(job.covariance_type)
@@ -248,7 +252,6 @@ class Work:
             if before is not None and _falls(before, result, self.settings[job.covariance_type]):
                 result = self._better(job, result, lambda s, b=before: s.grown(b.params))
                 results[job] = result
-                self._keeper.finish(job, result)
             if before is None or result.log_likelihood >= before.log_likelihood:
                 self._last[job.covariance_type] = result
         return results
@@ -294,12 +297,12 @@ class Work:
             began = time.perf_counter()
             found = find(search)
             seconds = result.seconds.get("init", 0.0) + time.perf_counter() - began
-            if found.params is result.params:
-                return replace(result, effort=found.effort, moves=found.moves)
-            other = self._run(job, found, seconds)
-            if other.log_likelihood > result.log_likelihood:
-                return other
-            return replace(result, effort=other.effort, moves=other.moves)
+            best = result
+            if found.params is not result.params:
+                other = self._run(job, found, seconds)
+                best = other if other.log_likelihood > result.log_likelihood else result
+            effort, moves = result.effort + found.effort, result.moves + found.moves
+            return replace(best, effort=effort, moves=moves)
 
         self._watch.plan(1, more=True)
         found = self._attempt(job, "second look", look)

@@ -54,7 +54,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 THIRD_PARTY = {
     "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
-    "scipy": {"families", "forms", "moves", "one_covariance", "evidence"},
+    "scipy": {"families", "forms", "judge", "moves", "one_covariance", "evidence"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},

@@ -292,7 +292,7 @@ def test_folds_are_the_same_however_many_rows_are_drawn_at_a_time(monkeypatch):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_it_is_a_loop_over_the_folds(x, family, weighted):
-    """Each fold left out of the data, the rest searched, the fold scored."""
+    """Each fold left out of the data, the rest fitted, the fold scored."""
     rng = np.random.default_rng(2)
     weights = rng.integers(0, 3, len(x)).astype(float) if weighted else np.ones(len(x))
     options = {"covariance": family, "random_state": 5, "reg_covar": 1e-4}
