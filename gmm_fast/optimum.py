@@ -30,8 +30,8 @@ from .wide import is_wide, wide_start
 AUTO = (
     ("k-means++", "whitened"),
     ("k-means++", "standardised"),
+    ("k-means++", "raw"),  # scikit-learn's own, always there
     ("rows", "whitened"),
-    ("k-means++", "whitened"),
 )
 
 # Rows of a sample of large data: these many, fewer if they are long. Seeding, the race and moves
@@ -48,9 +48,9 @@ WORK, ITERATIONS = 1.2e9, 4
 # Samples for each component and feature from which on likelihoods tell which solution is right, and
 # features up to which moves are tried.
 ROWS_PER_FEATURE, MOST_FEATURES = 5, 64
-# At least two, and with iterations that cost much not all of `AUTO` race, each for so many
+# At least three, and with iterations that cost much not all of `AUTO` race, each for so many
 # iterations first.
-FEWEST_STARTS, SHORTEST_LEG = 2, 3
+FEWEST_STARTS, SHORTEST_LEG = 3, 3
 # Iterations of the winner on all of the sample, the share of the allowance that they may take, and
 # that of the tolerance to which they go: they cost a fraction of those on all of large data, which
 # then starts within a few steps of its optimum.

@@ -12,6 +12,8 @@ from .threads import share_out
 
 # Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
 LLOYD_STEPS = 5
+# Those of k-means as scikit-learn starts by it, in the units of the data.
+TO_REST = 100
 # Rows that k-means++ draws from: at least so many, and so many for each component.
 FEWEST, SEED_ROWS = 2**13, 64
 # Of more components than this k-means++ makes two draws each time, whatever their number.
@@ -45,6 +47,13 @@ class Sample:
         np.subtract(self.x.T, self.mean[:, None], out=z[:, : len(self.x)])
         z /= self.scale[:, None]
         return z
+
+    @kept
+    def raw(self):
+        """As `standardised`, in the units of the data: all features in one unit."""
+        variance = np.average((self.x - self.mean) ** 2, axis=0, weights=self.weights)
+        unit = np.sqrt(variance.mean()) or 1.0
+        return self.standardised * (np.where(variance > 0, self.scale, 0.0) / unit)[:, None]
 
     def part(self, rows):
         """At least that many rows of it, evenly spread."""
@@ -107,7 +116,7 @@ class Seeder:
         ----------
         method : {'k-means++', 'rows'}
             Drawn far from one another, or at random.
-        space : {'standardised', 'whitened'}
+        space : {'standardised', 'whitened', 'raw'}
             Where distances are measured.
         length : int
         rng : numpy.random.Generator
@@ -127,7 +136,8 @@ class Seeder:
         z = getattr(self.sample, space)
         if method == "rows":
             return self.nearest(z, z[:, np.sort(rows)].T.copy())
-        return self._lloyd(z, np.ascontiguousarray(z[:, rows].T), LLOYD_STEPS)
+        steps = TO_REST if space == "raw" else LLOYD_STEPS
+        return self._lloyd(z, np.ascontiguousarray(z[:, rows].T), steps)
 
     def moments(self, labels, n_components, covariance_type):
         """Those of each part of a partition of the sample, a list of K `Stats`."""
