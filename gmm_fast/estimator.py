@@ -53,7 +53,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
         budget of that search, as does `n_init`. 0 is the race of the starts alone.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
-        'auto' races four starts in each round (k-means++ on standardised and on whitened data,
+        'auto' races four starts in each round (k-means on standardised, whitened and raw data,
         random rows), and goes on from the best by local moves of components, as long as they
         lead higher (Zhao et al. 2012, Ueda et al. 2000). Data of few rows for each component and
         feature starts from the partition of the highest marginal likelihood instead.
