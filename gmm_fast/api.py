@@ -18,6 +18,7 @@ from .families import FAMILIES
 from .log import say_events, speaking
 from .modelfile import check_facts, read_model, write_model
 from .regularisation import swamp_events
+from .resolution import check_steps
 from .searching import Logged
 
 
@@ -69,6 +70,7 @@ def search(
     early_stop=False,
     tol=1e-3,
     reg_covar="auto",
+    resolution="auto",
     max_iter=100,
     n_init=1,
     effort=1.0,
@@ -105,7 +107,7 @@ def search(
         the criterion, none otherwise. A row that is in the data twice may be in two folds.
     early_stop : bool
         End when 3 numbers of components in a row were not better than the best before.
-    tol, reg_covar, max_iter, n_init, effort, init_params, dtype, threads, memory
+    tol, reg_covar, resolution, max_iter, n_init, effort, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
         One seed for all candidates; a RandomState or None gives it.
@@ -158,6 +160,7 @@ def search(
     shared = {
         "tol": tol,
         "reg_covar": reg_covar,
+        "resolution": resolution,
         "max_iter": max_iter,
         "n_init": n_init,
         "effort": effort,
@@ -185,6 +188,7 @@ def search(
         search=True,
         folds=folds,
     )
+    check_steps(settings.resolution, backend)
     say_events(logger, events)
     for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)

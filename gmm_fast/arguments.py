@@ -13,6 +13,7 @@ from .families import FAMILIES
 from .memory import parse_size
 from .params import covariance_shape
 from .regularisation import AUTO
+from .resolution import check_resolution
 from .sources import Source
 from .threads import check_threads
 
@@ -55,6 +56,7 @@ def check_parameters(model):
         tol=_real(model, "tol"),
         max_iter=_integer(model, "max_iter", 0),
         reg_covar=_reg_covar(model),
+        resolution=_resolution(model),
     )
 
 
@@ -65,6 +67,13 @@ def _reg_covar(model):
             raise _refusal(model, "reg_covar", rule)
         return value
     return _real(model, "reg_covar", rule)
+
+
+def _resolution(model):
+    check_resolution(model.resolution)
+    if model.resolution is None or isinstance(model.resolution, str):
+        return model.resolution
+    return np.asarray(model.resolution, np.float64)
 
 
 _BOOLEAN = "an instance of 'bool' or an instance of 'numpy.bool'"

@@ -128,6 +128,7 @@ def write_checkpoint(path, checkpoint):
                 "seconds": state.seconds,
                 "effort": state.effort,
                 "moves": state.moves,
+                "rounded": state.rounded,
             },
         ]
         arrays |= _arrays_of(state.params, "running")
@@ -189,6 +190,7 @@ def _state_of(arrays, params, facts):
         seconds=seconds,
         effort=facts.get("effort", 0.0),
         moves=facts.get("moves", 0),
+        rounded=facts.get("rounded", False),
     )
 
 

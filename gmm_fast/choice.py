@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import criteria, crossval, fitting
+from . import criteria, crossval, fitting, rescue
 from .criteria import HIGHER, in_words, named
 from .em import FitResult
 
@@ -74,6 +74,13 @@ class Candidate:
         if value is None or not np.isfinite(value):
             return np.inf
         return -value if criterion in HIGHER else value
+
+    @property
+    def unsound(self):
+        """Why it cannot win a search although it was fitted, or None."""
+        if self.result is None:
+            return None
+        return next((e for e in self.result.events if rescue.is_unsound(e)), None)
 
     def __str__(self):
         return f"K={self.n_components} {self.covariance_type}"
@@ -189,10 +196,16 @@ def not_converged(n_iter):
     return f"EM did not converge in {many}; raise --max-iter or --tol"
 
 
+def in_the_running(candidates, criterion):
+    """Candidates that may win: those that have a value, and are sound, if any of them is."""
+    valued = [c for c in candidates if np.isfinite(c.loss(criterion))]
+    return [c for c in valued if c.unsound is None] or valued
+
+
 def _ranked(candidates, criterion):
     """Candidates that have a loss, the lowest first; of those that are level the simplest first."""
-    scored = [(c.loss(criterion), c) for c in candidates]
-    scored = sorted((s for s in scored if np.isfinite(s[0])), key=lambda s: s[0])
+    scored = [(c.loss(criterion), c) for c in in_the_running(candidates, criterion)]
+    scored = sorted(scored, key=lambda s: s[0])
     if not scored:
         return []
     level = scored[0][0] + LEVEL * max(1.0, abs(scored[0][0]))
@@ -217,6 +230,9 @@ def candidate_row(candidate):
         "n_iter": None if result is None else result.n_iter,
         "converged": None if result is None else result.converged,
         "stop_reason": None if result is None else result.stop_reason,
+        "rounded": None if result is None else result.rounded,
+        "excess": None if result is None else result.excess,
+        "unsound": candidate.unsound,
         "effort": None if result is None else result.effort,
         "moves": None if result is None else result.moves,
         "events": [] if result is None else list(result.events),

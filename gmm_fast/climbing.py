@@ -110,9 +110,10 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
 
 def _better(judge, other, best):
     """Whether a solution takes the place of the best: higher by more than what is level, and with
-    no more components on few samples."""
+    no more components on few samples, and none that the data does not resolve."""
     higher = other.score > best.score + judge.level
-    return higher and not other.events and judge.few(other.run) <= judge.few(best.run)
+    sound = not other.events and judge.few(other.run) <= judge.few(best.run)
+    return higher and sound and judge.resolves(other.run.params)
 
 
 def _next_best(judge, best, others):
@@ -124,7 +125,8 @@ def _next_best(judge, best, others):
     found = []
     for runner in sorted(kept, key=lambda r: -r.score):
         apart = all(_apart(runner.run.params, r.run.params, scale) for r in [best, *found])
-        if apart and judge.few(runner.run) <= judge.few(best.run):
+        sound = judge.few(runner.run) <= judge.few(best.run)
+        if apart and sound and judge.resolves(runner.run.params):
             found.append(runner)
         if len(found) == OTHERS:
             break

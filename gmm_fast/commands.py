@@ -11,6 +11,7 @@ from .modelfile import check_facts, read_model, write_model
 from .outputs import NpyWriter, check_outputs, save_npy
 from .params import Params
 from .progress import Progress, SearchProgress
+from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
 from .sources import check_columns, files_of, stem_of
@@ -41,6 +42,7 @@ def fit(settings, given, as_json, command):
         backend, seconds, events = inputs.open_backend(
             source, [covariance], [k], kept, progress, client
         )
+        check_steps(_em(settings).resolution, backend)
         progress.say(f"K={k} {covariance}")
         recorder = picturing.recorder_of(settings)
         result = fitting.fit(
@@ -99,6 +101,7 @@ def search(settings, given, as_json, command):
         backend, seconds, events = inputs.open_backend(
             source, families, numbers, kept, progress, client, search=True, folds=folds
         )
+        check_steps(_em(settings).resolution, backend)
         table = selection.search(
             backend,
             numbers,
@@ -341,7 +344,10 @@ def _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
 
 
 def _em(settings):
-    return em.Settings(settings["tol"], settings["max_iter"], settings["reg_covar"])
+    steps = settings["resolution"]
+    if isinstance(steps, list):
+        steps = np.asarray(steps, np.float64)
+    return em.Settings(settings["tol"], settings["max_iter"], settings["reg_covar"], steps)
 
 
 def _start(settings):
@@ -410,6 +416,9 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "stop_reason": result.stop_reason,
         "events": result.events,
         "warnings": doubts(result),
+        "resolution": result.resolution,
+        "rounded": result.rounded,
+        "excess": result.excess,
         "effort": result.effort,
         "moves": result.moves,
         "seed": settings["seed"],

@@ -10,6 +10,7 @@ from .families import get_family
 from .params import Params
 from .regularisation import reg_covar_for
 from .rescue import Rescue, few_rows_events, thin_events
+from .resolution import rounding_of, steps_for
 from .threads import serial_blas
 
 # Iterations in float32 that went up and down without a gain: they will not settle any more.
@@ -28,20 +29,40 @@ class Settings:
     max_iter : int
     reg_covar : float, (d,) array or "auto"
         Added to the variances in every M-step; see `regularisation`.
+    resolution : "auto", None, float or (d,) array
+        Steps to which the data was rounded; see `resolution`. What is fitted does not depend on it,
+        but by `rounding`.
+    rounding : (d,) array, optional
+        Variances that the rounding hides: the likelihood is the one that takes it into account.
     """
 
     tol: float = 1e-3
     max_iter: int = 100
     reg_covar: object = "auto"
+    resolution: object = None
+    rounding: np.ndarray | None = None
 
     def for_data(self, backend, covariance_type):
-        """The same, with the `reg_covar` of that data in place of "auto".
+        """The same, with what that data says in place of "auto".
 
         `covariance_type` is what is going to be fitted: see `Backend.survey`.
         """
         survey = backend.survey(covariance_type)
         reg_covar = reg_covar_for(self.reg_covar, survey, backend.dtype)
-        return replace(self, reg_covar=reg_covar)
+        return replace(self, reg_covar=reg_covar, resolution=steps_for(self.resolution, backend))
+
+    @property
+    def added(self):
+        """What an M-step adds to the variances."""
+        return self.reg_covar if self.rounding is None else self.reg_covar + self.rounding
+
+    def hidden(self):
+        """`rounding` of the steps in `resolution`, once they are those of the data, or None."""
+        return None if self.resolution is None else rounding_of(self.resolution)
+
+    def aware(self):
+        """The same, under the likelihood that takes the rounding into account."""
+        return replace(self, rounding=self.hidden())
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +86,7 @@ class State:
     seconds : dict of float
     effort : float
     moves : int
+    rounded : bool
         As in `FitResult`.
     """
 
@@ -77,6 +99,7 @@ class State:
     seconds: dict
     effort: float = 0.0
     moves: int = 0
+    rounded: bool = False
 
     @property
     def iteration(self):
@@ -111,6 +134,13 @@ class FitResult:
         How far the optimum was searched for before EM began, in units of the default effort.
     moves : int
         Local moves that this search tried.
+    resolution : list of float or None
+        The step to which each feature was rounded, 0 for one that was not.
+    rounded : bool
+        Whether log-likelihoods take the rounding into account, as `resolution` says.
+    excess : float or None
+        Share of samples whose density claims more than one sample a cell of such steps; None where
+        there are none.
     """
 
     params: Params
@@ -127,6 +157,14 @@ class FitResult:
     reg_covar: object = None
     effort: float = 0.0
     moves: int = 0
+    resolution: object = None
+    rounded: bool = False
+    excess: float | None = None
+
+    def __post_init__(self):
+        if self.rounded and self.params.rounding is None:  # of a file, which does not keep it
+            steps = np.asarray(self.resolution, np.float64)
+            self.params = replace(self.params, rounding=rounding_of(steps))
 
     @property
     def mean_log_likelihood(self):
@@ -184,11 +222,19 @@ def m_step(stats, previous, reg_covar, dead):
 def step(backend, stats, params, settings, rescue, iteration):
     """One iteration: M-step, rescue, E-step. Returns the new parameters and their stats."""
     dead = rescue.dead(stats)
-    new = m_step(stats, params, settings.reg_covar, dead)
+    new = m_step(stats, params, settings.added, dead)
     new = rescue.raise_singular(new, iteration)
     if dead.any():
         new = rescue.revive(new, dead, iteration)
+    new = _under(new, settings)
     return new, backend.stats(new)
+
+
+def _under(params, settings):
+    """`params` with densities that take the rounding into account, where the settings do."""
+    if params.rounding is settings.rounding:
+        return params
+    return replace(params, rounding=settings.rounding)
 
 
 @serial_blas()
@@ -244,11 +290,11 @@ def fit(
     family = (params if state is None else state.params).covariance_type
     settings = settings.for_data(backend, family)
     if state is None:
-        run = _Run.begin(backend, params, events, seconds, (effort, moves))
+        run = _Run.begin(backend, params, settings, events, seconds, (effort, moves))
         if previous is not None:
             run.follow(previous, settings)
     else:
-        run = _Run.resume(backend, state)
+        run = _Run.resume(backend, state, settings)
     if on_state is not None and state is None:
         on_state(run.state())
     while run.iteration < settings.max_iter and run.small_steps < 2:
@@ -272,16 +318,16 @@ class _Run:
         self._began = time.perf_counter()
 
     @classmethod
-    def begin(cls, backend, params, events, seconds, searched):
+    def begin(cls, backend, params, settings, events, seconds, searched):
         rescue = Rescue(backend, params.covariance_type, events)
         run = cls(backend, params, rescue, seconds or {}, searched)
-        run.params = rescue.raise_singular(params, 0)
+        run.params = _under(rescue.raise_singular(params, 0), settings)
         run.stats = backend.stats(run.params)
         run.trace, run.small_steps = [run.stats.log_likelihood], 0
         return run
 
     @classmethod
-    def resume(cls, backend, state):
+    def resume(cls, backend, state, settings):
         rescue = Rescue(
             backend,
             state.params.covariance_type,
@@ -289,8 +335,9 @@ class _Run:
             collapsed=state.collapsed,
             revivals=state.revivals,
         )
-        run = cls(backend, state.params, rescue, state.seconds, (state.effort, state.moves))
-        run.stats = backend.stats(state.params)  # the bits that it was left with
+        params = _under(state.params, settings)
+        run = cls(backend, params, rescue, state.seconds, (state.effort, state.moves))
+        run.stats = backend.stats(params)  # the bits that it was left with
         run.trace, run.small_steps = list(state.trace), state.small_steps
         _check_same_data(backend, run.stats, run.trace[-1])
         return run
@@ -345,6 +392,7 @@ class _Run:
             seconds=self._seconds(),
             effort=self.effort,
             moves=self.moves,
+            rounded=self.params.rounding is not None,
         )
 
     def result(self, settings):
@@ -366,6 +414,8 @@ class _Run:
             reg_covar=np.asarray(settings.reg_covar).tolist(),
             effort=self.effort,
             moves=self.moves,
+            resolution=None if settings.resolution is None else settings.resolution.tolist(),
+            rounded=settings.rounding is not None,
         )
 
     def _seconds(self):

@@ -25,6 +25,7 @@ from .families import get_family
 from .log import say_events, speaking
 from .params import Params, check_params
 from .regularisation import swamp_events
+from .resolution import check_steps
 from .sampling import draw
 from .sources import is_dask
 from .threads import serial_blas
@@ -45,6 +46,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     reg_covar : float or 'auto', default='auto'
         Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
         the variance of the feature where that is below 1: data in small units keeps its clusters.
+    resolution : 'auto', None, float or (n_features,) array, default='auto'
+        Steps to which the features were rounded: 1 for integers, 0 for a feature that was not.
+        'auto' finds them from values all over the data. Where EM would end in a component whose
+        standard deviation is below half a step in some direction, likelihoods take the rounding
+        into account (and ``events_`` says so): its H = step**2 / 12 is then added to the variances
+        beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Other
+        fits are the same bits as with None, which never looks at it.
     max_iter : int, default=100
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
@@ -91,7 +99,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
-        Mean log-likelihood of a sample under the parameters above; after `partial_fit` see there.
+        Mean log-likelihood of a sample under the parameters above, taking the data's rounding into
+        account where ``resolution_`` says so; after `partial_fit` see there.
     lower_bounds_ : list of float
         The same of the start and after each iteration, ``n_iter_ + 1`` values.
     stop_reason_ : str
@@ -139,6 +148,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         covariance_type="full",
         tol=1e-3,
         reg_covar="auto",
+        resolution="auto",
         max_iter=100,
         n_init=1,
         effort=1.0,
@@ -159,6 +169,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.covariance_type = covariance_type
         self.tol = tol
         self.reg_covar = reg_covar
+        self.resolution = resolution
         self.max_iter = max_iter
         self.n_init = n_init
         self.effort = effort
@@ -221,6 +232,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
+        check_steps(settings.resolution, backend)
         logger = speaking(self.verbose)
         say_events(logger, events)
         for event in swamp_events(settings.reg_covar, backend.survey()):

@@ -22,6 +22,7 @@ from .families import get_family
 from .memory import anonymous_bytes, free_share, room_for_data
 from .regularisation import check_reg_covar
 from .rescue import is_of_needed_rows, needed_rows_events
+from .resolution import check_resolution, excess, resolves, rounded_event, widened
 from .sources import ArraySource, DaskSource, open_source
 from .threads import check_threads, wait_quietly
 
@@ -38,6 +39,7 @@ def check_settings(settings):
     if settings.max_iter < 0:
         raise DataError(f"max_iter must be at least 0, not {settings.max_iter}")
     check_reg_covar(settings.reg_covar)
+    check_resolution(settings.resolution)
 
 
 def open_data(data, memory=None, **options):
@@ -237,23 +239,73 @@ def fit(
     result = keeper.result(job)
     if result is not None:
         return result
-    state, how = keeper.state(job), {}
-    params = None
-    if state is None:
+    told = _both(keeper.listener(job), on_state)
+
+    def run(params, settings, **more):
+        return em.fit(
+            backend,
+            params,
+            settings,
+            callback=callback,
+            on_state=told,
+            previous=previous,
+            **more,
+        )
+
+    def begin():
         params, how = _start(backend, job, start, settings)
         how["seconds"]["init"] += seconds
-    result = em.fit(
-        backend,
-        params,
-        settings,
-        callback=callback,
-        state=state,
-        on_state=_both(keeper.listener(job), on_state),
-        previous=previous,
-        **how,
-    )
+        return params, how
+
+    result = _resolved(run, begin, settings, keeper.state(job))
+    if result.resolution is not None:
+        result.excess = excess(backend, result.params, np.asarray(result.resolution))
     check_means(result.params, backend.dtype)  # or nothing could be done with the model
     keeper.finish(job, result)
+    return result
+
+
+def _resolved(run, start, settings, state):
+    """Plain EM where it ends in components that the data resolves, else EM aware of the rounding.
+
+    Both begin at the start: what has shrunk onto a value that repeats does not find back. Where the
+    second one ends in components that are wide enough, plain EM goes on from there.
+
+    Parameters
+    ----------
+    run : callable
+        run(params, settings, state=..., **more) is `em.fit` of the data.
+    start : callable
+        Returns the parameters of the start, and more arguments of `run`.
+    settings : em.Settings
+    state : em.State or None
+        Of the run that had not ended.
+    """
+    hidden, aware = settings.hidden(), settings.aware()
+    if state is not None and not state.rounded:
+        plain = run(None, settings, state=state)
+        if hidden is None or resolves(plain.params, hidden):
+            return plain
+        state = None
+    if state is not None:
+        result = run(None, aware, state=state)
+    else:
+        params, how = start()
+        if hidden is None:
+            return run(params, settings, **how)
+        if resolves(params, hidden):
+            plain = run(params, settings, **how)
+            if resolves(plain.params, hidden):
+                return plain
+            how["seconds"] = plain.seconds
+        result = run(widened(params, hidden), aware, **how)
+    if resolves(result.params, hidden) and settings.max_iter:
+        how = {"effort": result.effort, "moves": result.moves, "events": result.events}
+        plain = run(result.params, settings, seconds=result.seconds, **how)
+        if resolves(plain.params, hidden):
+            return plain
+        result.seconds = plain.seconds
+    result.events.append(rounded_event(result.params, settings.resolution))
     return result
 
 

@@ -11,6 +11,7 @@ from .errors import FitError
 from .families import get_family
 from .kernels import gaussian
 from .kernels.vector import REGISTER_BYTES
+from .resolution import penalties
 from .stats import Stats
 
 
@@ -86,6 +87,9 @@ def make_form(params, dtype=np.float64, origin=None):
         means = np.clip(means, -most, most)
     with np.errstate(divide="ignore"):  # a weight of 0 is ln 0 = -inf: never responsible
         log_weights = np.log(params.weights)
+    front = log_weights
+    if params.rounding is not None:
+        front = log_weights - penalties(factor, params.rounding, family.form)
     build = {
         "triangular": _triangular,
         "diagonal": _diagonal,
@@ -94,7 +98,7 @@ def make_form(params, dtype=np.float64, origin=None):
     # means so far apart that squares overflow: another form is chosen, or samples have no density,
     # which whoever asked is told of
     with np.errstate(over="ignore", invalid="ignore"):
-        form = build(log_weights, means, factor, np.dtype(dtype))
+        form = build(front, log_weights, means, factor, np.dtype(dtype))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
 
 
@@ -119,19 +123,22 @@ def _pad(array, shape, dtype):
     return out
 
 
-def _log_const(log_weights, log_det_half, d):
-    """Half of ln weight + ln of the density's normalising constant, as kernels want it."""
-    return 0.5 * (log_weights + log_det_half - 0.5 * d * np.log(2 * np.pi))
+def _log_const(front, log_det_half, d):
+    """Half of `front` + ln of the density's normalising constant, as kernels want it.
+
+    `front` is ln weight, less what the data's rounding takes off.
+    """
+    return 0.5 * (front + log_det_half - 0.5 * d * np.log(2 * np.pi))
 
 
-def _triangular(log_weights, means, factor, dtype):
+def _triangular(front, log_weights, means, factor, dtype):
     k, d = means.shape
     dp = padded(d, 2)
     log_det_half = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     arrays = gaussian.TriangularForm(
         _pad(means, (k, dp), dtype),
         _pad(0.5 * factor, (k, dp, dp), dtype),
-        _log_const(log_weights, log_det_half, d).astype(dtype),
+        _log_const(front, log_det_half, d).astype(dtype),
     )
 
     def collect(lanes):
@@ -160,12 +167,12 @@ def triangular_work(k, d):
     return k * (8 + d + d * d / 8)
 
 
-def _diagonal(log_weights, means, factor, dtype):
+def _diagonal(front, log_weights, means, factor, dtype):
     """diag, `factor` (K, d), and spherical, (K,)."""
     k, d = means.shape
     scale = factor if factor.ndim == 2 else factor[:, None]
     log_det_half = np.log(np.broadcast_to(scale, (k, d))).sum(axis=1)
-    log_const = _log_const(log_weights, log_det_half, d)
+    log_const = _log_const(front, log_det_half, d)
     center = _center(log_weights, means, dtype)
     arrays = _linear(means - center, 0.5 * scale, log_const, dtype, center)
     if arrays is not None:
@@ -266,7 +273,7 @@ def _uncorrelated(arrays, z_means, center, each_feature):
     return _linear_form(arrays, k, (0, 0, 0), collect)
 
 
-def _whitened(log_weights, means, factor, dtype):
+def _whitened(front, log_weights, means, factor, dtype):
     """Tied covariance: z = factor (x - centre) / 2, and components of variance 1/4.
 
     sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k') with
@@ -278,12 +285,12 @@ def _whitened(log_weights, means, factor, dtype):
     center = _center(log_weights, means, dtype)
     white_means = 0.5 * (means - center) @ factor.T
     if 4 * (white_means**2).sum(axis=1).max() > _far(dtype):
-        return _tied_triangular(log_weights, means, factor, dtype)
+        return _tied_triangular(front, log_weights, means, factor, dtype)
     dp = padded(d, 4)
-    log_const = _log_const(log_weights, np.log(np.diagonal(factor)).sum(), d)
+    log_const = _log_const(front, np.log(np.diagonal(factor)).sum(), d)
     whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
     if not np.diagonal(whiten).all():  # variances so large that it underflows, and has no inverse
-        return _tied_triangular(log_weights, means, factor, dtype)
+        return _tied_triangular(front, log_weights, means, factor, dtype)
     unwhiten = dtrtri(whiten, lower=1)[0]
     linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
     used_means = white_means if linear is not None else _used(white_means, d, dtype)
@@ -315,10 +322,9 @@ def _whitened(log_weights, means, factor, dtype):
     )
 
 
-def _tied_triangular(log_weights, means, factor, dtype):
-    form = _triangular(
-        log_weights, means, np.broadcast_to(factor, (len(means), *factor.shape)), dtype
-    )
+def _tied_triangular(front, log_weights, means, factor, dtype):
+    factors = np.broadcast_to(factor, (len(means), *factor.shape))
+    form = _triangular(front, log_weights, means, factors, dtype)
 
     def collect(lanes):
         stats = form.collect(lanes)

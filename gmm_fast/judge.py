@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import psi
 
 from .families import get_family
+from .resolution import resolves
 from .short import ENDLESS, ShortRuns
 
 # Starts settle at this share of the tolerance of the fit, but no later than at that one: it is
@@ -47,6 +48,8 @@ class Judge:
         self.weight = self.runs.total_weight
         self.level = self.tol * self.weight
         self._family = get_family(covariance_type)
+        # under the likelihood that takes it into account nothing is won below the rounding
+        self._hidden = settings.hidden() if settings.rounding is None else None
         self._spread = spread_of(backend)
 
     def run(self, params, iterations=LONGEST, patience=ENDLESS):
@@ -62,6 +65,10 @@ class Judge:
         thin = spuriousness(run.params, self._spread, n)
         few = overfit(self._family, run.params.weights * n, d)
         return run.log_likelihood - float(np.maximum(thin, few).sum())
+
+    def resolves(self, params):
+        """Whether a solution has no component that is narrower than the data's rounding."""
+        return resolves(params, self._hidden)
 
     def within(self, params):
         """Variances within components, (d,)."""

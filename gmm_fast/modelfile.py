@@ -103,6 +103,10 @@ def check_facts(facts, n_features, what):
     if not (reg_covar is None or are_numbers(reg_covar if one_each else [reg_covar])):
         wrong.append("reg_covar")
     wrong += wrong_later_facts(facts)
+    steps = facts.get("resolution")
+    told = len(steps) == n_features if isinstance(steps, list) else not facts.get("rounded")
+    if not told:
+        wrong.append("resolution")
     if wrong:
         raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
 
@@ -147,4 +151,10 @@ _FACTS = {
     "events": _are_texts,
     "seconds": lambda value: isinstance(value, dict) and are_numbers(list(value.values())),
 }
-_LATER = {"effort": lambda value: is_number(value) and value >= 0, "moves": is_count}
+_LATER = {
+    "effort": lambda value: is_number(value) and value >= 0,
+    "moves": is_count,
+    "resolution": lambda value: value is None or (are_numbers(value) and min(value) >= 0),
+    "rounded": lambda value: isinstance(value, bool),
+    "excess": lambda value: value is None or (is_number(value) and 0 <= value <= 1),
+}

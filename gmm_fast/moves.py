@@ -115,6 +115,7 @@ class Outlook:
             np.stack(means),
             covariances[0] if tied else np.stack(covariances),
             self.family.name,
+            rounding=self.params.rounding,
         )
         costs = np.zeros(len(pairs))
         first, second = np.array(pairs).T

@@ -186,7 +186,21 @@ class Search:
         return max(WORK * min(rows, 2), ITERATIONS * self.iteration * rows)
 
     def found(self):
-        """The start, a `Found`."""
+        """The start, a `Found`.
+
+        Where the likelihood leads to components that are narrower than the data's rounding, it is
+        looked for once more, under the likelihood that takes the rounding into account.
+        """
+        found = self._found()
+        searched = self.settings.max_iter and self._likelihood_decides()
+        if not self.judge.resolves(found.params) and searched and not self.start.complete:
+            return self._aware().found()
+        return found
+
+    def _aware(self):
+        return Search(self.shared, self.k, self.family, self.settings.aware())
+
+    def _found(self):
         events = []
         if self._is_wide() and not self.start.given:
             return self._wide(events)
@@ -204,6 +218,8 @@ class Search:
 
     def _searched(self, runner, events, spent=0):
         """The best that moves lead to from there, a `Found`."""
+        if not self.judge.resolves(runner.run.params):
+            return Found(runner.run.params, events)
         climb = self.climb(runner, self.start.effort, spent)
         params = self._best_on_more_rows([end.run.params for end in [climb.best, *climb.others]])
         return Found(params, events, self.start.effort, climb.moves)
@@ -221,7 +237,7 @@ class Search:
     def _wide(self, events):
         """From the partition that is the best by more than its likelihood."""
         sample, start = self.shared.sample(self.k), self.start
-        how = self.family, self.settings.reg_covar, start.seed, self.threads, start.n_init, events
+        how = self.family, self.settings.added, start.seed, self.threads, start.n_init, events
         brief = self._likelihood_decides()
         params = wide_start(sample, self.k, *how, brief=brief)
         if not (brief and self.settings.max_iter):
@@ -305,7 +321,7 @@ class Search:
             # a part of few samples has a covariance that is singular or nearly so
             pseudo = pseudo_weight(self.part, self.family)
             parts = self.seeds.moments(labels, self.k, self.family)
-            params = params_of_parts(parts, self.family, self.settings.reg_covar, pseudo)
+            params = params_of_parts(parts, self.family, self.settings.added, pseudo)
             candidates.append(overridden(params, self.start))
         return candidates
 

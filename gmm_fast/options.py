@@ -45,6 +45,22 @@ class AutoOr(click.ParamType):
         return value if value == "auto" else self.other.convert(value, param, ctx)
 
 
+class Steps(click.ParamType):
+    """auto, none, a number, or numbers with commas between; a str, None, a float or a list."""
+
+    name = "auto|none|number,..."
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str) or value == "auto":
+            return value
+        if value == "none":
+            return None
+        parts = [part.strip() for part in value.split(",")]
+        hint = "; give the step to which values were rounded, or none"
+        steps = [NotNegative(hint).convert(part, param, ctx) for part in parts]
+        return steps[0] if len(steps) == 1 else steps
+
+
 class Size(click.ParamType):
     """A size in memory, such as 500MB; bytes."""
 
@@ -221,6 +237,14 @@ em_options = several(
         show_default=True,
         type=AutoOr(NotNegative()),
         help="Added to every variance; auto is 1e-6, less for features whose variance is below 1.",
+    ),
+    click.option(
+        "--resolution",
+        default="auto",
+        show_default=True,
+        type=Steps(),
+        help="Steps to which the data was rounded: one number, one for each feature, or none; auto "
+        "finds them. Nothing is won below them.",
     ),
     click.option(
         "--init",

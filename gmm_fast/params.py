@@ -20,6 +20,8 @@ class Params:
         Name of the family, a key of `families.FAMILIES`.
     factor : ndarray, optional
         What the family's `inverse_cholesky` made of the covariances, where it is known already.
+    rounding : (d,) float64, optional
+        Variances that rounding hides: densities take it into account, see `resolution`.
     """
 
     weights: np.ndarray
@@ -27,6 +29,7 @@ class Params:
     covariances: np.ndarray
     covariance_type: str
     factor: np.ndarray | None = field(default=None, compare=False, repr=False)
+    rounding: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def n_components(self):

@@ -19,6 +19,7 @@ from .criteria import HIGHER, LONGEST, in_words, named
 from .errors import FitError
 from .families import get_family
 from .memory import describe, show_size
+from .resolution import steps_text
 from .selection import PATIENCE
 
 # Columns of a table in a file or a pipe, which has no width of its own to respect.
@@ -159,6 +160,7 @@ def print_info(model, result, facts):
         ("fitted to", f"{facts.get('data', 'data')} ({count(result.n_samples, 'sample')})"),
         *score_rows(facts),
         ("stopped by", _stop(result)),
+        *_rounding_rows(result),
         *(("note", event) for event in result.events),
     ]
     print_facts(str(model), rows)
@@ -223,6 +225,14 @@ def print_reading(backend):
             "decoding; a .npy is read faster" if decoded else "the disk (disk-bound)"
         )
     note(text)
+
+
+def _rounding_rows(result):
+    """A row on the steps of the data, if it was rounded."""
+    if result.resolution is None:
+        return []
+    taken = "; likelihoods take it into account" if result.rounded else ""
+    return [("data rounded to", steps_text(result.resolution) + taken)]
 
 
 def score_rows(facts):
@@ -342,6 +352,11 @@ def print_candidates(table):
         show(Text(f"  (stopped early: nothing was better for {PATIENCE} values of K)"))
     if not all(c.result.converged for c in candidates if c.result is not None):
         show(Text("  + not converged: raise --max-iter or --tol"))
+    for candidate in candidates:
+        if candidate.unsound is not None and candidate is not best:
+            show(Text(f"  ! {candidate} cannot win: {candidate.unsound}"))
+    if any(_mark(c, best) == "~" for c in candidates):
+        show(Text("  ~ narrower than the data's rounding, which is taken into account"))
     if hidden:
         show(Text(f"  (no room for {', '.join(hidden)}; all with --json)"))
     for candidate in candidates:
@@ -381,13 +396,22 @@ def _candidate_table(candidates, best, by, columns):
     for c in candidates:
         cells = _candidate_cells(c)
         table.add_row(
-            "*" if c is best else "",
+            _mark(c, best),
             str(c.n_components),
             *([c.covariance_type] if several else []),
             *(cells.get(name, "-") for name in columns),
             style="bold green" if c is best else None,
         )
     return table
+
+
+def _mark(candidate, best):
+    """What stands before a row: of the best, of what cannot win, of what knows the rounding."""
+    if candidate is best:
+        return "*"
+    if candidate.unsound is not None:
+        return "!"
+    return "~" if candidate.result is not None and candidate.result.rounded else ""
 
 
 def _candidate_cells(candidate):

@@ -144,8 +144,8 @@ def thin_events(params, survey, reg_covar):
     events = []
     if thin.any():
         events.append(
-            f"{_who(params, thin)} collapsed: in some direction the variance is hardly more than "
-            "reg_covar (repeated rows, linearly dependent features, too many components, or "
+            f"{_who(params, thin)} {_COLLAPSED} reg_covar "
+            "(repeated rows, linearly dependent features, too many components, or "
             "fewer samples than features)"
         )
     return events + swamp_events(reg_covar, survey)
@@ -209,7 +209,13 @@ def needed_rows_events(families, numbers, n_features, n_rows):
 
 
 # What `few_rows_events` and `needed_rows_events` always say.
+_COLLAPSED = "collapsed: in some direction the variance is hardly more than"
 _HELD, _NEEDED = "held by no more rows than", "more than the data has"
+
+
+def is_unsound(event):
+    """Whether an event tells that a likelihood means little: of too few rows, or collapsed."""
+    return is_of_few_rows(event) or _COLLAPSED in event
 
 
 def is_of_few_rows(event):

@@ -29,7 +29,7 @@ PATHS = (
     "animate",
 )
 # Options that there were not always: what checkpoints without them were begun with.
-_LATER = {"effort": 1.0}
+_LATER = {"effort": 1.0, "resolution": None}
 # What is no option of the work: where it is kept, and how its result is shown.
 _OUTSIDE = ("checkpoint", "resume", "as_json")
 # How far sums over the same data may be apart on another machine, by what they are computed in.

@@ -293,7 +293,9 @@ class Work:
 
         def look():
             family, k = job
-            search = optimum.Search(self._shared, k, family, self.settings[family])
+            settings = self.settings[family]
+            settings = settings.aware() if result.rounded else settings
+            search = optimum.Search(self._shared, k, family, settings)
             began = time.perf_counter()
             found = find(search)
             seconds = result.seconds.get("init", 0.0) + time.perf_counter() - began

@@ -7,7 +7,7 @@ import numpy as np
 from . import checks, criteria, crossval
 from .backends import count_positive
 from .checkpoint import Job
-from .choice import Candidate, SearchTable
+from .choice import Candidate, SearchTable, in_the_running
 from .criteria import CRITERIA, Silhouettes
 from .em import FitResult
 from .errors import DataError, FitError
@@ -233,9 +233,10 @@ class _Rows:
 
     def near_the_best(self, criterion, margin):
         """Jobs of candidates that are no more than `margin` worse than the best one."""
-        losses = {j: self._candidate(j).loss(criterion) for j in self._results}
-        least = min(losses.values())
-        return [job for job, loss in losses.items() if np.isfinite(loss) and loss <= least + margin]
+        running = in_the_running([self._candidate(j) for j in self._results], criterion)
+        losses = {Job(c.covariance_type, c.n_components): c.loss(criterion) for c in running}
+        least = min(losses.values(), default=np.inf)
+        return [job for job, loss in losses.items() if loss <= least + margin]
 
     def of(self, n_components, *, measured):
         """Candidates of that K, with silhouettes if they are `measured`."""
@@ -277,7 +278,8 @@ class _Stop:
 
     def after(self, candidates):
         """Whether to stop after those of one more K."""
-        loss = min(c.loss(self._criterion) for c in candidates)
+        running = in_the_running(candidates, self._criterion)
+        loss = min((c.loss(self._criterion) for c in running), default=np.inf)
         better = loss < self._lowest
         self._lowest = min(loss, self._lowest)
         self._waited = 0 if better or not np.isfinite(self._lowest) else self._waited + 1

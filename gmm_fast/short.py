@@ -151,7 +151,7 @@ class ShortRuns:
         x, weights = self._data
         to_beat, look, enough = patience
         limits = short.Limits(
-            *self._fixed[:4], float(tol), max_iter, float(to_beat), float(look), float(enough)
+            *self._fixed[:5], float(tol), max_iter, float(to_beat), float(look), float(enough)
         )
         if self._family in VARIANCES:
             found = self._linear(x, weights, params, limits)
@@ -172,9 +172,11 @@ class ShortRuns:
     def _fixed(self):
         """The `Limits` that all runs have in common."""
         backend, d = self.backend, self.n_features
-        reg_covar = np.broadcast_to(self.settings.reg_covar, d).astype(np.float64)
+        added = np.broadcast_to(self.settings.added, d).astype(np.float64)
+        rounding = self.settings.rounding
         return short.Limits(
-            np.full(d, reg_covar.mean()) if self._family == "spherical" else reg_covar,
+            np.full(d, added.mean()) if self._family == "spherical" else added,
+            np.zeros(d) if rounding is None else rounding,
             np.zeros(d) if backend.origin is None else backend.origin,
             float(np.finfo(backend.dtype).eps),
             DEAD * self.total_weight / self.n_samples,
@@ -204,7 +206,7 @@ class ShortRuns:
         if iterations == short.TROUBLE or iterations == short.FAR:
             return None
         variances = mixture.variances if each else mixture.variances[:, 0].copy()
-        found = Params(mixture.weights, mixture.means, variances, self._family)
+        found = self._params(mixture.weights, mixture.means, variances)
         return Run(found, log_likelihood, iterations, small_steps == 2)
 
     def _triangular(self, x, weights, params, limits):
@@ -226,8 +228,12 @@ class ShortRuns:
         self._spare.setdefault(-k, []).append(scratch)
         if iterations == short.TROUBLE:
             return None
-        found = Params(mixture.weights, mixture.means, covariances_of(mixture.covariances), family)
+        found = self._params(mixture.weights, mixture.means, covariances_of(mixture.covariances))
         return Run(found, log_likelihood, iterations, small_steps == 2)
+
+    def _params(self, weights, means, covariances):
+        rounding = self.settings.rounding
+        return Params(weights, means, covariances, self._family, rounding=rounding)
 
     def _scratch(self, key, form, shapes):
         """(form, sums, lanes) that no other thread uses: of a run before, or new."""

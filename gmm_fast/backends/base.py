@@ -9,6 +9,7 @@ from ..checks import spelled
 from ..errors import DataError
 from ..families import get_family
 from ..params import Params
+from ..resolution import SKETCH_ROWS, SKETCH_VALUES, find_steps
 
 # Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
 MOST_WEIGHT = 1e20
@@ -79,6 +80,8 @@ class Backend(ABC):
     threads: int
     n_parts: int = 1
     _survey: Survey | None = None
+    _sketch: np.ndarray | None = None
+    _steps: np.ndarray | None = None
 
     @abstractmethod
     def take(self, indices):
@@ -138,9 +141,35 @@ class Backend(ABC):
             self._survey = self._look(get_family(covariance_type))
         return self._survey
 
+    @property
+    def steps(self):
+        """The step to which each feature was rounded, (d,), 0 for one that was not.
+
+        Found from rows all over the data, which tell of others, few or many, that are on a finer
+        grid as of any exception.
+        """
+        if self._steps is None:
+            self.survey()
+            stored = np.dtype(self.source_dtype)
+            eps = np.finfo(stored).eps if stored.kind == "f" else 0.0
+            eps = max(eps, np.finfo(self.dtype).eps)
+            self._steps, self._sketch = find_steps(self._sketch, eps), None
+        return self._steps
+
+    def _first_look(self):
+        """`rough_centre` of the data; the sketch that `steps` are found from is taken with it."""
+        size = self.n_samples if self.weights is None else count_positive(self.weights)
+        most = min(SKETCH_ROWS, SKETCH_VALUES // self.n_features)
+        rows = np.union1d(_spread(size, LOOK_ROWS), _spread(size, most))
+        rows = rows if self.weights is None else positive_rows(self.weights, rows)
+        self._sketch = self.take(rows)
+        return rough_centre(
+            lambda some: self._sketch[np.searchsorted(rows, some)], self.n_samples, self.weights
+        )
+
     def _look(self, family):
         with np.errstate(all="ignore"):
-            centre = rough_centre(self.take, self.n_samples, self.weights)
+            centre = self._first_look()
             if not np.isfinite(centre).all():
                 self.refuse_bad_values()
             if family.name == "spherical":  # it asks for traces; the same kernel looks deeper
@@ -165,7 +194,7 @@ def rough_centre(take, n_samples, weights):
     it would cost all others the digits of float32.
     """
     size = n_samples if weights is None else count_positive(weights)
-    rows = np.unique(np.linspace(0, size - 1, LOOK_ROWS).astype(np.int64))
+    rows = _spread(size, LOOK_ROWS)
     if weights is None:
         return np.median(take(rows), axis=0)
     rows = positive_rows(weights, rows)
@@ -175,6 +204,11 @@ def rough_centre(take, n_samples, weights):
     passed = np.cumsum((weights[rows] / weights[rows].max())[order], axis=0)
     middle = (passed < 0.5 * passed[-1]).sum(axis=0)
     return np.take_along_axis(np.take_along_axis(x, order, 0), middle[None], 0)[0]
+
+
+def _spread(size, count):
+    """So many numbers of 0..size - 1, evenly spread; all where there are no more."""
+    return np.unique(np.linspace(0, size - 1, count).astype(np.int64))
 
 
 def _pieces(weights):

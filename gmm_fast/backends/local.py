@@ -144,7 +144,7 @@ class LocalBackend(Backend):
         weights : (n,) float64, or what gives parts of it when it is sliced or indexed
         """
         other = copy.copy(self)
-        other.weights, other._survey = weights, None
+        other.weights, other._survey, other._sketch, other._steps = weights, None, None, None
         other._spare, other._paces = {}, {}
         return other
 

@@ -32,7 +32,8 @@ class Mixture(NamedTuple):
 class Limits(NamedTuple):
     """What bounds variances, components and iterations."""
 
-    reg_covar: np.ndarray  # (d,), added to the variances
+    added: np.ndarray  # (d,), to the variances
+    rounding: np.ndarray  # (d,), of them what is there because the data was rounded
     origin: np.ndarray  # (d,), what kernels see is x - origin
     eps: float  # rounding of a sample: variances as small as this makes them are none
     least: float  # a component that is responsible for less has died
@@ -97,7 +98,7 @@ def iterate(x, sample_weights, structure, mixture, limits, form, sums, lanes, ou
         inverse_cholesky(mixture.covariances, PIVOT * factor.shape[1], factor, singular)
         if _unusable(mixture.means, factor, singular, limits):
             return TROUBLE, 0, 0.0
-        _lay_out(mixture, factor, limits.origin, form)
+        _lay_out(mixture, factor, limits, form)
         for i in range(len(sums)):
             sums[i] = 0.0
         triangular_lane(x, sample_weights, form, lanes, out, lane, first, n_blocks)
@@ -149,19 +150,20 @@ def _count_dead(n_k, least):
 
 
 @helper
-def _lay_out(mixture, factor, origin, form):
+def _lay_out(mixture, factor, limits, form):
     """Write the form that evaluates `mixture`."""
     n_components, d = mixture.means.shape
     for k in range(n_components):
         m = min(k, len(factor) - 1)
-        log_det_half = 0.0
+        log_det_half = hidden = 0.0
         for i in range(d):
-            form.means[k, i] = mixture.means[k, i] - origin[i]
+            form.means[k, i] = mixture.means[k, i] - limits.origin[i]
             log_det_half += np.log(factor[m, i, i])
             for j in range(i + 1):
                 form.chol_inv[k, i, j] = 0.5 * factor[m, i, j]
-        log_weight = np.log(mixture.weights[k])
-        form.log_const[k] = 0.5 * (log_weight + log_det_half - 0.5 * d * LOG_2_PI)
+                hidden += 0.5 * factor[m, i, j] * factor[m, i, j] * limits.rounding[j]
+        front = np.log(mixture.weights[k]) - hidden
+        form.log_const[k] = 0.5 * (front + log_det_half - 0.5 * d * LOG_2_PI)
 
 
 @helper
@@ -196,7 +198,7 @@ def _m_step(structure, lanes, form, limits, mixture):
             for i in range(d):
                 covariances[m, i, i] = variance
         for i in range(d):
-            covariances[m, i, i] += limits.reg_covar[i]
+            covariances[m, i, i] += limits.added[i]
             for j in range(i):
                 covariances[m, j, i] = covariances[m, i, j]
 
@@ -238,7 +240,7 @@ def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sum
     while True:
         if _without_variance(mixture, limits):
             return TROUBLE, 0, 0.0
-        if not _lay_out_linear(mixture, limits.origin, near, least, center, form):
+        if not _lay_out_linear(mixture, limits, near, least, center, form):
             return FAR, 0, 0.0
         for i in range(len(sums)):
             sums[i] = 0.0
@@ -273,9 +275,10 @@ def _without_variance(mixture, limits):
 
 
 @helper
-def _lay_out_linear(mixture, origin, near, least, center, form):
+def _lay_out_linear(mixture, limits, near, least, center, form):
     """Write the form that evaluates `mixture`, as `forms` does; False where it would cancel."""
     weights, means, variances = mixture
+    origin = limits.origin
     n_components, d = means.shape
     each = form.quad.shape[0] > 0
     for j in range(d):
@@ -285,7 +288,7 @@ def _lay_out_linear(mixture, origin, near, least, center, form):
         form.center[j] = middle
         center[j] = form.center[j]  # as the kernel knows it
     for k in range(n_components):
-        offset = log_det_half = 0.0
+        offset = log_det_half = hidden = 0.0
         for j in range(d):
             variance = variances[k, j] if each else variances[k, 0]
             precision = 0.25 / variance
@@ -293,12 +296,14 @@ def _lay_out_linear(mixture, origin, near, least, center, form):
             form.coef[k, j] = 2.0 * precision * z
             offset += precision * z * z
             log_det_half -= 0.5 * np.log(variance)
+            hidden += 0.5 * limits.rounding[j] / variance
             if each:
                 form.quad[k, j] = -precision
         if not each:
             form.of_norm[k] = -0.25 / variances[k, 0]
         form.offset[k] = -offset
-        form.log_const[k] = 0.5 * (np.log(weights[k]) + log_det_half - 0.5 * d * LOG_2_PI)
+        front = np.log(weights[k]) - hidden
+        form.log_const[k] = 0.5 * (front + log_det_half - 0.5 * d * LOG_2_PI)
         if not 4.0 * offset <= near:
             return False
         for j in range(variances.shape[1]):
@@ -328,8 +333,8 @@ def _m_step_of_variances(lanes, center, form, limits, mixture):
             means[k, j] += delta
             if each:
                 second = s1[0, k, dp + j] + (n_k[0, k] * z - 2.0 * s1[0, k, j]) * z
-                variances[k, j] = second / n_k[0, k] - delta * delta + limits.reg_covar[j]
+                variances[k, j] = second / n_k[0, k] - delta * delta + limits.added[j]
             else:
                 between += (n_k[0, k] * z - 2.0 * s1[0, k, j]) * z - n_k[0, k] * delta * delta
         if not each:
-            variances[k, 0] = (s2[0, k, 0] + between) / (n_k[0, k] * d) + limits.reg_covar[0]
+            variances[k, 0] = (s2[0, k, 0] + between) / (n_k[0, k] * d) + limits.added[0]

@@ -83,7 +83,8 @@ def fit_facts(result, silhouette=None, silhouette_samples=0):
     -------
     dict
         The keys of a row of a search, and n_features, mean_log_likelihood, silhouette_samples,
-        reg_covar, seconds, weights (K,), means (K, d), deviations (K, d), covariances.
+        reg_covar, resolution, rounded, seconds, weights (K,), means (K, d), deviations (K, d),
+        covariances.
     """
     params = result.params
     variances = get_family(params.covariance_type).component_variances(params)
@@ -102,6 +103,8 @@ def fit_facts(result, silhouette=None, silhouette_samples=0):
         "events": list(result.events),
         "seconds": dict(result.seconds),
         "reg_covar": result.reg_covar,
+        "resolution": result.resolution,
+        "rounded": result.rounded,
         "weights": params.weights,
         "means": params.means,
         "deviations": np.sqrt(variances),

@@ -7,6 +7,7 @@ import numpy as np
 from ..choice import not_converged
 from ..criteria import HIGHER
 from ..report import count, mean_and_deviation
+from ..resolution import steps_text
 from .facts import is_number, is_same, order, value_of
 from .wording import CRITERIA, DASH, LONGEST_VALUE, has_values, number, plain_value, short
 
@@ -215,7 +216,12 @@ def _effort_cell(row):
 def _stop_cell(row):
     if row.get("failure"):
         return _cell("failed", "failed")
-    return _cell(str(row["stop_reason"]), stop_reason(row["stop_reason"]))
+    text = stop_reason(row["stop_reason"])
+    if row.get("unsound"):
+        text += "; cannot win, not sound"
+    elif row.get("rounded"):
+        text += "; rounding counts"
+    return _cell(str(row["stop_reason"]), text)
 
 
 def _failures(rows):
@@ -325,6 +331,9 @@ def run_rows(facts):
         found.append(
             ("searched", f"effort {best['effort']:.3g}, {count(best['moves'], 'local move')}")
         )
+    if best.get("resolution"):
+        taken = ", which likelihoods take into account" if best["rounded"] else ""
+        found.append(("data rounded to", steps_text(best["resolution"]) + taken))
     seconds = facts.get("seconds") or best["seconds"]
     if seconds:
         found.append(("seconds", _seconds(seconds)))
