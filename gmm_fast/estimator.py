@@ -100,7 +100,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_iter_ : int
     lower_bound_ : float
         Mean log-likelihood of a sample under the parameters above, taking the data's rounding into
-        account where ``resolution_`` says so; after `partial_fit` see there.
+        account where ``events_`` says so; after `partial_fit` see there.
     lower_bounds_ : list of float
         The same of the start and after each iteration, ``n_iter_ + 1`` values.
     stop_reason_ : str
@@ -113,6 +113,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_features_in_ : int
     feature_names_in_ : (d,) array of str
         Only after a fit to a data frame whose column names are strings.
+    resolution_ : list of float or None
+        The step to which each feature was rounded, 0 for one that was not; None where none was, or
+        nobody looked.
+    excess_ : float or None
+        Share of the samples whose density claims more than one sample in a cell of these steps: 0
+        for every sound model.
     result_ : FitResult
 
     Notes
@@ -341,6 +347,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.lower_bounds_ = [t / result.total_weight for t in result.trace]
         self.stop_reason_ = result.stop_reason
         self.events_ = result.events
+        self.resolution_ = result.resolution
+        self.excess_ = result.excess
         self.result_ = result
         self.n_samples_seen_ = result.total_weight
         self._gathered = None
