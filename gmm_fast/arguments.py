@@ -70,7 +70,11 @@ def _reg_covar(model):
 
 
 def _resolution(model):
-    check_resolution(model.resolution)
+    try:
+        check_resolution(model.resolution)
+    except DataError:
+        rule = "'auto', None, a float in the range [0.0, inf), or an array of them, of each feature"
+        raise _refusal(model, "resolution", rule) from None
     if model.resolution is None or isinstance(model.resolution, str):
         return model.resolution
     return np.asarray(model.resolution, np.float64)

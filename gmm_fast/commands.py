@@ -50,7 +50,7 @@ def fit(settings, given, as_json, command):
             k,
             covariance,
             start,
-            _em(settings),
+            _em(settings).of(k),
             callback=progress.iteration,
             keeper=keeper,
             on_state=recorder,

@@ -51,6 +51,10 @@ class Settings:
         reg_covar = reg_covar_for(self.reg_covar, survey, backend.dtype)
         return replace(self, reg_covar=reg_covar, resolution=steps_for(self.resolution, backend))
 
+    def of(self, n_components):
+        """The same, for a fit of so many components by itself: a single one does not shrink."""
+        return self if n_components > 1 else replace(self, resolution=None)
+
     @property
     def added(self):
         """What an M-step adds to the variances."""

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -52,7 +53,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         standard deviation is below half a step in some direction, likelihoods take the rounding
         into account (and ``events_`` says so): its H = step**2 / 12 is then added to the variances
         beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Other
-        fits are the same bits as with None, which never looks at it.
+        fits are the same bits as with None, which never looks at it; so are those of one component,
+        and `partial_fit` does not look either.
     max_iter : int, default=100
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
@@ -231,7 +233,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _fit(self, X, sample_weight, labels=None):
         """Fit, and return the backend with the data in it."""
-        settings = check_parameters(self)
+        settings = check_parameters(self).of(int(self.n_components))
         names = feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
         check_enough(self, source)
@@ -439,7 +441,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         >>> model.n_samples_seen_
         2000.0
         """
-        settings = check_parameters(self)
+        settings = replace(check_parameters(self), resolution=None)
         decay = decay_of(self)
         if hasattr(self, "means_"):
             names = getattr(self, "feature_names_in_", None)

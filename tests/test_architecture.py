@@ -18,6 +18,7 @@ LAYERS = (
     ("kernels.cholesky", "kernels.elementary", "kernels.pairs"),
     ("archive", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
     ("families", "kernels.block", "kernels.newcomers", "kernels.products"),
+    ("resolution",),
     ("kernels.gaussian",),
     ("kernels.short",),
     ("canvas", "forms", "modelfile", "projection", "regularisation", "sampling"),
@@ -54,7 +55,7 @@ WHOLE = {name for name in LEVEL if "." not in name}
 THIRD_PARTY = {
     "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
     "llvmlite": {"kernels.vector"},
-    "scipy": {"families", "forms", "judge", "moves", "one_covariance", "evidence"},
+    "scipy": {"families", "forms", "judge", "moves", "one_covariance", "evidence", "resolution"},
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},

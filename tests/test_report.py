@@ -53,7 +53,9 @@ def candidates(count, size=1e4, converged=True):
             cv=None,
             cv_se=None,
             failure=None,
+            unsound=None,
             result=SimpleNamespace(
+                rounded=False,
                 log_likelihood=-size * rng.uniform(1, 10),
                 n_iter=3 + i,
                 converged=converged,

@@ -266,11 +266,11 @@ def test_a_saved_model_knows(tmp_path):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (-1.0, "0 or more"),
-        (np.inf, "0 or more"),
-        ("fine", "'auto'"),
+        (-1.0, "'auto', None"),
+        (np.inf, "'auto', None"),
+        ("fine", "'auto', None"),
         ([1.0, 2.0], "2 values"),
-        ([[1.0]], "shape"),
+        ([[1.0]], "'auto', None"),
         (1000.0, "larger than feature 0"),
     ],
 )
@@ -287,6 +287,13 @@ def test_a_given_resolution_counts():
     assert coarse.result_.resolution == [4.0]
     assert coarse.covariances_.min() > 16 / 12
     assert steps_for(0.0, backend(x)) is None
+
+
+def test_one_gaussian_is_what_it_always_was():
+    x = (np.random.default_rng(0).random((60, 3)) < 0.4) * 1.0
+    model = GaussianMixture(1, reg_covar=0.0).fit(x)
+    assert model.covariances_[0] == pytest.approx(np.cov(x.T, bias=True), rel=1e-9)
+    assert model.resolution_ is None
 
 
 # Searches ----------------------------------------------------------------------------------------
