@@ -99,7 +99,12 @@ def test_make_commands_are_targets():
 
 def test_python(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    code, pictures, with_dask, stream = blocks("python")
+    rounded, code, pictures, with_dask, stream = blocks("python")
+    exec(compile(rounded, "README.md", "exec"), {})
+    chosen, narrowest, spike = map(float, capsys.readouterr().out.split())
+    assert chosen == 1
+    assert narrowest == pytest.approx(0.95, abs=0.01)
+    assert spike == pytest.approx(0.001, rel=0.01)
     exec(compile(code, "README.md", "exec"), {})
     assert "True" in capsys.readouterr().out
     (folder / "clusters.png").unlink(missing_ok=True)
