@@ -52,9 +52,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         'auto' finds them from values all over the data. Where EM would end in a component whose
         standard deviation is below half a step in some direction, likelihoods take the rounding
         into account (and ``events_`` says so): its H = step**2 / 12 is then added to the variances
-        beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Other
-        fits are the same bits as with None, which never looks at it; so are those of one component,
-        and `partial_fit` does not look either.
+        beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Starts do
+        not move to such components either. Fits that meet none are the same bits as with None,
+        which never looks at it; so are those of one component, and `partial_fit` does not look.
     max_iter : int, default=100
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
@@ -120,7 +120,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         nobody looked.
     excess_ : float or None
         Share of the samples whose density claims more than one sample in a cell of these steps: 0
-        for every sound model.
+        for a sound model, unless most rows share one value of several features of few values.
     result_ : FitResult
 
     Notes

@@ -190,7 +190,11 @@ def _step(column, eps):
     gaps = np.diff(values)
     if len(gaps) and gaps.min() <= noise:  # the same number, made in several ways
         first = np.append(True, gaps > noise)
-        counts = np.add.reduceat(counts, np.flatnonzero(first))
+        starts = np.flatnonzero(first)
+        ends = np.append(starts[1:], len(values)) - 1
+        if (values[ends] - values[starts]).max() > 2 * noise:
+            return 0.0  # neighbours all the way: the type has no digits for a step
+        counts = np.add.reduceat(counts, starts)
         values = values[first]
         gaps = np.diff(values)
     distinct, rows = len(values), len(column)
@@ -289,7 +293,8 @@ def excess(backend, params, steps):
     """Share of the samples whose density claims more than one sample a cell of the grid.
 
     Of the mixture of the features that were rounded; a model of the cells cannot exceed
-    f(x) prod h_j = 1. No sound model does.
+    f(x) prod h_j = 1. Sound ones do not, but where most rows share one value of several features of
+    few values: a component is as wide as a cell then, and its peak above one.
 
     Parameters
     ----------

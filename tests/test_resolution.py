@@ -10,9 +10,11 @@ from invoking import run
 from sklearn.datasets import load_iris
 
 from gmm_fast import DataError, GaussianMixture, em, init, load, save, search, starting
+from gmm_fast.backends import LocalBackend
 from gmm_fast.params import Params
 from gmm_fast.resolution import excess, find_steps, narrow, resolves, rounding_of, steps_for
 from gmm_fast.sampling import draw
+from gmm_fast.sources import open_source
 
 EPS = np.finfo(np.float64).eps
 FAMILIES = ("full", "tied", "diag", "spherical")
@@ -79,13 +81,26 @@ def test_float32_has_less_digits_of_a_step():
     assert backend(x).steps == pytest.approx([0.01], rel=1e-3)
 
 
+def test_a_type_without_digits_for_a_step_has_none():
+    rng = np.random.default_rng(1)
+    near = np.append(1500 + rng.normal(0, 2, 3000), [1800, 1990, 1700])
+    far = 1e7 + rng.normal(0, 10, 3000)
+    for x, dtype in (
+        (near, np.float16),
+        (far, np.float32),
+        (100 + rng.normal(0, 0.3, 3000), np.float16),
+    ):
+        x = x.astype(dtype).astype(np.float64)[:, None]
+        assert find_steps(x, np.finfo(dtype).eps) == 0.0
+
+
 def test_steps_do_not_depend_on_threads_or_source(tmp_path):
     x = np.column_stack([heights(), np.random.default_rng(2).normal(size=1000)])
     np.save(tmp_path / "x.npy", x)
     steps = backend(x).steps
     assert np.array_equal(steps, [1.0, 0.0])
-    streamed = GaussianMixture(2, random_state=0, memory="400MB").fit(str(tmp_path / "x.npy"))
-    assert streamed.result_.resolution == steps.tolist()
+    streamed = LocalBackend(open_source(str(tmp_path / "x.npy")), room=0, threads=2)
+    assert np.array_equal(streamed.steps, steps)
 
 
 def test_rows_of_weight_zero_do_not_count():
