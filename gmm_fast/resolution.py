@@ -57,11 +57,12 @@ def check_resolution(value):
         raise DataError(f"{rule}, not {value!r}") from None
     if steps.ndim > 1:
         raise DataError(f"{rule}, not an array of shape {steps.shape}")
-    wrong = steps[~(np.isfinite(steps) & (steps >= 0))] if steps.ndim else steps
-    if np.size(wrong) and not (np.isfinite(wrong) & (wrong >= 0)).all():
+    steps = np.atleast_1d(steps)
+    wrong = steps[~(np.isfinite(steps) & (steps >= 0))]
+    if len(wrong):
         raise DataError(
-            f"resolution must be 0 or more and finite, not {np.ravel(wrong)[0]:g}; 0 is data that "
-            "was not rounded"
+            f"resolution must be 0 or more and finite, not {wrong[0]:g}; 0 is data that was not "
+            "rounded"
         )
 
 
@@ -282,11 +283,6 @@ def steps_text(steps):
 
 
 _NARROWER = "would be narrower than the data's rounding"
-
-
-def is_of_rounding(event):
-    """Whether an event is that of `rounded_event`."""
-    return _NARROWER in event
 
 
 def excess(backend, params, steps):
