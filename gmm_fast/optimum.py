@@ -193,7 +193,8 @@ class Search:
         """
         found = self._found()
         searched = self.settings.max_iter and self._likelihood_decides()
-        if not self.judge.resolves(found.params) and searched and not self.start.complete:
+        # the judge last: of wide data, where no likelihood decides, it is not needed at all
+        if searched and not self.start.complete and not self.judge.resolves(found.params):
             return self._aware().found()
         return found
 

@@ -172,7 +172,8 @@ class Backend(ABC):
             centre = self._first_look()
             if not np.isfinite(centre).all():
                 self.refuse_bad_values()
-            if family.name == "spherical":  # it asks for traces; the same kernel looks deeper
+            # the same kernel: of spherical it would give traces, of tied a matrix not asked for
+            if family.name in ("spherical", "tied"):
                 family = get_family("diag")
             unit = family.unit(self.n_features)
             stats = self.stats(Params(np.ones(1), centre[None], unit, family.name))
@@ -208,7 +209,9 @@ def rough_centre(take, n_samples, weights):
 
 def _spread(size, count):
     """So many numbers of 0..size - 1, evenly spread; all where there are no more."""
-    return np.unique(np.linspace(0, size - 1, count).astype(np.int64))
+    if count >= size:
+        return np.arange(size)
+    return np.linspace(0, size - 1, count).astype(np.int64)
 
 
 def _pieces(weights):

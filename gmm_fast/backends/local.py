@@ -325,13 +325,18 @@ def _merge_lanes(lanes):
     return gaussian.Lanes(*(np.add.reduce(a, axis=0, keepdims=True) for a in lanes))
 
 
+# Kernels are the same at any width, and matrices of many features cost seconds.
+_WARM_FEATURES = 64
+
+
 def warm_up(family, n_features, dtype, threads=None, *, side_by_side=False):
     """Compile the kernel of `family`, or load it from Numba's cache.
 
     `side_by_side`: also the one that threads launch for themselves, see `threads.alone`.
     """
-    row = ArraySource(np.zeros((1, n_features), dtype))
-    unit = Params(np.ones(1), np.zeros((1, n_features)), family.unit(n_features), family.name)
+    d = min(n_features, _WARM_FEATURES)
+    row = ArraySource(np.zeros((1, d), dtype))
+    unit = Params(np.ones(1), np.zeros((1, d)), family.unit(d), family.name)
     backend = LocalBackend(row, dtype=dtype, threads=threads)
     backend.stats(unit)
     if side_by_side:
