@@ -35,8 +35,17 @@ LEAST_ROUNDINGS, MOST_STEPS = 100, 1e9
 FEW_VALUES, OFTEN = 4, 2
 # Values that repeat so often, on no grid, are rounded all the same: logarithms of counts are.
 TIED = 4
-# Rows that tell at once that a feature is on no grid.
-FIRST_LOOK = 64
+# Share of the rows that make a grid the one of the data, though others are on a finer one or on
+# none: heaped ages, imputed means. One that is twice as coarse has half of them by chance.
+MOST, MOST_OF_TWICE = 0.4, 0.8
+# So many values have to share these rows.
+SHARING = 3
+# Coarser grids that people round to, and the most frequent values that may lie on one.
+COARSER, ANCHORS = (10, 5, 2), 8
+# Rows off a grid that are this near to it, in its steps, are of narrow clusters around its values.
+BESIDE, MOSTLY = 0.25, 0.75
+# Rows that tell at once that a feature is on no grid, and how many of them tie by chance.
+FIRST_LOOK, TIES = 64, 3
 # Rounds of Euclid's algorithm.
 ROUNDS = 60
 # Least variance of a component that is resolved, in any direction, in units of H: a standard
@@ -139,7 +148,7 @@ def _may_be_grids(ordered, eps):
     gaps = np.diff(ordered, axis=0)
     scale, noise = _scale(ordered, eps)
     apart = gaps > noise
-    tie = (~apart).sum(axis=0) > len(gaps) // 2
+    tie = (~apart).sum(axis=0) > TIES
     _, ok = _euclid(np.where(apart, gaps, 0.0), noise)
     # the same everywhere: rare values are elsewhere
     return (ok | tie) & (scale > 0) | ~apart.any(axis=0)
@@ -202,15 +211,79 @@ def _step(column, eps):
     if distinct < 2 or (distinct < FEW_VALUES and rows < OFTEN * distinct):
         return 0.0
     step, is_grid = _euclid(gaps[:, None], noise)
-    if is_grid[0]:
+    step = step[0] if is_grid[0] else 0.0
+    if most := _step_of_most(values, counts, step, noise):
+        return most
+    if step:
         # the mean of many steps has more digits than the least gap
-        return float((values[-1] - values[0]) / np.round((values[-1] - values[0]) / step[0]))
+        return float((values[-1] - values[0]) / np.round((values[-1] - values[0]) / step))
     if distinct * TIED > rows:
         return 0.0
     nearest = np.minimum(np.append(gaps, np.inf), np.append(np.inf, gaps))
     order = np.argsort(nearest)
     passed = np.cumsum(counts[order])
     return float(nearest[order][np.searchsorted(passed, 0.5 * passed[-1])])
+
+
+def _step_of_most(values, counts, step, noise):
+    """The step of the coarsest grid that most rows are on, where it is coarser than `step`, or 0.
+
+    Of heaped values, such as ages that half of the people give in fives, and of values some of
+    which are exact or imputed.
+
+    Parameters
+    ----------
+    values : (m,) array
+        Distinct ones, ascending.
+    counts : (m,) array
+        Rows that have them.
+    step : float
+        Of the grid that all values are on, or 0.
+    noise : float
+        Rounding of the numbers.
+    """
+    often = counts > 1
+    tied, rows = values[often], counts.sum()
+    if len(tied) <= SHARING or counts[often].sum() < MOST * rows:
+        return 0.0
+    gaps = np.diff(tied)
+    _, first, times = np.unique(
+        np.round(np.log(gaps) / EXACT**0.5), return_index=True, return_counts=True
+    )
+    usual = gaps[first[np.argmax(times)]]
+    counts = counts[often]
+    found = 0.0
+    if usual > 1.5 * step and _is_of_most(tied, counts, rows, usual, step, noise):
+        found = step = usual
+    if step:
+        on = _on_grid(tied, counts, step, step, noise)
+        tied, counts, rows = tied[on], counts[on], counts[on].sum()
+    for many in COARSER if step else ():
+        if _is_of_most(tied, counts, rows, step * many, step, noise):
+            return float(step * many)
+    return float(found)
+
+
+def _on_grid(tied, counts, coarse, step, noise):
+    """Which values are on the grid of that step that has most rows."""
+    allowed = max(0.25 * step if step < coarse else NEARLY * coarse, ROUNDINGS * noise)
+    anchors = tied[np.argsort(-counts, kind="stable")[:ANCHORS], None]
+    apart = (tied - anchors) / coarse
+    on = np.abs(apart - np.round(apart)) * coarse <= allowed
+    return on[np.argmax(on @ counts)]
+
+
+def _is_of_most(tied, counts, rows, coarse, step, noise):
+    """Whether most rows are on a grid of step `coarse`, and not by chance."""
+    on = _on_grid(tied, counts, coarse, step, noise)
+    here = counts[on] / rows
+    if here.sum() < (MOST if coarse > 2.5 * step else MOST_OF_TWICE):
+        return False
+    if here.sum() ** 2 < SHARING * (here**2).sum():  # few values have most of them
+        return False
+    apart = (tied - tied[on][0]) / coarse
+    beside = counts[~on & (np.abs(apart - np.round(apart)) <= BESIDE)]
+    return len(beside) < SHARING or beside.sum() < MOSTLY * counts[~on].sum()
 
 
 def narrowness(params, rounding):

@@ -70,6 +70,36 @@ def test_the_step_of_a_column(column, step):
     assert find_steps(x, EPS) == pytest.approx([step], rel=1e-6)
 
 
+def mixed(coarse, share, fine=None):
+    """Whole numbers, that share of them in steps of `coarse`, or all but that share like `fine`."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(30, 6, 1500), rng.normal(60, 8, 1500)])
+    others = x.round() if fine is None else fine(x)
+    return np.where(rng.random(3000) < share, np.round(x / coarse) * coarse, others)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("x", "step"),
+    [
+        (mixed(5, 0.5), 5.0),  # heaped: ages that people give in fives
+        (mixed(5, 0.3), 5.0),
+        (mixed(5, 0.1), 1.0),
+        (mixed(2, 0.8), 2.0),  # blood pressures
+        (mixed(2, 0.3), 1.0),
+        (mixed(10, 0.6), 10.0),
+        (mixed(1, 0.9, lambda x: round(x.mean(), 2)), 1.0),  # a mean put in for missing values
+        (mixed(1, 0.9, np.mean), 1.0),
+        (mixed(1, 0.9, lambda x: x), 1.0),  # some are exact
+        (mixed(1, 0.55, lambda x: x), 1.0),
+        (mixed(1, 0.2, lambda x: x), 0.0),
+        (np.clip(mixed(1, 0, lambda x: x), 25, 60), 0.0),  # two values repeat
+        (np.repeat([20.0, 25, 30, 35], 500)[:, None] + mixed(1, 1)[:2000] % 2, 1.0),  # clusters
+    ],
+)
+def test_the_step_is_the_one_of_most_rows(x, step):
+    assert find_steps(x, EPS) == pytest.approx([step], rel=1e-6)
+
+
 def test_values_that_repeat_on_no_grid_are_rounded_all_the_same():
     x = np.log1p(np.random.default_rng(0).poisson(4, (2000, 1)))
     assert 0.05 < find_steps(x, EPS)[0] < 0.5
@@ -104,8 +134,8 @@ def test_steps_do_not_depend_on_threads_or_source(tmp_path):
 
 
 def test_rows_of_weight_zero_do_not_count():
-    x = np.append(heights(), np.random.default_rng(0).normal(size=(500, 1)), axis=0)
-    weights = np.append(np.ones(1000), np.zeros(500))
+    x = np.append(heights(), np.random.default_rng(0).normal(size=(3000, 1)), axis=0)
+    weights = np.append(np.ones(1000), np.zeros(3000))
     assert backend(x).steps[0] == 0
     assert backend(x, weights=weights).steps[0] == 1
 
