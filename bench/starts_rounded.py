@@ -58,6 +58,20 @@ def ages(seed, n=3000, d=1):
     return rng.normal(centres, widths, (n, d)).round()
 
 
+def heaped(seed, n=3000):
+    """The same, half of them in fives."""
+    fives = np.random.default_rng([seed, 5]).random((n, 1)) < 0.5
+    years = ages(seed, n)
+    return np.where(fives, (years / 5).round() * 5, years)
+
+
+def partly(seed, n=3000):
+    """Heights, a tenth of them exact."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(170, 10, (n, 1))
+    return np.where(rng.random((n, 1)) < 0.1, x, x.round())
+
+
 def counts(seed, n=3000, rates=(50.0,)):
     return np.random.default_rng(seed).poisson(rates, (n, len(rates))).astype(float)
 
@@ -99,6 +113,8 @@ CASES = {
     "rounded_ages": partial(_searched, "ages of two groups, 3,000", ages, 2),
     "rounded_ages_300": partial(_searched, "ages of two groups, 300", partial(ages, n=300), 2),
     "rounded_ages_3": partial(_searched, "three ages, two groups", partial(ages, n=1000, d=3), 2),
+    "rounded_ages_heaped": partial(_searched, "ages of two groups, half in fives", heaped, 2),
+    "rounded_heights_partly": partial(_searched, "heights, a tenth exact", partly, 1),
     "rounded_counts_50": partial(_searched, "counts of 50", counts, 1),
     "rounded_counts_4": partial(_searched, "counts of 4", partial(counts, rates=(4.0,)), 1),
     "rounded_counts_two": partial(_searched, "two groups of counts", two_counts, 2, "diag"),

@@ -38,8 +38,8 @@ TIED = 4
 # Share of the rows that make a grid the one of the data, though others are on a finer one or on
 # none: heaped ages, imputed means. One that is twice as coarse has half of them by chance.
 MOST, MOST_OF_TWICE = 0.4, 0.8
-# So many values have to share these rows.
-SHARING = 3
+# So many values have to share these rows: of few, a component for each may be what there is.
+SHARING = 5
 # Coarser grids that people round to, and the most frequent values that may lie on one.
 COARSER, ANCHORS = (10, 5, 2), 8
 # Rows off a grid that are this near to it, in its steps, are of narrow clusters around its values.
