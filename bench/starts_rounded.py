@@ -13,7 +13,7 @@ from starts_real import photo
 from gmm_fast import GaussianMixture, search
 
 # Seeds at most of cases that take long, and of scikit-learn's.
-MOST_PHOTOS, MOST_PEER = 12, 20
+MOST_PHOTOS, MOST_PEER = 50, 20
 # Share of seeds in which a search is to choose what is there.
 RIGHT = 95.0
 # A standard deviation of half a step, in units of its square: what is narrower is not resolved.
@@ -127,7 +127,7 @@ CASES = {
     **{
         f"rounded_{name}_{k}": partial(_photo, name, k)
         for name in ("china", "flower")
-        for k in (4, 8, 16)
+        for k in (4, 8, 12, 16)
     },
 }
 
