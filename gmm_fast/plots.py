@@ -207,7 +207,7 @@ def loglik(model, *, title=None, ax=None):
 def criteria(table, criterion=None, *, title=None, ax=None):
     """Draw a criterion against the number of components, a line for each family.
 
-    The best of all is marked.
+    The best of all is marked, and what `SearchResult.table` calls unsound or rounded.
 
     Parameters
     ----------
@@ -248,8 +248,11 @@ def criteria(table, criterion=None, *, title=None, ax=None):
             linewidth=1.5,
             label=family,
         )
+    sound = [pair for pair in drawn if not pair[0].get("unsound")]
+    _mark(ax, [pair for pair in drawn if pair[0].get("unsound")], "x", "cannot win: unsound", 8)
+    _mark(ax, [pair for pair in sound if pair[0].get("rounded")], "o", "knows the rounding", 2)
     sign = -1 if criterion in HIGHER else 1
-    best, value = min(drawn, key=lambda pair: sign * pair[1])  # the first of equals
+    best, value = min(sound or drawn, key=lambda pair: sign * pair[1])  # the first of equals
     ax.plot(
         [best["n_components"]],
         [value],
@@ -273,6 +276,22 @@ def criteria(table, criterion=None, *, title=None, ax=None):
         caption += f"; {missing} of {len(rows)} fits without a value not drawn"
     describe(ax, title or f"{what} by number of components", caption)
     return ax
+
+
+def _mark(ax, pairs, marker, label, size):
+    """A sign on candidates that are not like the others."""
+    if pairs:
+        points = [(row["n_components"], value) for row, value in pairs]
+        colour = "0.1" if marker == "x" else "1.0"
+        ax.plot(
+            *zip(*points, strict=True),
+            linestyle="none",
+            marker=marker,
+            color=colour,
+            markersize=size,
+            zorder=3,
+            label=label,
+        )
 
 
 def check_choices(view, style, rows, seed, levels):

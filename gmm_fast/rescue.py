@@ -202,7 +202,7 @@ def needed_rows_events(families, numbers, n_features, n_rows):
             " and more" if k < numbers[-1] else ""
         )
         events.append(
-            f"in {n_features:,} dimensions the {family.name} {need} {least:,} rows or more for "
+            f"in {_counted(n_features, 'dimension')} the {family.name} {need} {least:,} rows or more for "
             f"{whose}, {_NEEDED} ({n_rows:,}); {_advice(family)}"
         )
     return events

@@ -528,6 +528,16 @@ def test_fits_that_failed_are_not_drawn():
     assert len(plots.criteria(rows).lines[0].get_xydata()) == 1
 
 
+def test_criteria_mark_what_cannot_win_and_what_knows_the_rounding():
+    rows = table(full=[3.0, 2.0, 1.0])
+    rows[1] |= {"rounded": True}
+    rows[2] |= {"unsound": "component 1 collapsed"}
+    _, unsound, rounded, best = plots.criteria(rows).lines
+    assert unsound.get_xydata().tolist() == [[3, 1.0]]
+    assert rounded.get_xydata().tolist() == [[2, 2.0]]
+    assert best.get_xydata().tolist() == [[2, 2.0]]
+
+
 def test_criteria_of_a_search(plane):
     found = search(plane[0], range(1, 4), covariance=["full", "tied"], criterion="icl")
     ax = plots.criteria(found)
