@@ -202,8 +202,8 @@ def needed_rows_events(families, numbers, n_features, n_rows):
             " and more" if k < numbers[-1] else ""
         )
         events.append(
-            f"in {_counted(n_features, 'dimension')} the {family.name} {need} {least:,} rows or more for "
-            f"{whose}, {_NEEDED} ({n_rows:,}); {_advice(family)}"
+            f"in {_counted(n_features, 'dimension')} the {family.name} {need} {least:,} rows or "
+            f"more for {whose}, {_NEEDED} ({n_rows:,}); {_advice(family)}"
         )
     return events
 
