@@ -21,7 +21,7 @@ from ..errors import DataError
 from .array import ArraySource, as_array, choose_frame_columns
 from .base import Source
 from .columns import pick
-from .complete import without_missing
+from .complete import all_rows, kept_values, refilled, without_missing
 from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
@@ -39,20 +39,24 @@ from .reading import (
 from .tables import open_table
 
 __all__ = [
+    "OPTIONS",
     "ArrayPart",
     "ArraySource",
     "DaskSource",
     "NpySource",
     "RowRange",
     "Source",
+    "all_rows",
     "bad_value_error",
     "check_columns",
     "chunks",
     "files_of",
     "first_bad_row",
     "is_dask",
+    "kept_values",
     "load_resident",
     "open_source",
+    "refilled",
     "stem_of",
     "take",
 ]

@@ -94,6 +94,40 @@ def without_missing(source):
     return CompleteSource(source, dropped) if len(dropped) else source
 
 
+def all_rows(source):
+    """How many rows the data has, with those that were left out."""
+    return source.n_samples + len(getattr(source, "dropped", ()))
+
+
+def kept_values(source, values):
+    """Of one value for each row of the data those of the rows that were not left out."""
+    if len(values) != all_rows(source) or len(values) == source.n_samples:
+        return values
+    return np.delete(values, source.dropped)
+
+
+def refilled(blocks, source, fill):
+    """Yield blocks of values of the rows of `source`, with `fill` for those that were left out.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray
+        In order; all rows.
+    source : Source
+    fill : number
+    """
+    dropped = getattr(source, "dropped", np.zeros(0, np.int64))
+    done = begun = 0  # rows that were kept; gaps that were filled
+    before = dropped - np.arange(len(dropped))
+    for block in blocks:
+        done += len(block)
+        # gaps behind the last row come with it
+        end = len(dropped) if done == source.n_samples else np.searchsorted(before, done)
+        places = before[begun:end] - (done - len(block))
+        yield np.insert(block, places, fill, axis=0) if len(places) else block
+        begun = end
+
+
 def _missing_rows(source):
     if source.dtype.kind != "f":
         return np.zeros(0, np.int64)

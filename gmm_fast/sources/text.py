@@ -302,7 +302,7 @@ class TextSource(StreamSource):
             advice.append(f"name the sign of thousands (--thousands '{sign}')")
         elif cell.startswith(_COMMENT_SIGNS):
             advice.append("say which lines are comments (--comment)")
-        elif good and label in good:
+        elif (good and label in good) or not any(c.isalnum() for c in cell):
             advice.append(f"if that means missing, say --na '{cell[:40]}' and --missing drop")
         elif row < _FIRST_ROWS:
             advice.append("leave out lines before the table (--skip N)")
