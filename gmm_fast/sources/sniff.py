@@ -302,7 +302,7 @@ def _evenness(rows, sign):
     numbers = sum(_is_number(c, ",") or _is_number(c, ".") or c in BOOLEANS for c in cells)
     clear = sign != "," and even and numbers * 2 > len(cells)
     if sign == BLANKS:  # words and dates have blanks, too
-        return width > 1 and even and clear, clear, False, 0
+        return width > 1 and even and numbers > 0, clear, False, 0
     return width > 1, clear, even, width
 
 
@@ -434,10 +434,9 @@ def _is_header(look):
     if any(first[j] in look.below(j) for j in texts):
         return False
     others = [c for j, c in enumerate(first) if j not in texts and c not in MISSING]
-    if len(others) > 1 and all(c.isdigit() for c in others):
-        steps = {int(b) - int(a) for a, b in pairwise(others)}
-        if steps == {1}:  # years, most likely
-            _ask_header(look)
+    years = [int(c) for c in others if c.isascii() and c.isdigit() and 1000 <= int(c) <= 3000]
+    if len(years) == len(others) > 1 and {b - a for a, b in pairwise(years)} == {1}:
+        _ask_header(look)
     return False
 
 

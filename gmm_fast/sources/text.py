@@ -122,7 +122,9 @@ class TextSource(StreamSource):
             for j, column in enumerate(block):
                 kept[first:count, j] = column
         if count < 1:
-            raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
+            raise NoRowsError(
+                f"{self.name}: has no rows; at least one row is needed{self._doubt()}"
+            )
         self.n_samples, self.missing_rows = count, np.concatenate(missing)
         if kept is None:
             return None
@@ -302,6 +304,8 @@ class TextSource(StreamSource):
             advice.append(f"name the sign of thousands (--thousands '{sign}')")
         elif cell.startswith(_COMMENT_SIGNS):
             advice.append("say which lines are comments (--comment)")
+        elif cell.strip() in BOOLEANS:
+            advice.append("a column holds numbers, or TRUE and FALSE, not both")
         elif (good and label in good) or not any(c.isalnum() for c in cell):
             advice.append(f"if that means missing, say --na '{cell[:40]}' and --missing drop")
         elif row < _FIRST_ROWS:
