@@ -14,7 +14,7 @@ from .progress import Progress, SearchProgress
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
-from .sources import check_columns, files_of, stem_of
+from .sources import all_rows, check_columns, files_of, refilled, stem_of
 
 
 def fit(settings, given, as_json, command):
@@ -35,7 +35,7 @@ def fit(settings, given, as_json, command):
             f"most {source.n_samples:,}"
         )
     if settings["from_labels"] is not None and not keeper.begun:
-        start = replace(start, labels=inputs.read_labels(kept, source.n_samples, k))
+        start = replace(start, labels=inputs.read_labels(kept, source, k))
     outputs = _Outputs(kept, source)
     progress = Progress(source.n_samples, settings["max_iter"], settings["quiet"])
     with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
@@ -178,15 +178,23 @@ def predict(model, out, proba, as_json, settings):
         backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
             _write_scores(
-                backend, params, out, progress, "resp", backend.dtype, (params.n_components,)
+                backend,
+                params,
+                out,
+                progress,
+                source,
+                "resp",
+                backend.dtype,
+                (params.n_components,),
             )
             counts = None
         else:
-            counts = _write_labels(backend, params, out, progress)
+            counts = _write_labels(backend, params, out, progress, source)
     facts = {
         "n_samples": backend.n_samples,
         "n_components": params.n_components,
         "counts": counts,
+        "notes": list(source.notes),
         "out": str(out),
     }
     if as_json:
@@ -214,10 +222,11 @@ def score(model, out, as_json, settings):
         backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
         if out is not None:
-            _write_scores(backend, params, out, progress, "log_prob", backend.dtype)
+            _write_scores(backend, params, out, progress, source, "log_prob", backend.dtype)
     facts = {
         "n_samples": backend.n_samples,
         **criteria.likelihood_facts(result),
+        "notes": list(source.notes),
         "samples": None if out is None else str(out),
     }
     if as_json:
@@ -283,7 +292,7 @@ class _Outputs:
 
     def __init__(self, kept, source):
         settings = kept.options
-        self.data = settings["data"]
+        self.data, self.source = settings["data"], source
         if settings["model_path"] is None and not settings["no_model"]:
             # said, so that a fit that goes on in another folder writes it here
             settings["model_path"] = stem_of(self.data) + ".gmm.npz"
@@ -303,7 +312,7 @@ class _Outputs:
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
         if self.labels is not None:
-            _write_labels(backend, candidate.result.params, self.labels, progress)
+            _write_labels(backend, candidate.result.params, self.labels, progress, self.source)
         if self.model is not None:
             facts = candidate.result.facts() | {
                 "data": str(self.data),
@@ -376,24 +385,35 @@ def _start_of_fit(kept):
     return params
 
 
-def _write_labels(backend, params, path, progress):
-    """Write (n,) int32 labels, and return how many samples each component has."""
+def _write_labels(backend, params, path, progress, source):
+    """Write (n,) int32 labels, -1 for rows left out; return how many samples components have."""
     progress.say("labels")
     counts = np.zeros(params.n_components, np.int64)
-    with NpyWriter(path, (backend.n_samples,), np.int32) as writer:
+
+    def labels():
         for start, outputs in backend.score(params, labels=True):
-            writer.write(outputs.labels)
-            counts += np.bincount(outputs.labels, minlength=params.n_components)
+            counts[:] += np.bincount(outputs.labels, minlength=params.n_components)
+            yield outputs.labels
             progress.rows(start + len(outputs.labels))
+
+    with NpyWriter(path, (all_rows(source),), np.int32) as writer:
+        for block in refilled(labels(), source, -1):
+            writer.write(block)
     return counts
 
 
-def _write_scores(backend, params, path, progress, what, dtype, shape=()):
-    with NpyWriter(path, (backend.n_samples, *shape), dtype) as writer:
+def _write_scores(backend, params, path, progress, source, what, dtype, shape=()):
+    """Write what is asked for of every row; NaN for rows left out."""
+
+    def scores():
         for start, outputs in backend.score(params, **{what: True}):
             values = getattr(outputs, what)
-            writer.write(values)
+            yield values
             progress.rows(start + len(values))
+
+    with NpyWriter(path, (all_rows(source), *shape), dtype) as writer:
+        for block in refilled(scores(), source, np.nan):
+            writer.write(block)
 
 
 def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):

@@ -28,7 +28,7 @@ from .params import Params, check_params
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .sampling import draw
-from .sources import is_dask
+from .sources import all_rows, is_dask, refilled
 from .threads import serial_blas
 
 
@@ -484,7 +484,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def predict(self, X):
         """The most responsible component of each sample, (n,) int64.
 
-        A Dask array for Dask data, as from `predict_proba` and `score_samples`.
+        -1 for rows that ``open_source(..., missing="drop")`` left out; NaN where scores are asked
+        for. A Dask array for Dask data, as from `predict_proba` and `score_samples`.
         """
         return self._per_sample(X, "labels", np.int64)
 
@@ -586,11 +587,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return self._scored(self._backend(X), what, dtype)
 
     def _scored(self, backend, what, dtype=None):
-        shape = (backend.n_samples, self.means_.shape[0])[: 2 if what == "resp" else 1]
-        scored = np.empty(shape, dtype or backend.dtype)
-        for start, outputs in backend.score(self._params(), **{what: True}):
-            block = getattr(outputs, what)
+        source = backend.opened
+        shape = (all_rows(source), self.means_.shape[0])[: 2 if what == "resp" else 1]
+        scored, start = np.empty(shape, dtype or backend.dtype), 0
+        blocks = (
+            getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
+        )
+        for block in refilled(blocks, source, -1 if what == "labels" else np.nan):
             scored[start : start + len(block)] = block
+            start += len(block)
         return scored
 
     def _result_on(self, X, sample_weight=None):

@@ -129,7 +129,7 @@ def open_backend(
     backend.survey(families[0].name)
     looked = time.perf_counter()
     seconds = {"read": looked - compiled, "compile": compiled - started}
-    return backend, seconds, _warnings(backend, families, numbers)
+    return backend, seconds, [*source.notes, *_warnings(backend, families, numbers)]
 
 
 def scoring_backend(

@@ -10,7 +10,7 @@ from .backends import check_weights, cluster, room_of_workers
 from .errors import DataError
 from .progress import Progress
 from .resuming import moments_of
-from .sources import NpySource, load_resident
+from .sources import OPTIONS, NpySource, kept_values, load_resident
 
 
 def open_data(settings, names=None):
@@ -27,7 +27,8 @@ def open_data(settings, names=None):
     data = settings["data"]
     if str(data) == "":
         raise DataError("DATA is empty; name a file")
-    options = {"one_feature": settings["one_feature"], "header": settings["header"]}
+    options = {name: settings[name] for name in OPTIONS if settings.get(name) is not None}
+    options["one_feature"] = settings["one_feature"]
     progress = Progress(quiet=settings["quiet"])
     with progress.shown():
         progress.say(f"opening {data}")
@@ -95,6 +96,8 @@ def scoring_backend(source, settings, progress, client):
     options = _backend_options(settings, source, client)
     progress.say("scoring")
     backend = fitting.scoring_backend(source, **options)
+    for text in source.notes:
+        report.note(text)
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)
     return backend
@@ -105,7 +108,7 @@ def _backend_options(settings, source, client):
     memory, number = settings["memory"], settings["workers"]
     return {
         "dtype": None if settings["dtype"] == "auto" else settings["dtype"],
-        "weights": read_weights(settings, source.n_samples),
+        "weights": read_weights(settings, source),
         "threads": settings["threads"],
         "memory": memory,
         "client": client,
@@ -113,15 +116,15 @@ def _backend_options(settings, source, client):
     }
 
 
-def read_labels(kept, n_samples, k):
+def read_labels(kept, source, k):
     """The labels of --from-labels."""
     path = kept.options["from_labels"]
     labels = _read_column(path)
     kept.check_input("--from-labels", path)
-    return _checked(f"--from-labels {path}", init.check_labels, labels, n_samples, k)
+    return _checked(f"--from-labels {path}", init.check_labels, labels, source, k)
 
 
-def read_weights(settings, n_samples):
+def read_weights(settings, source):
     """The weights of --weights, or None."""
     path = settings.get("weights")
     if path is None:
@@ -129,7 +132,7 @@ def read_weights(settings, n_samples):
     # a promise on memory holds for any number of rows; else a map is not worth its dangers: a
     # file that shrinks kills the process
     values = _read_column(path, mapped=settings["memory"] is not None)
-    return _checked(f"--weights {path}", check_weights, values, n_samples)
+    return _checked(f"--weights {path}", check_weights, values, source)
 
 
 def _read_column(path, mapped=False):
@@ -144,8 +147,12 @@ def _read_column(path, mapped=False):
         return load_resident(source, np.float64).array[:, 0]
 
 
-def _checked(what, check, values, n_samples, *rest):
-    """`check(values, n_samples, *rest)`, its messages naming the option and the file."""
+def _checked(what, check, values, source, *rest):
+    """`check(values, n_samples, *rest)`, its messages naming the option and the file.
+
+    There may be values for the rows that were left out, too.
+    """
+    values, n_samples = kept_values(source, values), source.n_samples
     if len(values) != n_samples:
         raise DataError(
             f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "

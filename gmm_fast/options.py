@@ -1,5 +1,6 @@
 """Options that commands of `cli` share, and the types of their values. Imports nothing heavy."""
 
+import csv
 import math
 from typing import ClassVar
 
@@ -93,15 +94,20 @@ class Inches(click.ParamType):
 
 
 class Names(click.ParamType):
-    """Names with commas between; a list."""
+    """Names with commas between, as in a line of CSV: '"CD4, PE",x'; a list."""
 
     name = "names"
 
     def convert(self, value, param, ctx):
         if not isinstance(value, str):
             return value
-        names = [name.strip() for name in value.split(",")]
-        if not all(names):
+        try:
+            names = [
+                name.strip() for name in next(csv.reader([value], skipinitialspace=True), [""])
+            ]
+        except csv.Error as error:
+            self.fail(f"{value!r} is no list of names: {error}.", param, ctx)
+        if not all(names) and '""' not in value:  # a name may be empty if that is written
             self.fail(f"{value!r} has an empty name.", param, ctx)
         return names
 
@@ -180,12 +186,40 @@ dtype_option = click.option(
     help="What to compute in; auto is float32 for float32 data, else float64.",
 )
 columns_option = click.option(
-    "--columns", type=Names(), help="Only these columns, in this order: names, or numbers from 0."
+    "--columns",
+    type=Names(),
+    multiple=True,
+    callback=lambda ctx, param, lists: [name for names in lists for name in names] or None,
+    help="Only these columns, in this order: names, or numbers from 0. Quote names with commas: "
+    "'\"CD4, PE\",x'. May be repeated.",
 )
-header_option = click.option(
-    "--header/--no-header",
-    default=None,
-    help="Whether the first line of CSV and TSV holds names.  [default: look]",
+# how files are written, named as the parameters of `open_source`
+dialect_options = several(
+    click.option(
+        "--header/--no-header",
+        default=None,
+        help="Whether the first line of a text holds names.  [default: look]",
+    ),
+    click.option("--delimiter", help="Of text: ';', tab, blanks ...  [default: look]"),
+    click.option("--decimal", help="Of text: the decimal sign, . or ,.  [default: look]"),
+    click.option("--thousands", help="Of text: a sign between thousands.  [default: none]"),
+    click.option("--encoding", help="Of text, such as latin-1.  [default: look]"),
+    click.option("--skip", type=not_negative, help="Leave out the first N lines of text."),
+    click.option(
+        "--comment",
+        help="Leave out lines of text that begin so; '' for none.  [default: look for # and %]",
+    ),
+    click.option(
+        "--na",
+        type=Names(),
+        help="What else means missing in text: '?', or several with commas.",
+    ),
+    click.option(
+        "--missing",
+        type=click.Choice(["error", "drop"]),
+        help="What to do with rows that miss a value.  [default: error]",
+    ),
+    click.option("--format", help="What a file is that its name does not tell: csv, npy ..."),
 )
 one_feature_option = click.option(
     "--one-feature", is_flag=True, help="Take a 1-D array as samples of one feature."
@@ -207,7 +241,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 # how to open data, and what to work with
 reading_options = several(
     columns_option,
-    header_option,
+    dialect_options,
     one_feature_option,
     dtype_option,
     memory_option,

@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
-    "pyarrow": {"sources.arrow", "sources.parquet", "sources.text"},
+    "pyarrow": {f"sources.{name}" for name in ("arrow", "parquet", "text", "unpack")},
     "h5py": {"sources.hdf5"},
     "dask": {"backends.workers"},
     "distributed": {"backends.connect", "backends.tasks", "backends.workers"},

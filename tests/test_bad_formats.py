@@ -175,8 +175,8 @@ CASES = [
     ("x", folder(a=X, b=X[:, :2]), ["b.npy: has 2 columns, but", "a.npy has 4"]),
     ("x", tables("ab", "ac"), ["1.parquet: column 1 is 'c', but in", "0.parquet it is 'b'"]),
     ("x", two_formats, ["a.npy and", "b.csv", "a pattern, e.g."]),
-    ("x.dat", lambda path: write(path, b"hello"), ["not known by its name; known are .npy"]),
-    ("x.dat", lambda path: None, ["no such file"]),
+    ("x.bin", lambda path: write(path, b"hello"), ["not known by its name; known are .npy"]),
+    ("x.bin", lambda path: None, ["no such file"]),
 ]  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def write_data(folder):
     (folder / "longer.npy").write_bytes(whole + whole)
     (folder / "csv.npy").write_text("a,b\n1,2\n3,4\n")
     (folder / "bad.csv").write_text("a,b\n1,2\n3,x\n")
-    (folder / "unknown.dat").write_text("1 2\n3 4\n")
+    (folder / "unknown.bin").write_text("1 2\n3 4\n")
     (folder / "empty.npy").touch()
     (folder / "pickle.npy").write_bytes(pickle.dumps(x))
     np.savez(folder / "two.npz", x=x, y=x)
@@ -126,7 +126,7 @@ DATA = [
     ("none.npy", "none.npy: no such file; check the path"),
     ("csv.npy", "csv.npy: is not a .npy file; save the data with np.save"),
     ("bad.csv", "bad.csv: row 1 (counting from 0), column 1 ('b') is 'x', not a number"),
-    ("unknown.dat", "unknown.dat: the format is not known by its name; known are .npy, .npz"),
+    ("unknown.bin", "unknown.bin: the format is not known by its name; known are .npy, .npz"),
     ("pickle.npy", "pickle.npy: is not a .npy file"),
     ("archive.npy", "archive.npy: is a .npz or zip archive, not a .npy file"),
     ("two.npz", "two.npz: holds 2 tables; name an array as two.npz:NAME, it holds 'x', 'y'"),

@@ -109,7 +109,7 @@ class DaskBackend(Backend):
         self.dtype = np.dtype(dtype or default_dtype(source.dtype))
         self.threads = check_threads(threads)
         self.weights = weights
-        self.source = source
+        self.opened = self.source = source
         nbytes = self.n_samples * self.n_features * self.dtype.itemsize
         room = SHARE * _workers_memory(client) if room is None else room
         self.in_memory = nbytes <= room

@@ -7,19 +7,23 @@ every source. A new data format is one file here, with one subclass of `Source` 
 
 `base` the interface, checks and conversion; `stream` what formats share that are decoded front
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
-a format; `files` many files as one; `part` a range of rows as a source. A format each: `array`,
-`npy`, `npz`, `parquet`, `text` (with `dialect`), `hdf5`, `arrow` (tables in memory; `tables` says
-which), `dask`.
+a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
+that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text` (with `dialect` what the
+user says, `sniff` what is guessed, `lines` and `unpack`), `hdf5`, `arrow` (tables in memory;
+`tables` says which), `dask`.
 
 pyarrow and h5py are imported with the format that needs them, never before.
 """
 
 import os
 
+from ..errors import DataError
 from .array import ArraySource, as_array, choose_frame_columns
 from .base import Source
 from .columns import pick
+from .complete import all_rows, kept_values, refilled, without_missing
 from .dask import DaskSource, is_dask
+from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
 from .paths import open_path, stem_of
@@ -35,26 +39,30 @@ from .reading import (
 from .tables import open_table
 
 __all__ = [
+    "OPTIONS",
     "ArrayPart",
     "ArraySource",
     "DaskSource",
     "NpySource",
     "RowRange",
     "Source",
+    "all_rows",
     "bad_value_error",
     "check_columns",
     "chunks",
     "files_of",
     "first_bad_row",
     "is_dask",
+    "kept_values",
     "load_resident",
     "open_source",
+    "refilled",
     "stem_of",
     "take",
 ]
 
 
-def open_source(data, *, one_feature=False, columns=None, header=None, keep_bytes=0):
+def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialect):
     """Open `data` for reading by chunks.
 
     Parameters
@@ -69,14 +77,27 @@ def open_source(data, *, one_feature=False, columns=None, header=None, keep_byte
         Take 1-D data as one column instead of refusing it.
     columns : list of str or int, optional
         Only these columns, in that order: names, or numbers from 0 on.
-    header : bool, optional
-        Whether the first line of CSV and TSV holds names; found out by default.
     keep_bytes : int
         Text has to be parsed to be counted; rows are kept if they need no more memory than that.
+    delimiter, decimal, thousands, encoding, comment : str, optional
+        How text is written; found out by default, except for a sign of thousands. A delimiter
+        may be the word "tab", or "blanks" for runs of spaces and tabs. Lines that begin with
+        `comment` are left out.
+    skip : int, optional
+        Lines at the beginning of text that are not part of the table.
+    header : bool, optional
+        Whether the first line of text holds names; found out by default.
+    na : str or sequence of str, optional
+        What means a missing value in text, such as "?", besides NA, null and the like.
+    missing : {'error', 'drop'}, optional
+        Whether rows that miss a value are an error, as by default, or left out.
+    format : str, optional
+        What a file is that its name does not tell: "csv", "tsv", "npy", "parquet" ...
 
     Returns
     -------
     Source
+        Its `notes` say what was guessed, and what was left out.
 
     Raises
     ------
@@ -84,10 +105,32 @@ def open_source(data, *, one_feature=False, columns=None, header=None, keep_byte
         If the data is not a non-empty table of real numbers, or has no such columns; the message
         names the file (or ``X``) and says what to do.
     """
+    known = _dialect(data, dialect)
+    source = _open(data, one_feature, columns, keep_bytes, known)
+    if known.missing != "drop":
+        return source
+    if isinstance(source, DaskSource):
+        raise DataError("X: rows of Dask's are not left out here; use its dropna() first")
+    return without_missing(source)
+
+
+def _dialect(data, options):
+    """The `Dialect` of options by name."""
+    if wrong := set(options) - set(OPTIONS):
+        raise TypeError(f"open_source() got an unexpected keyword argument {min(wrong)!r}")
+    dialect = Dialect(**options)
+    if not isinstance(data, (str, bytes, os.PathLike)):
+        given = [*dialect.text_only(), *(["format"] if dialect.format else [])]
+        if given:
+            raise DataError(f"X: is no file; {given[0]} is for files only")
+    return dialect
+
+
+def _open(data, one_feature, columns, keep_bytes, dialect):
     if isinstance(data, Source):
         return pick(data, columns)
     if isinstance(data, (str, bytes, os.PathLike)):
-        options = {"columns": columns, "header": header, "keep_bytes": keep_bytes}
+        options = {"columns": columns, "dialect": dialect, "keep_bytes": keep_bytes}
         return open_path(data, one_feature=one_feature, **options)
     if is_dask(data):
         return DaskSource(data, columns=columns, one_feature=one_feature)

@@ -1,7 +1,7 @@
 """What every source is and needs: the `Source` interface, checks of dtype and shape, conversion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -43,6 +43,8 @@ class Source(ABC):
         As stored: bool, integer or real floating, in either byte order.
     feature_names : list of str or None
         Of the columns, where the data names them.
+    notes : list of str
+        What was guessed, or left out, when the data was opened: its user should know.
     held_bytes : int
         What the source keeps in memory of its own (not: the caller's array).
     boundaries : (m,) int64 array or None
@@ -55,6 +57,7 @@ class Source(ABC):
     n_features: int
     dtype: np.dtype
     feature_names: list[str] | None = None
+    notes: Sequence[str] = ()
     held_bytes: int = 0
     boundaries: np.ndarray | None = None
     # Whether several threads may read at the same time without waiting for one another.

@@ -71,6 +71,11 @@ def _choose_one(wanted, names, n_features, source_name):
     return number
 
 
+def quoted(name):
+    """A name as a cell of CSV, quotes around it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _places(wanted, names):
     return ", ".join(str(i) for i, name in enumerate(names) if name == wanted)
 
@@ -89,6 +94,8 @@ def _advice(wanted, names):
         return "its columns have no names; choose by number, counting from 0"
     near = difflib.get_close_matches(str(wanted), names, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if near and "," in near[0]:
+        hint += f"quote it: --columns '{quoted(near[0])}'; "
     return f"{hint}it has {listed(names)}"
 
 
@@ -117,6 +124,7 @@ class ColumnsSource(Source):
         self.dtype = source.dtype
         self.held_bytes = source.held_bytes
         self.boundaries = source.boundaries
+        self.notes = source.notes
         names = source.feature_names
         self.feature_names = None if names is None else [names[j] for j in columns]
 

@@ -48,6 +48,18 @@ class FilesSource(Source):
         return sum(part.held_bytes for part in self.parts)
 
     @property
+    def notes(self):
+        """Those of all files; of notes that are alike but for the file only the first."""
+        alike = {}
+        for part in self.parts:
+            for note in part.notes:
+                alike.setdefault(note.removeprefix(part.name), []).append(note)
+        return [
+            notes[0] + (f" (and {len(notes) - 1:,} more files alike)" if notes[1:] else "")
+            for notes in alike.values()
+        ]
+
+    @property
     def decoded(self):
         return any(part.decoded for part in self.parts)
 

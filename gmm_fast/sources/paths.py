@@ -1,13 +1,18 @@
 """From a path to a source: formats by the ends of names, folders, patterns, ``file:name``."""
 
+import atexit
 import glob
 import os
 import re
-from contextlib import contextmanager
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
 
-from ..errors import DataError
+from ..errors import DataError, FitError
 from .base import NoRowsError
 from .columns import pick
+from .dialect import Dialect
 from .files import FilesSource
 from .npy import NpySource, open_regular
 from .npz import open_npz
@@ -17,26 +22,55 @@ _FAMILIES = {
     "npy": (".npy",),
     "npz": (".npz",),
     "parquet": (".parquet", ".pq"),
-    "text": (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz"),
+    "text": (".csv", ".tsv", ".tab", ".txt", ".dat", ".data"),
     "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
 }
 KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
+# Text may be packed.
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
+# Any text, which in a folder is taken for data only where there is nothing else.
+_PLAIN = (".txt", ".dat", ".data")
+# What may be asked for by name: families, and how text is delimited.
+_FORMATS = {family: family for family in _FAMILIES} | {"csv": "text", "tsv": "text"}
+# Standard input.
+STDIN = "-"
 # What commands write when they are not told where: no data, though it may lie beside it.
 _OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
 # Formats that may be a folder of parts under the name of a file, as Spark writes them.
 _FOLDER_FAMILIES = ("parquet", "text", None)
 # `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
 _INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad)):(.*)", re.IGNORECASE | re.DOTALL)
+_NPY = b"\x93NUMPY"
 _DIGITS = re.compile(r"(\d+)")
 
 
-def family_of(path):
-    """The family of formats that a name belongs to, or None."""
+def family_of(path, format=None):
+    """The family of formats that a name belongs to, or None; of the `format` that is asked for.
+
+    Raises
+    ------
+    DataError
+        There is no such format.
+    """
+    if format is not None:
+        if format not in _FORMATS:
+            raise DataError(f"format {format!r} is not known; known are {', '.join(_FORMATS)}")
+        return _FORMATS[format]
     lower = os.path.basename(path).lower()
     for family, ends in _FAMILIES.items():
-        if lower.endswith(ends):
+        if lower.endswith(ends) or (family == "text" and _unpacked(lower).endswith(ends)):
             return family
     return None
+
+
+def _unpacked(name):
+    """A name without the end that says how a text is packed."""
+    end = next((end for end in _PACKED if name.lower().endswith(end)), "")
+    return name[: len(name) - len(end)]
+
+
+def _is_plain(path):
+    return _unpacked(path).lower().endswith(_PLAIN)
 
 
 @contextmanager
@@ -50,10 +84,13 @@ def needing(what, package, extra):
         raise DataError(f"{what} needs {package}: pip install 'gmm-fast[{extra}]'") from error
 
 
-def open_path(path, *, one_feature=False, columns=None, header=None, keep_bytes=0):
+def open_path(path, *, one_feature=False, columns=None, dialect=None, keep_bytes=0):
     """Open what a path names; see `open_source`."""
-    options = {"one_feature": one_feature, "columns": columns, "header": header}
+    dialect = dialect or Dialect()
+    options = {"one_feature": one_feature, "columns": columns, "dialect": dialect}
     name = os.fsdecode(path)
+    if name == STDIN:
+        return _open_stdin(options, keep_bytes)
     base, inner = split_inner(name)
     if _exists(base):
         if os.path.isdir(base) and family_of(base) in _FOLDER_FAMILIES:
@@ -61,6 +98,29 @@ def open_path(path, *, one_feature=False, columns=None, header=None, keep_bytes=
     elif glob.has_magic(base):
         return _open_files(name, _matches(base), inner, options, keep_bytes)
     return _open_file(base, inner, options, keep_bytes)
+
+
+def _open_stdin(options, keep_bytes):
+    """Standard input, as text: kept in a file, for it is read several times."""
+    dialect = options["dialect"]
+    if family_of("", dialect.format or "text") != "text":
+        raise DataError(f"{STDIN}: standard input is read as text; write a {dialect.format} file")
+    with needing("reading text", "pyarrow", "parquet"):
+        from .text import TextSource
+    number, path = tempfile.mkstemp(prefix="gmm-fast-", suffix=".txt")
+    atexit.register(_remove, path)
+    try:
+        with open(number, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    except OSError as error:
+        raise FitError(f"standard input: cannot be kept in {path}: {error}") from error
+    more = {"columns": options["columns"], "dialect": dialect, "keep_bytes": keep_bytes}
+    return TextSource(path, name="standard input", **more)
+
+
+def _remove(path):
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def split_inner(name):
@@ -71,11 +131,14 @@ def split_inner(name):
 
 def stem_of(data):
     """What to call outputs that belong to a path: its last name without what tells the format."""
+    if os.fsdecode(data) == STDIN:
+        return "stdin"
     base, _ = split_inner(os.fsdecode(data))
     if not _exists(base):
         while glob.has_magic(os.path.basename(base)):
             base = os.path.dirname(base)
     name = os.path.basename(os.path.abspath(base)) if base else ""
+    name = _unpacked(name) if family_of(name) == "text" else name
     for end in sorted(sum(_FAMILIES.values(), ()), key=len, reverse=True):
         if name.lower().endswith(end) and len(name) > len(end):
             return name[: -len(end)]
@@ -90,7 +153,12 @@ def _exists(path):
 
 
 def _open_file(path, inner, options, keep_bytes=0):
-    family, columns = family_of(path), options["columns"]
+    dialect, columns = options["dialect"], options["columns"]
+    family = family_of(path, dialect.format)
+    if family == "text" and dialect.format is None and _is_plain(path) and _is_npy(path):
+        family = None
+    if family != "text" and (given := dialect.text_only()):
+        raise DataError(f"{path}: is no text; {given[0]} (--{given[0]}) is for text only")
     if family == "parquet":
         with needing(f"{path}: reading Parquet", "pyarrow", "parquet"):
             from .parquet import ParquetSource
@@ -100,8 +168,7 @@ def _open_file(path, inner, options, keep_bytes=0):
         with needing(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
             from .text import TextSource
 
-        header = options["header"]
-        return TextSource(path, columns=columns, header=header, keep_bytes=keep_bytes)
+        return TextSource(path, columns=columns, dialect=dialect, keep_bytes=keep_bytes)
     if family == "npz":
         return pick(open_npz(path, inner, one_feature=options["one_feature"]), columns)
     if family == "hdf5":
@@ -118,25 +185,39 @@ def _check_is_npy(path):
     """Raise `DataError` for a file whose name does not tell its format, nor does its content."""
     with open_regular(path, path) as file:
         head = file.read(6)
-    if head and not head.startswith(b"\x93NUMPY"):
-        raise DataError(f"{path}: the format is not known by its name; known are {KNOWN}")
+    if head and not head.startswith(_NPY):
+        raise DataError(
+            f"{path}: the format is not known by its name; known are {KNOWN}; --format csv names "
+            "another's"
+        )
+
+
+def _is_npy(path):
+    with suppress(OSError, ValueError), open(path, "rb") as file:
+        return file.read(6) == _NPY
+    return False
 
 
 def _open_files(name, paths, inner, options, keep_bytes):
     """One source of all files among `paths` whose formats are known."""
-    first, known = None, set()
+    first, known, plain = None, set(), set()
+    format = options["dialect"].format
     for path in paths:  # refused at the first that differs: there may be very many
-        family = family_of(path)
+        family = family_of(path, format)
         if family is None or path.endswith(_OWN):
             continue
+        if format is None and _is_plain(path):
+            plain.add(path)
+            continue
         first = first or path
-        if family != family_of(first):
+        if family != family_of(first, format):
             ending = os.path.splitext(path)[1]
             raise DataError(
                 f"{name}: holds files of several formats, e.g. {first} and {path}; choose one "
                 f"with a pattern, e.g. '{os.path.join(os.path.dirname(path), '*' + ending)}'"
             )
         known.add(path)
+    known = known or plain
     if not known:
         raise DataError(f"{name}: holds no data files; known are {KNOWN}")
     paths = sorted(known, key=_natural)

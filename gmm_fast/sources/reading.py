@@ -183,6 +183,7 @@ def bad_value_error(source, bad):
     return DataError(
         f"{name}: row {local} (counting from 0), {column_label(source, column)} is "
         f"{spelled(value)}; remove or fill such rows first"
+        + (", or leave them out: missing='drop' (--missing drop)" if value != value else "")
     )
 
 

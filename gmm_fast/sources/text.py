@@ -1,29 +1,41 @@
-"""Tables in text: CSV, TSV, and either of them compressed with gzip.
+"""Tables in text, packed or not: CSV, TSV, numbers between blanks.
 
 All cells are read as float64. A text must be parsed to know how many rows it has; that first
 look checks every cell, and keeps the rows if there are not too many of them.
 """
 
+import lzma
 import os
 import re
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.csv as pc
 
-from ..errors import DataError, FitError
+from ..errors import DataError
 from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
 from .columns import choose, listed
-from .dialect import COMMA_NUMBER, MISSING, find_dialect, gzip_error
+from .dialect import BLANKS, MISSING, Dialect
+from .lines import FilteredLines, one_tab, without_comments
 from .npy import open_regular
+from .sniff import BOOLEANS, COMMA_NUMBER, Said, decimal_said, find_layout
 from .stream import StreamSource
+from .unpack import open_stream, stream_error
 
 _BLOCK_BYTES = 256 << 10
 # Messages of Arrow's parser.
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", re.DOTALL)
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+# Rows among which lines before the table are to be expected.
+_FIRST_ROWS = 5
+_COMMENT_SIGNS = ("#", "%", "//", "!")
+# A number in groups of three.
+_GROUPS = re.compile(r"\s*[+-]?\d{1,3}([., '\xa0]\d{3})+([.,]\d+)?\s*")
 
 
 class _DecimalComma(DataError):
@@ -36,12 +48,11 @@ class TextSource(StreamSource):
     Parameters
     ----------
     path : str, bytes or os.PathLike
-        Files that end with ``.csv`` may be delimited by comma, semicolon, tab or bar, others by
-        tab; ``.gz`` behind it says that the file is compressed.
+        Its end may say that the file is packed: see `unpack`.
     columns : list of str or int, optional
         Only these columns are converted.
-    header : bool, optional
-        Whether the first line holds names; by default it does if a cell of it is no number.
+    dialect : Dialect, optional
+        How it is written, as far as that is known; `sniff` guesses the rest.
     keep_bytes : int
         Rows are kept in memory if they take no more than that.
 
@@ -49,6 +60,11 @@ class TextSource(StreamSource):
     ------
     DataError
         If there is no such file, or it is not a table of finite numbers.
+
+    Attributes
+    ----------
+    missing_rows : (m,) int64 array
+        Rows that miss a value, which the dialect has to allow.
     """
 
     dtype = np.dtype("f8")
@@ -56,24 +72,31 @@ class TextSource(StreamSource):
     boundaries = np.zeros(1, np.int64)
     _held = None
 
-    def __init__(self, path, *, columns=None, header=None, keep_bytes=0):
+    def __init__(self, path, *, columns=None, dialect=None, keep_bytes=0, name=None):
         super().__init__()
-        self.name = os.fsdecode(path)
-        self.path = os.path.abspath(self.name)
+        self.path = os.path.abspath(os.fsdecode(path))
+        self.name = os.fsdecode(path) if name is None else name
         open_regular(self.path, self.name, "CSV or TSV").close()
-        self._dialect = find_dialect(self.path, self.name, header)
-        names = self._dialect.names
-        n = self._dialect.n_columns
-        chosen = range(n) if columns is None else choose(columns, names, n, self.name)
+        self._dialect = dialect or Dialect()
+        self._layout = find_layout(self.path, self.name, self._dialect)
+        names, n = self._layout.names, self._layout.n_columns
+        self._is_chosen = columns is not None
+        chosen = choose(columns, names, n, self.name) if self._is_chosen else self._layout.columns()
         self._columns = list(chosen)
         self.n_features = len(self._columns)
         self.feature_names = None if names is None else [names[j] for j in self._columns]
         try:
             self._held = self._look(keep_bytes)
         except _DecimalComma:  # the first lines did not show it
-            self._dialect.decimal = ","
+            self._layout.decimal = ","
+            self._layout.said["decimal"] = Said(*decimal_said(","), "--decimal")
             self._held = self._look(keep_bytes)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
+
+    @property
+    def notes(self):
+        guessed = self._layout.note(self._is_chosen)
+        return [] if guessed is None else [f"{self.name}: {guessed}"]
 
     @property
     def decoded(self):
@@ -86,9 +109,9 @@ class TextSource(StreamSource):
         """Count and check the rows; return them all if they are to be kept."""
         most = keep_bytes // (8 * self.n_features)
         kept = np.empty((0, self.n_features))
-        count = 0
+        count, missing = 0, [np.zeros(0, np.int64)]
         for first, block in self._blocks(0):
-            self._check_values(first, block)
+            missing.append(first + self._check_values(first, block))
             count = first + len(block[0])
             if kept is None or count > most:
                 kept = None
@@ -99,27 +122,43 @@ class TextSource(StreamSource):
             for j, column in enumerate(block):
                 kept[first:count, j] = column
         if count < 1:
-            raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
-        self.n_samples = count
+            raise NoRowsError(
+                f"{self.name}: has no rows; at least one row is needed{self._doubt()}"
+            )
+        self.n_samples, self.missing_rows = count, np.concatenate(missing)
         if kept is None:
             return None
         kept.resize((count, self.n_features), refcheck=False)
         return ArraySource(kept, self.name)
 
     def _check_values(self, first, block):
+        """The rows of a block that miss a value; raise `DataError` if there must be none."""
         finite = [np.isfinite(column) for column in block]
         bad = [(int(np.argmin(good)), j) for j, good in enumerate(finite) if not good.all()]
         if not bad:
-            return
+            return np.zeros(0, np.int64)
+        missing = [np.isnan(column) for column in block]
+        if self._dialect.missing == "drop":
+            gone = np.any(missing, axis=0)
+            finite = [good | gone for good in finite]
+            bad = [(int(np.argmin(good)), j) for j, good in enumerate(finite) if not good.all()]
+            if not bad:
+                return np.flatnonzero(gone)
         row, j = min(bad)
-        value = block[j][row]
-        what = "missing" if np.isnan(value) else str(value)
         where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
-        raise DataError(f"{self.name}: {where} is {what}; remove or fill such rows first")
+        advice = "remove or fill such rows first"
+        if missing[j][row]:
+            what, advice = (
+                "missing",
+                f"{advice}, or leave them out: missing='drop' (--missing drop)",
+            )
+        else:
+            what = str(block[j][row])
+        raise DataError(f"{self.name}: {where} is {what}; {advice}")
 
     def _file_label(self, number):
         """What messages call a column of the file."""
-        names = self._dialect.names
+        names = self._layout.names
         return f"column {number}" + ("" if names is None else f" ({names[number]!r})")
 
     def read(self, start, stop, out, *, origin=None):
@@ -144,72 +183,140 @@ class TextSource(StreamSource):
         try:
             with self._input() as stream, self._reader(stream) as reader:
                 for batch in reader:
-                    if len(batch):
-                        yield first, [values(column) for column in batch.columns]
-                    first += len(batch)
+                    if batch.num_rows:
+                        yield first, self._columns_of(first, batch)
+                        first += batch.num_rows
         except pa.ArrowInvalid as error:
             if str(error).startswith("Empty CSV"):
                 return
             raise self._parse_error(str(error)) from error
-        except OSError as error:
-            if error.errno:
-                raise FitError(f"{self.name}: reading failed: {error}") from error
-            raise gzip_error(self.name, error) from error
+        except UnicodeError as error:
+            raise DataError(
+                f"{self.name}: is not text in {self._layout.encoding} throughout ({error}); name "
+                "its encoding (--encoding, e.g. latin-1)"
+            ) from error
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise stream_error(self.path, self.name, error) from error
 
     def _input(self):
-        packed = self.path.lower().endswith(".gz")
-        return pa.input_stream(self.path, compression="gzip" if packed else None)
+        """The rows as a stream of UTF-8: without what is before them, and without comments."""
+        layout, stream = self._layout, open_stream(self.path)
+        stream.read(layout.head_bytes)
+        if layout.encoding != "utf-8":
+            stream = pa.transcoding_input_stream(stream, layout.encoding, "utf-8")
+        if layout.comment:
+            change = partial(without_comments, sign=layout.comment.encode())
+            stream = pa.PythonFile(FilteredLines(stream, change), mode="r")
+        if layout.delimiter == BLANKS:
+            stream = pa.PythonFile(FilteredLines(stream, one_tab), mode="r")
+        return stream
 
     def _reader(self, stream):
-        dialect = self._dialect
+        layout, dialect = self._layout, self._dialect
         # Names of our own: those of the file may be there twice, or nowhere.
-        names = [str(j) for j in range(dialect.n_columns)]
-        wanted = [names[j] for j in self._columns]
+        names = [str(j) for j in range(layout.n_columns)]
+        number = pa.float64() if dialect.thousands is None else pa.string()
+        types = {names[j]: number for j in self._columns}
+        types |= {names[j]: pa.bool_() for j in self._columns if j in layout.booleans}
+        if layout.empty_last and layout.n_columns - 1 not in self._columns:
+            types[names[-1]] = pa.null()  # refuses what is not empty
+        missing = {*MISSING, *dialect.na}
         return pc.open_csv(
             stream,
             read_options=pc.ReadOptions(
                 use_threads=False,  # only then messages tell the row
-                block_size=max(_BLOCK_BYTES, 16 * dialect.line_bytes),
+                block_size=max(_BLOCK_BYTES, 16 * layout.line_bytes),
                 column_names=names,
-                skip_rows=dialect.blank,
-                skip_rows_after_names=int(dialect.has_header),
             ),
-            parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
+            parse_options=pc.ParseOptions(
+                delimiter="\t" if layout.delimiter == BLANKS else layout.delimiter
+            ),
             convert_options=pc.ConvertOptions(
                 check_utf8=False,
-                column_types=dict.fromkeys(wanted, pa.float64()),
-                include_columns=wanted,
-                null_values=MISSING,
-                decimal_point=dialect.decimal,
+                column_types=types,
+                include_columns=list(types),
+                null_values=sorted(missing | {f" {token}" for token in missing}),
+                strings_can_be_null=True,
+                true_values=[word for word, value in BOOLEANS.items() if value],
+                false_values=[word for word, value in BOOLEANS.items() if not value],
+                decimal_point=layout.decimal,
             ),
         )
 
+    def _columns_of(self, first, batch):
+        columns = [batch.column(i) for i in range(self.n_features)]
+        return [
+            values(c if c.type != pa.string() else self._without_thousands(first, j, c))
+            for j, c in zip(self._columns, columns, strict=True)
+        ]
+
+    def _without_thousands(self, first, j, cells):
+        """The numbers of cells in which a sign parts thousands."""
+        dialect, decimal = self._dialect, self._layout.decimal
+        cells = compute.utf8_trim_whitespace(cells)
+        part, point = re.escape(dialect.thousands), re.escape(decimal)
+        plain = rf"^[+-]?(\d+|\d{{1,3}}({part}\d{{3}})+)?({point}\d*)?([eE][+-]?\d+)?$"
+        good = compute.match_substring_regex(cells, plain)
+        good = compute.and_(good, compute.match_substring_regex(cells, r"\d"))
+        good = good.fill_null(True).to_numpy(zero_copy_only=False)
+        if not good.all():
+            row = int(np.argmin(good))
+            raise self._bad_cell(first + row, j, cells[row].as_py())
+        cells = compute.replace_substring(cells, dialect.thousands, "")
+        return compute.replace_substring(cells, decimal, ".").cast(pa.float64())
+
     def _parse_error(self, message):
-        # Arrow counts from 1, and counts what comes before the rows
-        head = 1 + self._dialect.blank + self._dialect.has_header
         found = _RAGGED.search(message)
         if found:
             row, expected, got = (int(x) for x in found.groups())
             return DataError(
-                f"{self.name}: row {row - head} (counting from 0) has {got} cells, the first line "
-                f"has {expected}; every row needs the same number"
+                f"{self.name}: row {row - 1} (counting from 0) has {got} cells, the first line "
+                f"has {expected}; every row needs the same number{self._doubt()}"
             )
         found = _BAD_CELL.search(message)
         if not found:
             return DataError(f"{self.name}: cannot be read as a table ({message})")
-        j, row = int(found[1]), int(found[2])
-        dialect = self._dialect
-        comma = dialect.delimiter != "," and dialect.decimal == "."
-        kind = _DecimalComma if comma and COMMA_NUMBER.fullmatch(found[3]) else DataError
-        cell = found[3] if len(found[3]) <= 40 else found[3][:40] + "..."
+        return self._bad_cell(int(found[2]) - 1, int(found[1]), found[3])
+
+    def _bad_cell(self, row, position, cell):
+        """The error for a cell that is no number; `position` is that of its column in the file."""
+        j, layout, dialect = position, self._layout, self._dialect
+        comma = layout.delimiter != "," and layout.decimal == "." and dialect.decimal is None
+        kind = _DecimalComma if comma and COMMA_NUMBER.fullmatch(cell) else DataError
+        shown = cell if len(cell) <= 40 else cell[:40] + "..."
+        what = "not a number"
+        if layout.empty_last and j == layout.n_columns - 1 and j not in self._columns:
+            what = "though it is empty in the first rows; give the last column a name"
+        elif j in layout.booleans:
+            what = "neither TRUE nor FALSE, as the first rows are"
         return kind(
-            f"{self.name}: row {row - head} (counting from 0), {self._file_label(j)} is {cell!r}, "
-            f"not a number; {self._advice()}"
+            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {shown!r}, "
+            f"{what}; {self._advice(row, j, cell)}{self._doubt()}"
         )
 
-    def _advice(self):
+    def _advice(self, row, j, cell):
         """What to do about text in a column: leave the column out, or correct the cell."""
-        good = self._dialect.numeric
-        if not good or len(good) == self._dialect.n_columns:
-            return "correct or remove such rows"
-        return f"choose other columns with columns= (--columns); numeric are {listed(good)}"
+        good = self._layout.numeric
+        label = j if self._layout.names is None else self._layout.names[j]
+        advice = []
+        if _GROUPS.fullmatch(cell):
+            sign = "." if self._layout.decimal == "," or cell.count(".") > 1 else ","
+            advice.append(f"name the sign of thousands (--thousands '{sign}')")
+        elif cell.startswith(_COMMENT_SIGNS):
+            advice.append("say which lines are comments (--comment)")
+        elif cell.strip() in BOOLEANS:
+            advice.append("a column holds numbers, or TRUE and FALSE, not both")
+        elif (good and label in good) or not any(c.isalnum() for c in cell):
+            advice.append(f"if that means missing, say --na '{cell[:40]}' and --missing drop")
+        elif row < _FIRST_ROWS:
+            advice.append("leave out lines before the table (--skip N)")
+        if good and len(good) < self._layout.n_columns:
+            advice.append(
+                f"choose other columns with columns= (--columns); numeric are {listed(good)}"
+            )
+        return "; ".join([*advice, "correct or remove such rows"])
+
+    def _doubt(self):
+        """What was guessed, for errors that a wrong guess may have made."""
+        guessed = self._layout.note(self._is_chosen)
+        return "" if guessed is None else f" (read with {guessed})"

@@ -1,0 +1,138 @@
+"""Rows that miss a value, left out."""
+
+import numpy as np
+
+from ..errors import DataError
+from .base import Source, check_range, piece_rows
+from .reading import chunks
+
+
+class CompleteSource(Source):
+    """The rows of a source but for some.
+
+    Parameters
+    ----------
+    source : Source
+    dropped : (m,) int64 array
+        Rows to be left out, increasing; not all of them.
+    """
+
+    def __init__(self, source, dropped):
+        self.source, self.dropped = source, dropped
+        # Of each dropped row, how many rows are kept before it.
+        self._kept_before = dropped - np.arange(len(dropped))
+        self.name, self.dtype = source.name, source.dtype
+        self.n_samples = source.n_samples - len(dropped)
+        self.n_features = source.n_features
+        self.feature_names = source.feature_names
+        self.concurrent = source.concurrent
+        self.held_bytes = source.held_bytes + dropped.nbytes
+        self.boundaries = self._boundaries()
+
+    def _boundaries(self):
+        if self.source.boundaries is None:
+            return None
+        found = self.source.boundaries - np.searchsorted(self.dropped, self.source.boundaries)
+        found = np.unique(found)
+        return found[found < self.n_samples]
+
+    @property
+    def notes(self):
+        n, of = len(self.dropped), self.source.n_samples
+        return [
+            *self.source.notes,
+            f"{self.name}: {n:,} of {of:,} rows miss a value and were left out",
+        ]
+
+    def _places(self, rows):
+        """Where rows are in the source."""
+        return rows + np.searchsorted(self._kept_before, rows, side="right")
+
+    def read(self, start, stop, out, *, origin=None):
+        check_range(self, start, stop, out)
+        at, end = int(self._places(start)), int(self._places(stop - 1)) + 1
+        done = 0
+        while at < end:
+            last = min(end, at + piece_rows(self.source, out.itemsize))
+            gone = self.dropped[slice(*np.searchsorted(self.dropped, [at, last]))] - at
+            n = last - at - len(gone)
+            part = out[done : done + n]
+            if not len(gone):
+                self.source.read(at, last, part, origin=origin)
+            else:
+                piece = np.empty((last - at, self.n_features), out.dtype)
+                self.source.read(at, last, piece, origin=origin)
+                part[:] = np.delete(piece, gone, axis=0)
+            at, done = last, done + n
+
+    def gather(self, indices, out, *, origin=None):
+        self.source.gather(self._places(np.asarray(indices)), out, origin=origin)
+
+    @property
+    def decoded(self):
+        return self.source.decoded
+
+    def locate(self, row):
+        return self.source.locate(int(self._places(row)))
+
+    def rest(self):
+        self.source.rest()
+
+    def close(self):
+        self.source.close()
+
+
+def without_missing(source):
+    """`source` without the rows that hold a NaN; itself if there are none."""
+    dropped = getattr(source, "missing_rows", None)
+    if dropped is None:
+        dropped = _missing_rows(source)
+    if len(dropped) == source.n_samples:
+        raise DataError(
+            f"{source.name}: every row misses a value; choose columns that are filled (--columns)"
+        )
+    return CompleteSource(source, dropped) if len(dropped) else source
+
+
+def all_rows(source):
+    """How many rows the data has, with those that were left out."""
+    return source.n_samples + len(getattr(source, "dropped", ()))
+
+
+def kept_values(source, values):
+    """Of one value for each row of the data those of the rows that were not left out."""
+    if len(values) != all_rows(source) or len(values) == source.n_samples:
+        return values
+    return np.delete(values, source.dropped)
+
+
+def refilled(blocks, source, fill):
+    """Yield blocks of values of the rows of `source`, with `fill` for those that were left out.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray
+        In order; all rows.
+    source : Source
+    fill : number
+    """
+    dropped = getattr(source, "dropped", np.zeros(0, np.int64))
+    done = begun = 0  # rows that were kept; gaps that were filled
+    before = dropped - np.arange(len(dropped))
+    for block in blocks:
+        done += len(block)
+        # gaps behind the last row come with it
+        end = len(dropped) if done == source.n_samples else np.searchsorted(before, done)
+        places = before[begun:end] - (done - len(block))
+        yield np.insert(block, places, fill, axis=0) if len(places) else block
+        begun = end
+
+
+def _missing_rows(source):
+    if source.dtype.kind != "f":
+        return np.zeros(0, np.int64)
+    found, start = [np.zeros(0, np.int64)], 0
+    for chunk in chunks(source, piece_rows(source), source.dtype.newbyteorder("=")):
+        found.append(start + np.flatnonzero(np.isnan(chunk).any(axis=1)))
+        start += len(chunk)
+    return np.concatenate(found)

@@ -1,0 +1,67 @@
+"""Files as streams of bytes, unpacked as they are read: gzip, bzip2, xz, zstd."""
+
+import lzma
+import zlib
+
+import pyarrow as pa
+
+from ..errors import DataError, FitError
+
+# How the end of a name says that a file is packed, and how messages call that.
+PACKINGS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+# What the readers raise when a packed file is damaged; Arrow's are OSError without a number.
+_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowInvalid)
+
+
+def packing_of(path):
+    """The packing that a name announces, or None."""
+    lower = path.lower()
+    return next((p for end, p in PACKINGS.items() if lower.endswith(end)), None)
+
+
+def without_packing(path):
+    """The name without the end that announces a packing."""
+    end = next((end for end in PACKINGS if path.lower().endswith(end)), "")
+    return path[: len(path) - len(end)]
+
+
+def open_stream(path):
+    """A `pyarrow.NativeFile` of what a file holds when it is unpacked."""
+    packing = packing_of(path)
+    if packing == "xz":  # Arrow knows it not
+        return pa.PythonFile(lzma.open(path), mode="r")
+    return pa.input_stream(path, compression=packing)
+
+
+def read_start(path, name, n_bytes):
+    """The first bytes, and more of them until they hold the end of a line.
+
+    Raises
+    ------
+    DataError, FitError
+        As `stream_error`.
+    """
+    try:
+        with open_stream(path) as stream:
+            head = stream.read(n_bytes)
+            if len(head) == n_bytes:  # the first line as a whole
+                while not (b"\n" in head or b"\r" in head) and len(head) < 1 << 27:
+                    more = stream.read(len(head))
+                    if not more:
+                        break
+                    head += more
+            return head
+    except _DAMAGE as error:
+        raise stream_error(path, name, error) from error
+
+
+def stream_error(path, name, error):
+    """The error of this package for one that a stream raised."""
+    packing = packing_of(path)
+    if getattr(error, "errno", None) or packing is None:
+        return FitError(f"{name}: reading failed: {error}")
+    end = next(end for end, p in PACKINGS.items() if p == packing)
+    return DataError(
+        f"{name}: is not a complete {packing} file ({error}); write or copy it again, or take "
+        f"{end} off its name if it is plain text"
+    )

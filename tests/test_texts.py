@@ -1,0 +1,478 @@
+"""Text as others write it: read right, or said what was guessed, or refused with the way out."""
+
+import bz2
+import gzip
+import io
+import lzma
+import pathlib
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from formats import text_of
+from test_sources import assert_same_bits, joined
+
+from gmm_fast.errors import DataError
+from gmm_fast.sources import open_source
+from gmm_fast.sources.dialect import Dialect
+from gmm_fast.sources.sniff import RULES, find_layout
+
+
+@pytest.fixture
+def put(tmp_path, monkeypatch):
+    """A function that writes a file, and returns its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(content, name="x.csv"):
+        content = content.encode() if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(content)
+        return name
+
+    return write
+
+
+def check(source, names, rows):
+    with source:
+        assert source.feature_names == names
+        assert_same_bits(joined(source, 100, "f8"), np.array(rows, float))
+        return list(source.notes)
+
+
+# An index ---------------------------------------------------------------------------------------
+
+R_ROWS = '"","eruptions","waiting"\n"1",3.6,79\n"2",1.8,54\n"3",3.333,74\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "rows", "kind"),
+    [
+        (R_ROWS, ["eruptions", "waiting"], [[3.6, 79], [1.8, 54], [3.333, 74]], "row numbers"),
+        (",a,b\n0,1.5,2\n1,3,4\n", ["a", "b"], [[1.5, 2], [3, 4]], "row numbers"),
+        (",0,1\n0,1.5,2\n1,3,4\n", ["0", "1"], [[1.5, 2], [3, 4]], "row numbers"),
+        (",a\n7,1\n3,2\n", ["a"], [[1], [2]], "row numbers"),
+        ("Unnamed: 0,a\n0,1\n1,2\n", ["a"], [[1], [2]], "row numbers"),
+        ('"","mpg"\n"Mazda RX4",21\n"Fiat",30\n', ["mpg"], [[21], [30]], "row names"),
+        ('"a" "b"\n"1" 0.5 2\n"2" 1.5 3\n', ["a", "b"], [[0.5, 2], [1.5, 3]], "row numbers"),
+    ],
+)
+def test_an_index_is_left_out(put, content, names, rows, kind):
+    (note,) = check(open_source(put(content)), names, rows)
+    assert f"first column left out ({kind})" in note
+    assert "--columns" in note
+
+
+def test_an_index_comes_back(put):
+    rows = [[1, 79], [2, 54], [3, 74]]
+    for columns in (["", "waiting"], [0, 2], ["0", "2"]):
+        notes = check(open_source(put(R_ROWS), columns=columns), ["", "waiting"], rows)
+        assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "rows"),
+    [
+        (",a\n0.5,1\n1.5,2\n", ["", "a"], [[0.5, 1], [1.5, 2]]),  # no numbers of rows
+        ("id,a\n0,1\n1,2\n", ["id", "a"], [[0, 1], [1, 2]]),  # a name
+        (",\n0,1\n1,2\n", ["", ""], [[0, 1], [1, 2]]),  # no names at all
+    ],
+)
+def test_what_is_no_index(put, content, names, rows):
+    check(open_source(put(content), header=True), names, rows)
+
+
+# Empty last columns -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "rows"),
+    [
+        ("A,B,\n1,2,\n3,4,\n", ["A", "B"], [[1, 2], [3, 4]]),
+        ("A,B\n1,2,\n3,4,\n", ["A", "B"], [[1, 2], [3, 4]]),
+        ("1;2;\n3;4;\n", None, [[1, 2], [3, 4]]),
+        (",A,\n0,1,\n1,3,\n", ["A"], [[1], [3]]),
+    ],
+)
+def test_an_empty_last_column_is_dropped(put, content, names, rows):
+    (note,) = check(open_source(put(content)), names, rows)
+    assert "empty last column left out" in note
+
+
+def test_an_empty_last_column_that_is_not(put):
+    name = put("A,B,\n" + "1,2,\n" * 60 + "1,2,7\n")
+    with pytest.raises(DataError, match=r"row 60 .*column 2 \(''\) is '7', though it is empty"):
+        open_source(name)
+
+
+# Headers ----------------------------------------------------------------------------------------
+
+IRIS = "5.1,3.5,1.4,0.2,Iris-setosa\n4.9,3.0,1.4,0.2,Iris-setosa\n" * 3
+
+
+def test_text_throughout_says_nothing_of_a_header(put):
+    rows = [[5.1, 3.5, 1.4, 0.2], [4.9, 3.0, 1.4, 0.2]] * 3
+    for name in ("iris.data", "iris.csv"):
+        source = open_source(put(IRIS, name), columns=[0, 1, 2, 3])
+        (note,) = check(source, None, rows)
+        assert note == f"{name}: no names in line 1; --header says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("content", "header"),
+    [
+        ("a,kind\n1,x\n2,y\n", True),
+        ("1,x\n2,x\n", False),
+        ("1,x\n2,y\n3,z\n", False),
+        ("kind,2019\nx,1.5\ny,2.5\n", False),
+        ("1,kind\n2,3\n", True),
+        ("a,b\n1,?\n?,2\n", True),
+        ("flag,a\nTRUE,1\nFALSE,2\n", True),
+        ("TRUE,1\nFALSE,2\n", False),
+        ("NA,b\n1,2\n", True),
+    ],
+)
+def test_headers(put, content, header):
+    layout = find_layout("x.csv", put(content), Dialect())
+    assert (layout.names is not None) == header
+
+
+@pytest.mark.parametrize("content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n"])
+def test_headers_that_may_be_rows_are_asked_about(put, content):
+    with pytest.raises(DataError, match=r"names of columns, or a row\? .*--header or --no-header"):
+        open_source(put(content))
+
+
+def test_a_number_among_names_is_said(put):
+    (note,) = check(open_source(put("1,kind\n2,3\n4,5\n")), ["1", "kind"], [[2, 3], [4, 5]])
+    assert "names in line 1 ('1' is one)" in note
+
+
+# Delimiters and decimal signs -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "words"),
+    [
+        ("1,234;5,678\n", [[1.234, 5.678]], "delimiter ';', decimal ',' ('1,234' is 1.234, not"),
+        ("1.234;5.678\n", [[1.234, 5.678]], "delimiter ';', decimal '.' ('1.234' is 1.234, not"),
+        ("1,5;2\n", [[1.5, 2]], "delimiter ';', decimal ','"),
+        ("1|2\n", [[1, 2]], "delimiter '|'"),
+    ],
+)
+def test_guesses_are_said(put, content, rows, words):
+    (note,) = check(open_source(put(content)), None, rows)
+    assert note.startswith(f"x.csv: {words}")
+    assert note.endswith("; --delimiter, --decimal, --header say otherwise")
+
+
+def test_the_note_of_all_guesses(put):
+    (note,) = check(open_source(put(";a\n1;2,5\n2;3\n", "table.csv")), ["a"], [[2.5], [3]])
+    assert note == (
+        "table.csv: delimiter ';', decimal ',', names in line 1, first column left out (row "
+        "numbers); --delimiter, --decimal, --header, --columns say otherwise"
+    )
+
+
+def test_the_plain_case_needs_no_note(put):
+    assert check(open_source(put("a,b\n1,2.5\n")), ["a", "b"], [[1, 2.5]]) == []
+    assert check(open_source(put("a\tb\n1\t2.5\n", "x.tsv")), ["a", "b"], [[1, 2.5]]) == []
+
+
+def test_what_is_said_is_not_guessed(put):
+    name = put("1,234;5,678\n")
+    options = {"delimiter": ";", "header": False}
+    assert check(open_source(name, decimal=",", **options), None, [[1.234, 5.678]]) == []
+    thousands = open_source(name, thousands=",", decimal=".", **options)
+    assert check(thousands, None, [[1234, 5678]]) == []
+    with pytest.raises(DataError, match=r"column 1 is '234;5', not a number"):
+        open_source(name, delimiter=",", header=False)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "numbers"),
+    [
+        ("1.234.567,5;-1.000;7", {"thousands": "."}, [1234567.5, -1000, 7]),
+        ('"1,234",2,"3,000.25"', {"thousands": ","}, [1234, 2, 3000.25]),
+        ("1 234;2", {"thousands": " ", "delimiter": ";"}, [1234, 2]),
+        ("1'234;NA;1e3", {"thousands": "'", "missing": "drop", "columns": [0, 2]}, [1234, 1000]),
+    ],
+)
+def test_thousands(put, cells, options, numbers):
+    check(open_source(put(f"{cells}\n"), header=False, **options), None, [numbers])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("1.23;1.234\n", {"thousands": "."}, "column 0 is '1.23', not a number"),
+        ("1.234.567;1\n2.345.678;3\n", {}, r"name the sign of thousands \(--thousands '.'\)"),
+        ('a,b\n"1,234",2\n', {}, r"name the sign of thousands \(--thousands ','\)"),
+        ("x\n1,5\n2,7\n", {}, r"line 1 has one cell, .*'1,5'; is that a number .*or two"),
+    ],
+)
+def test_thousands_and_decimals_refused(put, content, options, message):
+    with pytest.raises(DataError, match=message):
+        open_source(put(content), **options)
+
+
+def test_a_tsv_with_commas(put):
+    notes = check(open_source(put("a,b\n1,2\n3,4\n", "x.tsv")), ["a", "b"], [[1, 2], [3, 4]])
+    assert "delimiter ','" in notes[0]
+
+
+# Blanks, endings, packing, standard input -------------------------------------------------------
+
+FIXED = "  id    a     b\n   1  2.5  -3\n  10   1e3   4 \n\n   2\t\t0     7\n"
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.dat", "x.data", "x.DAT", "x.csv", "x.txt.gz"])
+def test_blanks(put, name):
+    content = gzip.compress(FIXED.encode()) if name.endswith(".gz") else FIXED
+    rows = [[1, 2.5, -3], [10, 1000, 4], [2, 0, 7]]
+    (note,) = check(open_source(put(content, name)), ["id", "a", "b"], rows)
+    assert "delimiter blanks" in note
+
+
+def test_blanks_in_quotes(put):
+    content = '"name of it" "b c"\n"x y" 1\n"z" 2\n'
+    check(open_source(put(content, "x.txt"), columns=["b c"]), ["b c"], [[1], [2]])
+
+
+def test_blanks_in_many_blocks(put, monkeypatch):
+    from gmm_fast.sources import lines, text
+
+    monkeypatch.setattr(lines, "_PIECE_BYTES", 61)
+    monkeypatch.setattr(text, "_BLOCK_BYTES", 64)
+    X = np.random.default_rng(0).normal(size=(500, 3))
+    for end in ("\n", "\r\n", "\r"):
+        content = text_of(X, sign="   ").replace("\n", end)
+        check(open_source(put(content, "x.txt")), ["c0", "c1", "c2"], X)
+        content = text_of(X).replace("\n", f"{end}# no row, {end}")
+        check(open_source(put(content), comment="#"), ["c0", "c1", "c2"], X)
+
+
+PACK = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
+}
+
+
+@pytest.mark.parametrize("end", PACK)
+def test_packed_text(put, end):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    content = PACK[end](text_of(X).encode())
+    for name in (f"x.csv.{end}", f"x.txt.{end}"):
+        check(open_source(put(content, name)), ["c0", "c1"], X)
+    for bad in (content[:-30], b"a,b\n1,2\n"):
+        with pytest.raises(DataError, match=rf"x\.csv\.{end}: is not a complete .* file"):
+            open_source(put(bad, f"x.csv.{end}"))
+
+
+def test_standard_input(put, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    for options in ({}, {"keep_bytes": 10**6}):
+        content = io.TextIOWrapper(io.BytesIO(text_of(X, sign=";").encode()))
+        monkeypatch.setattr(sys, "stdin", content)
+        with open_source("-", **options) as source:
+            for _ in range(2):
+                assert_same_bits(joined(source, 7, "f8"), X)
+            assert source.notes[0].startswith("standard input: delimiter ';'")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(DataError, match="standard input: the file is empty"):
+        open_source("-")
+    with pytest.raises(DataError, match="standard input is read as text"):
+        open_source("-", format="parquet")
+
+
+def test_formats_by_name(put):
+    rows = [[1, 2], [3, 4]]
+    check(open_source(put("a,b\n1,2\n3,4\n", "data.log"), format="csv"), ["a", "b"], rows)
+    np.save("data.npy", np.array(rows, float))
+    content = pathlib.Path("data.npy").read_bytes()
+    check(open_source(put(content, "data.dat")), None, rows)
+    check(open_source(put(content, "d.csv"), format="npy"), None, rows)
+    with pytest.raises(DataError, match="format 'xls' is not known; known are npy, "):
+        open_source("data.dat", format="xls")
+
+
+def test_plain_text_beside_data(put, tmp_path):
+    np.save("a.npy", np.ones((2, 2)))
+    put("words about it", "README.txt")
+    with open_source(tmp_path) as source:
+        assert source.n_samples == 2
+    for i in range(2):
+        put("1 2\n3 4\n", f"{i}.dat")
+    with open_source("*.dat") as source:
+        assert source.n_samples == 4
+        (note,) = source.notes
+        assert note.endswith("(and 1 more files alike)")
+
+
+# Lines before the table -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "rows", "words"),
+    [
+        ("#Table1\nra,dec\n1,2\n3,4\n", ["ra", "dec"], [[1, 2], [3, 4]], "'#' left out, names in"),
+        ("# NOAA\n# two\n1 2\n3 4\n", None, [[1, 2], [3, 4]], "lines with '#' left out, no names"),
+        ("#YY MM\n#yr mo\n1 2\n3 4\n", ["YY", "MM"], [[1, 2], [3, 4]], "names in a comment"),
+        ("a,b\n1,2\n", ["a", "b"], [[1, 2]], None),
+        ("# a,b\n1,2\n", ["a", "b"], [[1, 2]], None),
+        ("% x\n%y z\na,b\n1,2\n% end\n3,4\n", ["a", "b"], [[1, 2], [3, 4]], "'%' left out"),
+    ],
+)
+def test_comments(put, content, names, rows, words):
+    notes = check(open_source(put(content)), names, rows)
+    assert (words is None) == (notes == [])
+    assert words is None or words in notes[0]
+
+
+YAHOO = "Price,Close,High\nTicker,AAPL,AAPL\nDate,,\n2020-01-02,75,76\n2020-01-03,74,75\n"
+
+
+def test_lines_before_the_table_are_asked_about(put):
+    content = "Station: X\nHeight: 5\na,b\n1,2\n3,4\n"
+    message = r"line 1 \('Station: X'\) has 1 cells, those from line 3 on have 2; .*--skip 2\)"
+    with pytest.raises(DataError, match=message):
+        open_source(put(content))
+    check(open_source(put(content), skip=2), ["a", "b"], [[1, 2], [3, 4]])
+    name = put(YAHOO)
+    with pytest.raises(DataError, match=r"'AAPL', not a number; .*--skip"):
+        open_source(name, columns=["Close", "High"])
+    check(open_source(name, columns=[1, 2], skip=3), None, [[75, 76], [74, 75]])
+
+
+def test_comments_by_order(put):
+    name = put("a,b\n1,2\n! no row\n3,4\n")
+    with pytest.raises(DataError, match=r"row 1 .*has 1 cells"):
+        open_source(name)
+    check(open_source(name, comment="!"), ["a", "b"], [[1, 2], [3, 4]])
+
+
+# Missing values ---------------------------------------------------------------------------------
+
+
+def test_words_for_missing_values(put):
+    name = put("a,b\n1,?\n-,2\n3,4\nNA,5\n")
+    with pytest.raises(DataError, match=r"column 0 \('a'\) is '-', not a number; .*--na '-'"):
+        open_source(name)
+    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*\(--missing drop\)"):
+        open_source(name, na=["?", "-"])
+    notes = check(open_source(name, na=["?", "-"], missing="drop"), ["a", "b"], [[3, 4]])
+    assert notes == ["x.csv: 3 of 4 rows miss a value and were left out"]
+
+
+def test_rows_are_left_out_of_any_format(put):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[[0, 7, 8, 30, 49], [0, 1, 2, 0, 1]] = np.nan
+    kept = X[~np.isnan(X).any(axis=1)]
+    put(text_of(X))
+    np.save("x.npy", X)
+    for data in ("x.csv", "x.npy", X):
+        for keep in (0, 10**6):
+            with open_source(data, missing="drop", keep_bytes=keep) as source:
+                assert source.n_samples == 45
+                assert source.dropped.tolist() == [0, 7, 8, 30, 49]
+                for rows in (1, 7, 100):
+                    assert_same_bits(joined(source, rows, "f8"), kept)
+                out = np.empty((3, 3))
+                source.gather(np.array([0, 6, 44]), out)
+                assert_same_bits(out, kept[[0, 6, 44]])
+                assert source.locate(6)[1] == 9
+    full = open_source(kept, missing="drop")
+    assert full.notes == ()
+    with pytest.raises(DataError, match="every row misses a value"):
+        open_source(np.full((3, 1), np.nan), missing="drop")
+    X[3, 0] = np.inf
+    with pytest.raises(DataError, match=r"row 3 .*is inf"):
+        open_source(put(text_of(X)), missing="drop")
+
+
+# Booleans, encodings ----------------------------------------------------------------------------
+
+
+def test_booleans(put):
+    content = "a,b,c\n1,TRUE,True\n2,FALSE,NA\n3,TRUE,false\n"
+    rows = [[1, 1, 1], [3, 1, 0]]
+    check(open_source(put(content), missing="drop"), ["a", "b", "c"], rows)
+    with pytest.raises(DataError, match=r"row 60 .*is '2', neither TRUE nor FALSE"):
+        open_source(put("a\n" + "TRUE\n" * 60 + "2\n"))
+    with pytest.raises(DataError, match=r"'TRUE', not a number; a column holds numbers, or TRUE"):
+        open_source(put("a\n1.5\nTRUE\n"))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(put, encoding):
+    name = put("größe;Maß\n1,5;2\n".encode(encoding))
+    (note,) = check(open_source(name), ["größe", "Maß"], [[1.5, 2]])
+    assert ("encoding" in note) == (not encoding.startswith("utf-8"))
+    check(open_source(name, encoding=encoding), ["größe", "Maß"], [[1.5, 2]])
+
+
+def test_encodings_refused(put):
+    with pytest.raises(DataError, match="is not text in utf-8"):
+        open_source(put("größe\n1\n".encode("latin-1")), encoding="utf-8")
+    with pytest.raises(DataError, match=r"is not text in UTF-8; .*--encoding, e\.g\. utf-16"):
+        open_source(put("a,b\n1,2\n".encode("utf-16-le")))
+    check(open_source("x.csv", encoding="utf-16-le"), ["a", "b"], [[1, 2]])
+
+
+# Options ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"delimiter": ";;"}, "delimiter must be one sign"),
+        ({"delimiter": "a"}, "must not be a letter"),
+        ({"decimal": ";"}, "decimal must be '.' or ','"),
+        ({"decimal": ",", "thousands": ","}, "decimal and thousands are both ','"),
+        ({"encoding": "klingon"}, "encoding 'klingon' is not known"),
+        ({"encoding": "hex"}, "encoding 'hex' is not known"),
+        ({"skip": -1}, "skip must be a number of lines"),
+        ({"skip": 9}, "holds only 3 lines"),
+        ({"na": [1]}, "na must be one or more words"),
+        ({"missing": "maybe"}, "missing must be 'error' or 'drop'"),
+    ],
+)
+def test_options_refused(put, options, words):
+    with pytest.raises(DataError, match=words):
+        open_source(put("a,b\n1,2\n3,4\n"), **options)
+
+
+def test_options_of_text_for_what_is_none(put):
+    np.save("x.npy", np.ones((3, 2)))
+    with pytest.raises(DataError, match=r"x\.npy: is no text; delimiter \(--delimiter\) is for"):
+        open_source("x.npy", delimiter=";")
+    with pytest.raises(DataError, match="X: is no file; skip is for files only"):
+        open_source(np.ones((3, 2)), skip=1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'delim'"):
+        open_source("x.npy", delim=";")
+
+
+# The table of rules -----------------------------------------------------------------------------
+
+# For each rule a file in which it has something to guess, and what it finds.
+GUESSES = {
+    "encoding": ("größe,b\n1,2\n".encode("latin-1"), "encoding", "cp1252"),
+    "comment": (b"#x\na,b\n1,2\n", "comment", "#"),
+    "delimiter": (b"a;b\n1;2\n", "delimiter", ";"),
+    "decimal": (b"a;b\n1,5;2\n", "decimal", ","),
+    "width": (b"a,b,\n1,2,\n", "empty_last", True),
+    "header": (b"1,2\n3,4\n", "names", None),
+    "index": (b",a\n1,2\n2,3\n", "index", True),
+    "kinds": (b"a,b\n1,TRUE\n", "booleans", [1]),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_guesses(put, rule):
+    content, attribute, expected = GUESSES[rule.name]
+    layout = find_layout(put(content), "x.csv", Dialect())
+    assert getattr(layout, attribute) == expected
+    plain = find_layout(put(b"a,b\n1,2\n"), "x.csv", Dialect())
+    assert getattr(plain, attribute) != expected
+    assert layout.note(False) is None or rule.option.startswith("--")
