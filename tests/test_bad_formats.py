@@ -1,7 +1,6 @@
 """What cannot be read is refused: the file is named, what is wrong, and what to do."""
 
 import datetime
-import decimal
 import gzip
 import io
 import os
@@ -130,7 +129,6 @@ CASES = [
     ("x.parquet", column([[1], [2]]), ["'odd' (list<", "holds no real numbers"]),
     ("x.parquet", column([{"a": 1}]), ["'odd' (struct<a: int64>)"]),
     ("x.parquet", column([datetime.datetime(2020, 1, 1)]), ["'odd' (timestamp["]),
-    ("x.parquet", column([decimal.Decimal("1.5")]), ["'odd' (decimal128(", "to double"]),
     ("x.parquet", column([None, None]), ["'odd' (null)"]),
     # Text
     ("x.csv", lambda path: None, ["no such file"]),

@@ -29,7 +29,9 @@ from .reading import (
     chunks,
     files_of,
     first_bad_row,
+    is_of_reading,
     load_resident,
+    notes_of,
     take,
 )
 from .tables import open_table
@@ -47,7 +49,9 @@ __all__ = [
     "files_of",
     "first_bad_row",
     "is_dask",
+    "is_of_reading",
     "load_resident",
+    "notes_of",
     "open_source",
     "stem_of",
     "take",

@@ -128,7 +128,8 @@ def _not_a_number(value):
 def check_frame(frame, *, look=False):
     """Raise `DataError`, naming them, if columns of a data frame hold no real numbers.
 
-    `look` into columns of Python objects, which may be numbers; by default they are refused.
+    `look` into columns of Python objects and categories, which may be numbers; by default they are
+    refused.
     """
     wrong = [
         f"{name!r} ({dtype})"
@@ -148,7 +149,10 @@ def check_frame(frame, *, look=False):
 
 
 def _holds_numbers(frame, j, dtype):
-    """Whether a column holds Python objects (not categories, not text) that are numbers."""
+    """Whether a column holds Python objects (not text) or categories that are numbers."""
+    categories = getattr(dtype, "categories", None)
+    if categories is not None:
+        return categories.dtype.kind in "biuf"
     if not (isinstance(dtype, np.dtype) and dtype.hasobject):
         return False
     try:

@@ -48,6 +48,8 @@ class Source(ABC):
     boundaries : (m,) int64 array or None
         Rows, from 0 on, at which reading can begin without decoding what lies before; None if it
         can begin anywhere.
+    notes : tuple of str
+        What was guessed, left out or converted in reading, for its user to know; without the name.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Source(ABC):
     feature_names: list[str] | None = None
     held_bytes: int = 0
     boundaries: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     # Whether several threads may read at the same time without waiting for one another.
     concurrent: bool = False
     # Wanted rows this near to each other are read with one call (1: neighbours only).

@@ -117,6 +117,7 @@ class ColumnsSource(Source):
         self.dtype = source.dtype
         self.held_bytes = source.held_bytes
         self.boundaries = source.boundaries
+        self.notes = source.notes
         names = source.feature_names
         self.feature_names = None if names is None else [names[j] for j in columns]
 

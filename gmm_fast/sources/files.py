@@ -10,6 +10,8 @@ from .forks import remake_after_fork
 
 # Files that stay open after a read: one for the reader ahead, one for a look back.
 _MAX_OPEN = 2
+# Different notes that are passed on.
+_MAX_NOTES = 5
 
 
 class FilesSource(Source):
@@ -41,6 +43,7 @@ class FilesSource(Source):
         self.feature_names = first.feature_names
         self.dtype = np.result_type(*{part.dtype for part in self.parts})
         self.boundaries = self._boundaries()
+        self.notes = self._notes()
         self._reset()
 
     @property
@@ -59,6 +62,14 @@ class FilesSource(Source):
             for start, part in zip(self.starts.tolist(), self.parts, strict=False)
         ]
         return np.concatenate([np.atleast_1d(f) for f in found]).astype(np.int64)
+
+    def _notes(self):
+        """Those of the files: what is said of several, once."""
+        told = dict.fromkeys(note for part in self.parts for note in part.notes)
+        if len(told) > _MAX_NOTES:
+            more = f"and {len(told) - _MAX_NOTES} more such notes on its files"
+            return (*list(told)[:_MAX_NOTES], more)
+        return tuple(told)
 
     def _reset(self):
         self._lock = threading.Lock()
