@@ -63,8 +63,14 @@ def h5(path, **items):
             file[name] = item
 
 
-def sparse(path):
-    h5(path, **{f"X/{name}": np.ones(3) for name in ("data", "indices", "indptr")})
+def sparse(form=None, shape=None):
+    def make(path):
+        h5(path, **{f"X/{name}": np.arange(3) for name in ("data", "indices", "indptr")})
+        with h5py.File(path, "a") as file:
+            given = {"encoding-type": form, "shape": shape}
+            file["X"].attrs.update({name: v for name, v in given.items() if v is not None})
+
+    return make
 
 
 def model(path):
@@ -165,7 +171,10 @@ CASES = [
     ("x.h5:/b", lambda path: h5(path, a=X), ["holds no data set '/b'", "'/a'"]),
     ("x.h5:/g", lambda path: h5(path, **{"g/a": X}), ["/g is a group", "'/g/a'"]),
     ("x.h5:/s", lambda path: h5(path, s=["a", "b"]), ["holds"]),
-    ("x.h5ad", sparse, ["/X is a sparse matrix", "toarray"]),
+    ("x.h5ad", sparse(), ["/X is not a complete sparse matrix", "write the file again"]),
+    ("x.h5ad", sparse("csr_matrix", (5, 3)), ["/X is not a complete sparse matrix"]),
+    ("x.h5ad", sparse("csr_matrix", (2, 2001)), ["of 2,001 columns", "TruncatedSVD", "--columns"]),
+    ("x.h5ad", sparse("csc_matrix", (2, 3)), ["/X is a sparse matrix stored by columns", "tocsr"]),
     ("x.h5ad", lambda path: h5(path, Y=X), ["holds no data set '/X'", "'/Y'"]),
     # Folders, patterns, names
     ("x", lambda path: path.mkdir(), ["holds no data files; known are .npy, .npz, .parquet"]),

@@ -1,7 +1,6 @@
 """Arrays in memory, and whatever becomes one: lists, memory maps, data frames."""
 
 import reprlib
-import sys
 
 import numpy as np
 
@@ -57,12 +56,6 @@ class ArraySource(Source):
 
 def as_array(data):
     """Return `data` as an array, without a copy where possible, or raise `DataError`."""
-    scipy_sparse = sys.modules.get("scipy.sparse")
-    if scipy_sparse is not None and scipy_sparse.issparse(data):
-        raise DataTypeError(  # in scikit-learn's words
-            "Sparse data was passed for X, but dense data is required; "
-            "make it dense with X.toarray()"
-        )
     if np.ma.is_masked(data):
         raise DataError(
             "X: holds masked values; remove or fill such rows first, e.g. X[~X.mask.any(axis=1)]"
