@@ -14,7 +14,7 @@ from .progress import Progress, SearchProgress
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
-from .sources import all_rows, check_columns, files_of, refilled, stem_of
+from .sources import all_rows, check_columns, files_of, notes_of, refilled, stem_of
 
 
 def fit(settings, given, as_json, command):
@@ -194,7 +194,7 @@ def predict(model, out, proba, as_json, settings):
         "n_samples": backend.n_samples,
         "n_components": params.n_components,
         "counts": counts,
-        "notes": list(source.notes),
+        "notes": notes_of(source),
         "out": str(out),
     }
     if as_json:
@@ -226,7 +226,7 @@ def score(model, out, as_json, settings):
     facts = {
         "n_samples": backend.n_samples,
         **criteria.likelihood_facts(result),
-        "notes": list(source.notes),
+        "notes": notes_of(source),
         "samples": None if out is None else str(out),
     }
     if as_json:

@@ -479,6 +479,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             getattr(self, "_gathered", None),
         )
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # made dense piece by piece
+        return tags
+
     # -- using ---------------------------------------------------------------------------------
 
     def predict(self, X):

@@ -23,7 +23,7 @@ from .memory import anonymous_bytes, free_share, room_for_data
 from .regularisation import check_reg_covar
 from .rescue import is_of_needed_rows, needed_rows_events
 from .resolution import check_resolution, excess, resolves, rounded_event, widened
-from .sources import ArraySource, DaskSource, open_source
+from .sources import ArraySource, DaskSource, is_of_reading, notes_of, open_source
 from .threads import check_threads, wait_quietly
 
 # What Python, the allocator and the threads' stacks hold besides.
@@ -96,7 +96,8 @@ def open_backend(
     seconds : dict
         Of "read" and "compile".
     events : list of str
-        Warnings about the data, and that it has fewer rows than such fits need.
+        What was guessed in reading the data, warnings about it, and that it has fewer rows than
+        such fits need.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def open_backend(
     backend.survey(families[0].name)
     looked = time.perf_counter()
     seconds = {"read": looked - compiled, "compile": compiled - started}
-    return backend, seconds, [*source.notes, *_warnings(backend, families, numbers)]
+    return backend, seconds, notes_of(source) + _warnings(backend, families, numbers)
 
 
 def scoring_backend(
@@ -190,7 +191,7 @@ _NOTHING = "nothing apart"
 
 def is_of_data(event):
     """Whether an event tells of the data and the call alone, not of what a fit found."""
-    return _NOTHING in event or is_of_needed_rows(event)
+    return _NOTHING in event or is_of_needed_rows(event) or is_of_reading(event)
 
 
 def fit(

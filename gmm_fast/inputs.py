@@ -10,7 +10,7 @@ from .backends import check_weights, cluster, room_of_workers
 from .errors import DataError
 from .progress import Progress
 from .resuming import moments_of
-from .sources import OPTIONS, NpySource, kept_values, load_resident
+from .sources import OPTIONS, NpySource, kept_values, load_resident, notes_of
 
 
 def open_data(settings, names=None):
@@ -92,12 +92,12 @@ def open_backend(source, families, numbers, kept, progress, client, **more):
 
 
 def scoring_backend(source, settings, progress, client):
-    """As `fitting.scoring_backend`, by the options of a command."""
+    """As `fitting.scoring_backend`, by the options of a command; says how the data is read."""
     options = _backend_options(settings, source, client)
+    for text in notes_of(source):
+        report.note(text)
     progress.say("scoring")
     backend = fitting.scoring_backend(source, **options)
-    for text in source.notes:
-        report.note(text)
     if settings["verbose"]:
         report.print_holding(backend, settings["memory"], client)
     return backend

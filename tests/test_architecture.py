@@ -60,7 +60,7 @@ THIRD_PARTY = {
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
     "pyarrow": {f"sources.{name}" for name in ("arrow", "parquet", "text", "unpack")},
-    "h5py": {"sources.hdf5"},
+    "h5py": {"sources.hdf5", "sources.sparse_hdf5"},
     "dask": {"backends.workers"},
     "distributed": {"backends.connect", "backends.tasks", "backends.workers"},
     "matplotlib": {"animation", "canvas", "drawing", "page.pictures", "plots"},

@@ -9,8 +9,8 @@ every source. A new data format is one file here, with one subclass of `Source` 
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
 a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
 that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text` (with `dialect` what the
-user says, `sniff` what is guessed, `lines` and `unpack`), `hdf5`, `arrow` (tables in memory;
-`tables` says which), `dask`.
+user says, `sniff` what is guessed, `lines` and `unpack`), `hdf5`, `sparse` and `sparse_hdf5`,
+`arrow` (tables in memory; `tables` says which), `dask`.
 
 pyarrow and h5py are imported with the format that needs them, never before.
 """
@@ -33,9 +33,12 @@ from .reading import (
     chunks,
     files_of,
     first_bad_row,
+    is_of_reading,
     load_resident,
+    notes_of,
     take,
 )
+from .sparse import SparseSource, is_sparse
 from .tables import open_table
 
 __all__ = [
@@ -53,8 +56,10 @@ __all__ = [
     "files_of",
     "first_bad_row",
     "is_dask",
+    "is_of_reading",
     "kept_values",
     "load_resident",
+    "notes_of",
     "open_source",
     "refilled",
     "stem_of",
@@ -70,7 +75,8 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
     data : Source, path, array-like or table
         A `Source` is returned as it is. A str, bytes or `os.PathLike` names a file (``.npy``,
         ``.npz``, Parquet, CSV, TSV, HDF5; ``file:name`` an array within it), a folder of files or
-        a pattern. Arrow tables, polars frames, Dask arrays and frames are read piece by piece.
+        a pattern. Arrow tables, polars frames, sparse matrices, the X of AnnData, Dask arrays and
+        frames are read piece by piece.
         Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
         neither arrays nor memory maps.
     one_feature : bool
@@ -134,6 +140,8 @@ def _open(data, one_feature, columns, keep_bytes, dialect):
         return open_path(data, one_feature=one_feature, **options)
     if is_dask(data):
         return DaskSource(data, columns=columns, one_feature=one_feature)
+    if is_sparse(data):
+        return SparseSource(data, columns=columns)
     table = open_table(data, columns)
     if table is not None:
         return table

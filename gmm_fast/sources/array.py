@@ -1,7 +1,6 @@
 """Arrays in memory, and whatever becomes one: lists, memory maps, data frames."""
 
 import reprlib
-import sys
 
 import numpy as np
 
@@ -57,12 +56,6 @@ class ArraySource(Source):
 
 def as_array(data):
     """Return `data` as an array, without a copy where possible, or raise `DataError`."""
-    scipy_sparse = sys.modules.get("scipy.sparse")
-    if scipy_sparse is not None and scipy_sparse.issparse(data):
-        raise DataTypeError(  # in scikit-learn's words
-            "Sparse data was passed for X, but dense data is required; "
-            "make it dense with X.toarray()"
-        )
     if np.ma.is_masked(data):
         raise DataError(
             "X: holds masked values; remove or fill such rows first, e.g. X[~X.mask.any(axis=1)]"
@@ -128,7 +121,8 @@ def _not_a_number(value):
 def check_frame(frame, *, look=False):
     """Raise `DataError`, naming them, if columns of a data frame hold no real numbers.
 
-    `look` into columns of Python objects, which may be numbers; by default they are refused.
+    `look` into columns of Python objects and categories, which may be numbers; by default they are
+    refused.
     """
     wrong = [
         f"{name!r} ({dtype})"
@@ -148,7 +142,10 @@ def check_frame(frame, *, look=False):
 
 
 def _holds_numbers(frame, j, dtype):
-    """Whether a column holds Python objects (not categories, not text) that are numbers."""
+    """Whether a column holds Python objects (not text) or categories that are numbers."""
+    categories = getattr(dtype, "categories", None)
+    if categories is not None:
+        return categories.dtype.kind in "biuf"
     if not (isinstance(dtype, np.dtype) and dtype.hasobject):
         return False
     try:

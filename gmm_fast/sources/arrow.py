@@ -1,6 +1,8 @@
 """Arrow tables in memory, and what Arrow's types mean for every format that goes through it."""
 
+import json
 import re
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -10,46 +12,77 @@ from .base import NoRowsError, Source, check_range
 from .columns import choose, listed
 from .stream import put_columns
 
-# A row index that pandas stores beside the columns; `pandas.read_parquet` hides it, too.
+# What pandas calls a row index without a name, where it stores it beside the columns.
 _INDEX = re.compile(r"__index_level_\d+__")
+# Up to here 10**scale is a float64 exactly, and so are the integers below 2**53: the quotient is
+# the nearest float64.
+_EXACT_SCALE, _EXACT = 22, 2**53
 # Rows of a table this near to each other are read with one call.
 _GAP_ROWS = 1024
 
 
 def choose_fields(schema, columns, name):
-    """Return the numbers of the wanted fields of an Arrow schema, all of them numeric.
+    """Return the numbers of the wanted fields of an Arrow schema, all of them numeric, and notes.
+
+    The row index of pandas is left out, as `pandas.read_parquet` hides it, unless it is asked for.
 
     Raises
     ------
     DataError
         No such column, or one that holds no real numbers.
     """
-    names = list(schema.names)
+    names, notes = list(schema.names), ()
+    index = _index_fields(schema)
     if columns is not None:
         chosen = choose(columns, names, len(names), name)
     else:
-        chosen = [i for i, n in enumerate(names) if not _INDEX.fullmatch(n)]
+        chosen = [i for i in range(len(names)) if i not in index]
+        notes = _index_notes(schema, index)
     wrong = [schema.field(i) for i in chosen if not _is_numeric(schema.field(i).type)]
     if wrong:
-        raise DataError(_refusal(schema, wrong, name))
+        good = [f.name for i, f in enumerate(schema) if _is_numeric(f.type) and i not in index]
+        raise DataError(_refusal(good, wrong, name))
     if not chosen:
-        raise DataError(f"{name}: has no columns; at least one column is needed")
-    return chosen
+        more = "; ".join(notes) or "at least one column is needed"
+        raise DataError(f"{name}: has no columns; {more}")
+    return chosen, notes
+
+
+def _index_fields(schema):
+    """The numbers of the fields that hold the row index of a pandas frame."""
+    try:
+        stored = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+        named = {level for level in stored if isinstance(level, str)}  # the others are ranges
+    except (ValueError, KeyError, TypeError):  # not of pandas, or damaged
+        named = set()
+    return {i for i, n in enumerate(schema.names) if n in named or _INDEX.fullmatch(n)}
+
+
+def _index_notes(schema, index):
+    if not index:
+        return ()
+    names = listed(schema.names[i] for i in sorted(index))
+    return (f"the row index of pandas, {names}, is left out; --columns (columns=) brings it back",)
 
 
 def _is_numeric(kind):
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if pa.types.is_dictionary(kind):  # a category of pandas
+        kind = kind.value_type
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    )
 
 
-def _refusal(schema, wrong, name):
+def _refusal(good, wrong, name):
     words = [f"{field.name!r} ({field.type})" for field in wrong[:5]]
     named = ", ".join(words)
     if len(wrong) > len(words):
         named += f" and {len(wrong) - len(words)} more"
     what = "column %s holds" if len(wrong) == 1 else "columns %s hold"
-    good = [f.name for f in schema if _is_numeric(f.type) and not _INDEX.fullmatch(f.name)]
-    decimal = any(pa.types.is_decimal(field.type) for field in wrong)
-    advice = "convert decimals to double" if decimal else "convert to numbers"
+    advice = "convert to numbers"
     if good:
         advice += f", or choose others with columns= (--columns); numeric are {listed(good)}"
     return f"{name}: {what % named} no real numbers; {advice}"
@@ -70,18 +103,24 @@ def dtype_of(kind):
 
     Not by `to_pandas_dtype`, nor are values got by `to_numpy`: both import pandas.
     """
+    if pa.types.is_dictionary(kind):
+        return dtype_of(kind.value_type)
     if pa.types.is_boolean(kind):
         return np.dtype(bool)
+    if pa.types.is_decimal(kind):
+        return np.dtype("f8")
     letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
     return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
 def values(array):
     """An Arrow array as a NumPy one, without a copy where possible; NaN for what is missing."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     if array.null_count == 0:
         return _plain(array)
     dtype = dtype_of(array.type)
-    zero = pa.scalar(0).cast(array.type)
+    zero = pa.scalar(Decimal(0) if pa.types.is_decimal(array.type) else 0).cast(array.type)
     filled = _plain(array.fill_null(zero)).astype(dtype if dtype.kind == "f" else "f8")
     filled[~_plain(array.is_valid())] = np.nan
     return filled
@@ -91,11 +130,26 @@ def _plain(array):
     """The values of an array without nulls."""
     if pa.types.is_boolean(array.type):
         return _plain(array.cast(pa.uint8())).astype(bool)
+    if pa.types.is_decimal(array.type):
+        return _decimals(array)
     dtype = dtype_of(array.type)
     data = array.buffers()[1]
     if not len(array):
         return np.empty(0, dtype)
     return np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)
+
+
+def _decimals(array):
+    """Decimals without nulls as the nearest float64; Arrow's cast is one off in the last bit."""
+    kind = array.type
+    found = _plain(array.cast(pa.float64()))
+    if not 0 <= kind.scale <= _EXACT_SCALE or not pa.types.is_decimal128(kind):
+        return found
+    offset = 16 * array.offset
+    halves = np.frombuffer(array.buffers()[1], "<i8", 2 * len(array), offset).reshape(-1, 2)
+    low, high = halves[:, 0], halves[:, 1]
+    exact = (high == low >> 63) & (low > -_EXACT) & (low < _EXACT)
+    return np.where(exact, low / 10.0**kind.scale, found)
 
 
 class ArrowSource(Source):
@@ -112,7 +166,7 @@ class ArrowSource(Source):
 
     def __init__(self, table, name="X", *, columns=None):
         table = pa.table(table)
-        chosen = choose_fields(table.schema, columns, name)
+        chosen, self.notes = choose_fields(table.schema, columns, name)
         self.table = table.select(chosen)
         self.name = name
         self.n_samples, self.n_features = self.table.num_rows, len(chosen)

@@ -1,7 +1,7 @@
 """What every source is and needs: the `Source` interface, checks of dtype and shape, conversion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -43,13 +43,13 @@ class Source(ABC):
         As stored: bool, integer or real floating, in either byte order.
     feature_names : list of str or None
         Of the columns, where the data names them.
-    notes : list of str
-        What was guessed, or left out, when the data was opened: its user should know.
     held_bytes : int
         What the source keeps in memory of its own (not: the caller's array).
     boundaries : (m,) int64 array or None
         Rows, from 0 on, at which reading can begin without decoding what lies before; None if it
         can begin anywhere.
+    notes : tuple of str
+        What was guessed, left out or converted in reading, for its user to know; without the name.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Source(ABC):
     n_features: int
     dtype: np.dtype
     feature_names: list[str] | None = None
-    notes: Sequence[str] = ()
     held_bytes: int = 0
     boundaries: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     # Whether several threads may read at the same time without waiting for one another.
     concurrent: bool = False
     # Wanted rows this near to each other are read with one call (1: neighbours only).

@@ -39,10 +39,7 @@ class CompleteSource(Source):
     @property
     def notes(self):
         n, of = len(self.dropped), self.source.n_samples
-        return [
-            *self.source.notes,
-            f"{self.name}: {n:,} of {of:,} rows miss a value and were left out",
-        ]
+        return *self.source.notes, f"{n:,} of {of:,} rows miss a value and were left out"
 
     def _places(self, rows):
         """Where rows are in the source."""

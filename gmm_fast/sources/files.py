@@ -1,6 +1,7 @@
 """Many files as one source."""
 
 import threading
+from collections import Counter
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from .forks import remake_after_fork
 
 # Files that stay open after a read: one for the reader ahead, one for a look back.
 _MAX_OPEN = 2
+# Different notes that are passed on.
+_MAX_NOTES = 5
 
 
 class FilesSource(Source):
@@ -49,15 +52,16 @@ class FilesSource(Source):
 
     @property
     def notes(self):
-        """Those of all files; of notes that are alike but for the file only the first."""
-        alike = {}
-        for part in self.parts:
-            for note in part.notes:
-                alike.setdefault(note.removeprefix(part.name), []).append(note)
-        return [
-            notes[0] + (f" (and {len(notes) - 1:,} more files alike)" if notes[1:] else "")
-            for notes in alike.values()
+        """Those of the files: what is said of several, once."""
+        told = Counter(note for part in self.parts for note in part.notes)
+        notes = [
+            note + (f" ({times:,} of {len(self.parts):,} files)" if times > 1 else "")
+            for note, times in told.items()
         ]
+        if len(notes) > _MAX_NOTES:
+            more = f"and {len(notes) - _MAX_NOTES} more such notes on its files"
+            notes[_MAX_NOTES:] = [more]
+        return tuple(notes)
 
     @property
     def decoded(self):

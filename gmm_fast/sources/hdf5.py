@@ -7,15 +7,16 @@ import numpy as np
 
 from ..errors import DataError
 from .base import check_dtype, check_shape
-from .columns import listed
+from .columns import listed, pick
 from .npy import NpySource, changed_error, open_regular
+from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
 from .stream import StreamSource, block_rows, read_error
 
 # HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.
 _MIN_CACHE, _MAX_CACHE = 1 << 20, 64 << 20
 
 
-def open_hdf5(path, inner=None, *, one_feature=False):
+def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
     """Open one data set of an HDF5 file.
 
     Parameters
@@ -25,6 +26,7 @@ def open_hdf5(path, inner=None, *, one_feature=False):
         Path of the data set in the file; by default ``/X`` in ``.h5ad``, else the only table.
     one_feature : bool
         Take a 1-D data set as one column.
+    columns : list of str or int, optional
 
     Returns
     -------
@@ -35,26 +37,30 @@ def open_hdf5(path, inner=None, *, one_feature=False):
         inner = "/X"
     with _opened(path, path) as file:
         data = _find(file, path, inner, one_feature)
+        if is_sparse_group(data):
+            names = _gene_names(file) if data.name == "/X" else None
+            return SparseHdf5Source(path, data, _opened, columns=columns, names=names)
         check_dtype(data.dtype, path)
         shape = check_shape(data.shape, path, one_feature)
         inside = data.name
         offset = _plain_offset(data)
-        names = _gene_names(file, shape[1]) if inside == "/X" else None
+        names = _gene_names(file) if inside == "/X" else None
     if offset is not None:
         source = PlainHdf5Source(path, inside, one_feature=one_feature)
     else:
         source = PackedHdf5Source(path, inside, shape)
-    source.feature_names = names
-    return source
+    if names is not None and len(names) == source.n_features:
+        source.feature_names = names
+    return pick(source, columns)
 
 
-def _gene_names(file, n_features):
+def _gene_names(file):
     """What AnnData calls the columns of its `X`; None in other files."""
     var = file.get("var")
     if not isinstance(var, h5py.Group):
         return None
     index = var.get(str(var.attrs.get("_index", "_index")))
-    if not isinstance(index, h5py.Dataset) or index.shape != (n_features,):
+    if not isinstance(index, h5py.Dataset) or index.ndim != 1:
         return None
     return [str(n) for n in index.asstr()[:]] if h5py.check_string_dtype(index.dtype) else None
 
@@ -72,7 +78,7 @@ def _opened(path, name, **options):
 
 
 def _find(file, name, inner, one_feature):
-    """The data set at `inner`, or the only one that is a table."""
+    """The data set (or sparse matrix) at `inner`, or the only data set that is a table."""
     found = _numeric_sets(file)
     wanted = {2, 1} if one_feature else {2}
     if inner is None:
@@ -90,13 +96,8 @@ def _find(file, name, inner, one_feature):
     if item is None:
         tables = [k for k, d in found.items() if d.ndim in wanted]
         raise DataError(f"{name}: holds no data set {inner!r}; tables in it are {listed(tables)}")
-    if isinstance(item, h5py.Dataset):
+    if isinstance(item, h5py.Dataset) or is_sparse_group(item):
         return item
-    if {"data", "indices", "indptr"} <= set(item):
-        raise DataError(
-            f"{name}: {inner} is a sparse matrix, which is not supported; store it dense "
-            "(X.toarray()), or reduce it first, e.g. to principal components in /obsm/X_pca"
-        )
     inside = [k for k in found if k.startswith(item.name.rstrip("/") + "/")]
     raise DataError(
         f"{name}: {inner} is a group, not a data set"

@@ -40,7 +40,7 @@ class ParquetSource(StreamSource):
         self.path = os.path.abspath(self.name)
         with self._opened() as file:
             schema, metadata = file.schema_arrow, file.metadata
-            self._columns = choose_fields(schema, columns, self.name)
+            self._columns, self.notes = choose_fields(schema, columns, self.name)
             self._read_names = _names_to_read(schema.names, self._columns)
             self.feature_names = [schema.names[i] for i in self._columns]
             self.n_samples, self.n_features = metadata.num_rows, len(self._columns)

@@ -21,6 +21,7 @@ class RowRange(Source):
         self.n_features = source.n_features
         self.dtype = source.dtype
         self.feature_names = source.feature_names
+        self.notes = source.notes
         self.concurrent = source.concurrent
 
     def read(self, start, stop, out, *, origin=None):

@@ -175,7 +175,7 @@ def _open_file(path, inner, options, keep_bytes=0):
         with needing(f"{path}: reading HDF5", "h5py", "hdf5"):
             from .hdf5 import open_hdf5
 
-        return pick(open_hdf5(path, inner, one_feature=options["one_feature"]), columns)
+        return open_hdf5(path, inner, one_feature=options["one_feature"], columns=columns)
     if family is None:
         _check_is_npy(path)
     return pick(NpySource(path, one_feature=options["one_feature"]), columns)

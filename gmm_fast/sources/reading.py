@@ -14,6 +14,8 @@ from .base import column_label, piece_rows
 
 # Bytes that one thread reads at a time, at least.
 _SHARE_BYTES = 1 << 20
+# How events begin that tell of it.
+_READING = "reading "
 
 
 def chunks(source, rows, dtype, *, origin=None, readers=1):
@@ -185,6 +187,16 @@ def bad_value_error(source, bad):
         f"{spelled(value)}; remove or fill such rows first"
         + (", or leave them out: missing='drop' (--missing drop)" if value != value else "")
     )
+
+
+def notes_of(source):
+    """What is to be said of how `source` is read, as events: with its name."""
+    return [f"{_READING}{source.name}: {note}" for note in source.notes]
+
+
+def is_of_reading(event):
+    """Whether an event is one of `notes_of`."""
+    return event.startswith(_READING)
 
 
 def files_of(source):

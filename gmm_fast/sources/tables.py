@@ -3,21 +3,25 @@
 import sys
 
 from ..errors import DataError
-from .array import ArraySource
-from .columns import choose
+from .array import ArraySource, as_array
+from .columns import choose, pick
 from .paths import needing
+from .sparse import SparseSource, is_sparse
 
 
 def open_table(data, columns):
-    """Open an Arrow table or a polars frame; None for anything else.
+    """Open an Arrow table, a polars frame or the X of AnnData; None for anything else.
 
-    Neither package is imported to find out.
+    None of the packages is imported to find out.
     """
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(data, polars.LazyFrame):
         raise DataError("X: a LazyFrame holds no data yet; collect() it first")
     if polars is not None and isinstance(data, polars.DataFrame):
         return _open_polars(data, columns)
+    anndata = sys.modules.get("anndata")
+    if anndata is not None and isinstance(data, anndata.AnnData):
+        return _open_anndata(data, columns)
     arrow = sys.modules.get("pyarrow")
     if arrow is None:
         return None
@@ -46,3 +50,16 @@ def _open_polars(frame, columns):
         source.feature_names = list(frame.columns)
         return source
     return ArrowSource(frame, columns=columns)
+
+
+def _open_anndata(data, columns):
+    if data.isbacked:
+        raise DataError(f"X: this AnnData reads from a file; give its path: {data.filename}")
+    names = [str(name) for name in data.var_names]
+    if data.X is None:
+        raise DataError("X: this AnnData has no X; give an array of it, e.g. adata.obsm['X_pca']")
+    if is_sparse(data.X):
+        return SparseSource(data.X, columns=columns, names=names)
+    source = ArraySource(as_array(data.X))
+    source.feature_names = names
+    return pick(source, columns)

@@ -96,7 +96,7 @@ class TextSource(StreamSource):
     @property
     def notes(self):
         guessed = self._layout.note(self._is_chosen)
-        return [] if guessed is None else [f"{self.name}: {guessed}"]
+        return () if guessed is None else (guessed,)
 
     @property
     def decoded(self):
