@@ -23,9 +23,11 @@ def fit(settings, given, as_json, command):
     settings, keeper = kept.options, kept.keeper
     _check_report(settings)
     picturing.check_pictures(settings)
-    start = _start_of_fit(kept)
+    start, names = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
-    source = inputs.open_data(settings)
+    source = inputs.open_data(settings, names)
+    if names and source.feature_names and len(set(names)) == len(names):
+        settings["columns"] = source.feature_names  # said, so that a fit that goes on takes them
     kept.check_data(data, shape_of(source))
     if isinstance(start, Params):
         check_columns(source, start.n_features, settings["from_model"])
@@ -360,12 +362,15 @@ def _start(settings):
 
 
 def _start_of_fit(kept):
-    """What `fit` starts from but for labels; says in the options which K and family that means."""
+    """What `fit` starts from but for labels, and the names of a model's features, if it is one.
+
+    Says in the options which K and family that means.
+    """
     settings, path = kept.options, kept.options["from_model"]
     if path is None or kept.keeper.begun:  # the model may have been replaced by the fit's own
         settings["covariance"] = settings["covariance"] or "full"
-        return _start(settings)
-    params, _ = read_model(path)
+        return _start(settings), None
+    params, facts = read_model(path)
     kept.check_input("--from", path)
     if settings["k"] not in (None, params.n_components):
         raise DataError(
@@ -373,7 +378,7 @@ def _start_of_fit(kept):
             "--k out"
         )
     settings |= {"k": params.n_components, "covariance": params.covariance_type}
-    return params
+    return params, facts.get("features")
 
 
 def _write_labels(backend, params, path, progress):

@@ -1,6 +1,5 @@
 """The scikit-learn face."""
 
-import os
 import warnings
 from dataclasses import replace
 
@@ -12,10 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from . import convert, criteria, em, fitting, incremental, init, starting
 from .arguments import (
     check_enough,
-    check_feature_names,
     check_parameters,
     decay_of,
-    feature_names,
     given_start,
     memory_bytes,
     seed_of,
@@ -24,11 +21,13 @@ from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
 from .log import say_events, speaking
+from .names import as_names, named_otherwise, open_fitted, warn_of_names
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .sampling import draw
 from .sources import is_dask
+from .sources.columns import listed
 from .threads import serial_blas
 
 
@@ -114,7 +113,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Sum of the weights of the samples it was fitted to, the number of them without weights.
     n_features_in_ : int
     feature_names_in_ : (d,) array of str
-        Only after a fit to a data frame whose column names are strings.
+        Only after a fit to a data frame whose column names are strings, or to a file whose columns
+        have names. What the model is used on is chosen and put in order by them.
     resolution_ : list of float or None
         The step to which each feature was rounded, 0 for one that was not; None where none was, or
         nobody looked.
@@ -234,7 +234,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _fit(self, X, sample_weight, labels=None):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self).of(int(self.n_components))
-        names = feature_names(X)
         source = fitting.open_data(X, memory_bytes(self.memory))
         check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
@@ -257,7 +256,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
-        self._take(result, names, source.feature_names)
+        self._take(result, source.feature_names)
         if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
@@ -308,6 +307,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"warm_start: {source.name} has {source.n_features} features, the last fit had "
                 f"{params.n_features}; set warm_start=False"
             )
+        fitted = self._fitted_names()
+        if named_otherwise(fitted, source):
+            raise DataError(
+                f"warm_start: {source.name} has the columns {listed(source.feature_names)}, the "
+                f"last fit had {listed(fitted)}; set warm_start=False"
+            )
         return params
 
     def _same_mixture(self, what, advice):
@@ -332,12 +337,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, names=None, columns=None):
-        """Take over what a fit found.
-
-        `names` become `feature_names_in_`; `columns`, those of a file, are remembered besides:
-        arrays are not warned of, as scikit-learn does of what was fitted to a frame.
-        """
+    def _take(self, result, names=None):
+        """Take over what a fit found to data whose columns have these names, if any."""
         params = result.params
         self.weights_ = params.weights
         self.means_ = params.means
@@ -355,21 +356,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.n_samples_seen_ = result.total_weight
         self._gathered = None
         self.n_features_in_ = params.n_features
-        self._columns = columns if names is None else list(names)
         if names is not None:
-            self.feature_names_in_ = names
+            self.feature_names_in_ = as_names(names)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
     @classmethod
-    def from_result(cls, result, *, names=None, columns=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`.
-
-        `names` are those of a data frame's columns, `columns` those of another source's.
-        """
+    def from_result(cls, result, *, names=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`, and names of its features."""
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result, names, columns)
+        model._take(result, names)
         return model
 
     # -- incremental ---------------------------------------------------------------------------
@@ -444,23 +441,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         settings = replace(check_parameters(self), resolution=None)
         decay = decay_of(self)
         if hasattr(self, "means_"):
-            names = getattr(self, "feature_names_in_", None)
+            names = self._fitted_names()
             state = self._next_state(X, sample_weight, settings, decay)
         else:
-            names = feature_names(X)
-            state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), names, getattr(self, "_columns", None))
+            names, state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), names)
         self._gathered = state.gathered
         return self
 
     def _first_state(self, X, sample_weight, settings):
-        """What `incremental` makes of the first batch."""
+        """Names of the first batch's columns, and what `incremental` makes of it."""
         source = fitting.open_data(X, memory_bytes(self.memory))
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
         backend, _, events = self._opened(source, weights)
-        return incremental.begin(backend, k, family, start, settings, events)
+        state = incremental.begin(backend, k, family, start, settings, events)
+        return source.feature_names, state
 
     def _next_state(self, X, sample_weight, settings, decay):
         """What `incremental` makes of another batch."""
@@ -548,8 +545,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        source = self._open_columns(X)
-        check_feature_names(self, X, source)
+        fitted = self._fitted_names()
+        source = open_fitted(X, fitted, memory_bytes(self.memory))
+        warn_of_names(type(self).__name__, X, fitted, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
@@ -558,16 +556,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return source
 
-    def _open_columns(self, X):
-        """The source of `X`; of a file the columns that were fitted, if it has all of them."""
-        memory, columns = memory_bytes(self.memory), getattr(self, "_columns", None)
-        source = fitting.open_data(X, memory)
-        named = isinstance(X, str | bytes | os.PathLike) and columns and source.feature_names
-        if not named or list(source.feature_names) == list(columns):
-            return source
-        if not set(columns) <= set(source.feature_names):
-            return source
-        return fitting.open_data(X, memory, columns=list(columns))
+    def _fitted_names(self):
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
 
     def _backend(self, X, weights=None):
         source = self._open(X)

@@ -38,7 +38,7 @@ LAYERS = (
     ("crossval",),
     ("choice",),
     ("selection",),
-    ("arguments",),
+    ("arguments", "names"),
     ("estimator",),
     ("api", "progress", "report"),
     ("inputs", "page"),
