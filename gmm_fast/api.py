@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, selection, starting
+from . import convert, criteria, em, fitting, selection, starting
 from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .choice import candidate_row
@@ -254,7 +254,7 @@ def save(model, path):
     ----------
     model : GaussianMixture
         What its fit found is written, with the names of the features, not the parameters of its
-        constructor.
+        constructor. Of a model that was made or changed by hand it is what the attributes say.
     path : str or path
         A ``.npz``, which `load` and the command line read.
 
@@ -265,10 +265,20 @@ def save(model, path):
     FitError, DataError
         The file cannot be written.
     """
-    check_is_fitted(model, "result_")
+    check_is_fitted(model, "means_")
     names = getattr(model, "feature_names_in_", None)
     features = None if names is None else [str(name) for name in names]
-    write_model(path, model.result_.params, model.result_.facts() | {"features": features})
+    params, result = model._params(), getattr(model, "result_", None)
+    if result is None or not _same(params, result.params):
+        seen = getattr(model, "n_samples_seen_", 1)
+        result = convert.result_of(params, seen)
+    write_model(path, params, result.facts() | {"features": features})
+
+
+def _same(params, others):
+    """Whether two mixtures have the same numbers."""
+    names = ("weights", "means", "covariances")
+    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
 
 
 def load(path):

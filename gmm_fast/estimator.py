@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import convert, criteria, em, fitting, incremental, init, starting
+from . import byhand, convert, criteria, em, fitting, incremental, init, starting
 from .arguments import (
     check_enough,
     check_parameters,
@@ -20,6 +20,7 @@ from .arguments import (
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
+from .hooks import Privates, check_hooks, overrides
 from .log import say_events, speaking
 from .names import as_names, named_otherwise, open_fitted, warn_of_names
 from .params import Params, check_params
@@ -31,7 +32,7 @@ from .sources.columns import listed
 from .threads import serial_blas
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by EM, with scikit-learn's interface.
 
     Parameters
@@ -224,16 +225,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         UserWarning
             `reg_covar` is a number that is not small beside the variance of a feature.
         """
+        if overrides(self, "fit_predict") and not vars(self).get("_fitting"):
+            given = {"sample_weight": sample_weight, "labels": labels}
+            self._fitting = True  # it may call `fit`, too
+            try:
+                self.fit_predict(X, y, **{k: v for k, v in given.items() if v is not None})
+            finally:
+                del self._fitting
+            return self
         self._fit(X, sample_weight, labels)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Fit, and return the labels of `X`, (n,) int64."""
-        return self._scored(self._fit(X, sample_weight), "labels", np.int64)
+    def fit_predict(self, X, y=None, sample_weight=None, *, labels=None):
+        """Fit, and return the labels of `X`, (n,) int64.
+
+        `fit` calls it where a subclass has its own, as scikit-learn's does.
+        """
+        return self._scored(self._fit(X, sample_weight, labels), "labels", np.int64)
 
     def _fit(self, X, sample_weight, labels=None):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self).of(int(self.n_components))
+        check_hooks(self)
         source = fitting.open_data(X, memory_bytes(self.memory))
         check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
@@ -344,6 +357,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.means_ = params.means
         self.covariances_ = params.covariances
         self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
+        byhand.remember(self)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -439,6 +453,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         2000.0
         """
         settings = replace(check_parameters(self), resolution=None)
+        check_hooks(self)
         decay = decay_of(self)
         if hasattr(self, "means_"):
             names = self._fitted_names()
@@ -505,6 +520,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         n_samples : int, default=1
+            Or a float that is one, such as 1e3.
 
         Returns
         -------
@@ -517,34 +533,34 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def aic(self, X, sample_weight=None):
         """Akaike's criterion on `X`; lower is better."""
-        return criteria.aic(self._result_on(X, sample_weight))
+        return criteria.aic(self._result_on(X, sample_weight), self._n_parameters())
 
     def bic(self, X, sample_weight=None):
         """The Bayesian information criterion on `X`, with the sum of the weights for n.
 
         Lower is better.
         """
-        return criteria.bic(self._result_on(X, sample_weight))
+        return criteria.bic(self._result_on(X, sample_weight), self._n_parameters())
 
     def icl(self, X, sample_weight=None):
         """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        return criteria.icl(self._result_on(X, sample_weight))
+        return criteria.icl(self._result_on(X, sample_weight), self._n_parameters())
 
     def _n_parameters(self):
-        # private in scikit-learn too, but widely called
+        # private in scikit-learn too, but widely called, and overridden: the criteria call it
         return criteria.n_parameters(self._params())
 
     def _params(self):
         # the family that was fitted, whatever `set_params` said since then
         result = getattr(self, "result_", None)
         family = self.covariance_type if result is None else result.params.covariance_type
-        return check_params(
-            Params(self.weights_, self.means_, self.covariances_, family), "the model"
-        )
+        covariances = byhand.covariances(self, family)
+        return check_params(Params(self.weights_, self.means_, covariances, family), "the model")
 
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
+        check_hooks(self)
         fitted = self._fitted_names()
         source = open_fitted(X, fitted, memory_bytes(self.memory))
         warn_of_names(type(self).__name__, X, fitted, source)
