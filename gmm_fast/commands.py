@@ -7,21 +7,23 @@ import numpy as np
 from . import criteria, em, fitting, inputs, page, picturing, report, selection, starting
 from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
-from .modelfile import check_facts, read_model, write_model
-from .outputs import NpyWriter, check_outputs, save_npy
+from .modelfile import check_facts, check_model_name, read_model, write_model
+from .outputs import check_outputs
 from .params import Params
 from .progress import Progress, SearchProgress
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
 from .sources import check_columns, files_of, stem_of
+from .tablefiles import Kept as KeptColumns
+from .tablefiles import check_table, save_table, table_writer
 
 
 def fit(settings, given, as_json, command):
     """`gmm-fast fit`."""
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
-    _check_report(settings)
+    _check_names(settings)
     picturing.check_pictures(settings)
     start, names = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
@@ -92,7 +94,7 @@ def search(settings, given, as_json, command):
         )
     how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
     selection.check_search(numbers, families, criterion, **how)
-    _check_report(settings)
+    _check_names(settings)
     picturing.check_pictures(settings)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
@@ -166,8 +168,11 @@ def _runner_up(table):
     return None if other is None else [other.n_components, other.covariance_type]
 
 
-def predict(model, out, proba, as_json, settings):
+def predict(model, out, proba, keep, as_json, settings):
     """`gmm-fast predict`."""
+    if keep and out is None:
+        raise DataError("--keep needs -o, the name of a table: labels.csv, labels.parquet")
+    check_table("--out", out, keep)
     params, facts = read_model(model)
     data = settings["data"]
     source = inputs.open_data(settings, facts.get("features"))
@@ -175,16 +180,16 @@ def predict(model, out, proba, as_json, settings):
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
     check_outputs({"--out": out}, [*files_of(source), model])
+    names = [f"component_{k}" for k in range(params.n_components)] if proba else ["label"]
+    kept = KeptColumns(source, keep, names) if keep else None
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
-            _write_scores(
-                backend, params, out, progress, "resp", backend.dtype, (params.n_components,)
-            )
+            _write_scores(backend, params, out, progress, "resp", names, kept)
             counts = None
         else:
-            counts = _write_labels(backend, params, out, progress)
+            counts = _write_labels(backend, params, out, progress, kept)
     facts = {
         "n_samples": backend.n_samples,
         "n_components": params.n_components,
@@ -206,6 +211,7 @@ def predict(model, out, proba, as_json, settings):
 
 def score(model, out, as_json, settings):
     """`gmm-fast score`."""
+    check_table("--samples", out)
     params, facts = read_model(model)
     data = settings["data"]
     source = inputs.open_data(settings, facts.get("features"))
@@ -216,7 +222,7 @@ def score(model, out, as_json, settings):
         backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
         if out is not None:
-            _write_scores(backend, params, out, progress, "log_prob", backend.dtype)
+            _write_scores(backend, params, out, progress, "log_prob", ["log_prob"])
     facts = {
         "n_samples": backend.n_samples,
         **criteria.likelihood_facts(result),
@@ -233,12 +239,15 @@ def score(model, out, as_json, settings):
 
 def sample(model, n, out, labels_path, seed, as_json):
     """`gmm-fast sample`."""
-    params, _ = read_model(model)
+    check_table("--out", out)
+    check_table("--labels", labels_path)
+    params, facts = read_model(model)
     check_outputs({"--out": out, "--labels": labels_path}, [model])
     x, labels = draw(params, n, seed)
-    save_npy(out, x)
+    names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
+    save_table(out, x, names)
     if labels_path:
-        save_npy(labels_path, labels.astype(np.int32))
+        save_table(labels_path, labels.astype(np.int32), ["label"])
     facts = {
         "n_samples": n,
         "n_features": params.n_features,
@@ -316,8 +325,11 @@ class _Outputs:
             write_model(self.model, candidate.result.params, facts)
 
 
-def _check_report(settings):
-    """Make sure that the report that was asked for can be made."""
+def _check_names(settings):
+    """Make sure that what was asked for can be made, in the formats that names announce."""
+    if settings["model_path"] is not None:
+        check_model_name("--model", settings["model_path"])
+    check_table("--labels", settings["labels_path"])
     if settings.get("report_path") is not None:
         page.check_report(settings["report_path"])
 
@@ -381,11 +393,11 @@ def _start_of_fit(kept):
     return params, facts.get("features")
 
 
-def _write_labels(backend, params, path, progress):
+def _write_labels(backend, params, path, progress, kept=None):
     """Write (n,) int32 labels, and return how many samples each component has."""
     progress.say("labels")
     counts = np.zeros(params.n_components, np.int64)
-    with NpyWriter(path, (backend.n_samples,), np.int32) as writer:
+    with table_writer(path, (backend.n_samples,), np.int32, ["label"], kept) as writer:
         for start, outputs in backend.score(params, labels=True):
             writer.write(outputs.labels)
             counts += np.bincount(outputs.labels, minlength=params.n_components)
@@ -393,8 +405,9 @@ def _write_labels(backend, params, path, progress):
     return counts
 
 
-def _write_scores(backend, params, path, progress, what, dtype, shape=()):
-    with NpyWriter(path, (backend.n_samples, *shape), dtype) as writer:
+def _write_scores(backend, params, path, progress, what, names, kept=None):
+    shape = (backend.n_samples, len(names)) if what == "resp" else (backend.n_samples,)
+    with table_writer(path, shape, backend.dtype, names, kept) as writer:
         for start, outputs in backend.score(params, **{what: True}):
             values = getattr(outputs, what)
             writer.write(values)

@@ -22,7 +22,7 @@ from .columns import pick
 from .dask import DaskSource, is_dask
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import open_path, stem_of
+from .paths import needing, open_path, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
@@ -48,6 +48,7 @@ __all__ = [
     "first_bad_row",
     "is_dask",
     "load_resident",
+    "needing",
     "open_source",
     "stem_of",
     "take",

@@ -4,6 +4,7 @@ All cells are read as float64. A text must be parsed to know how many rows it ha
 look checks every cell, and keeps the rows if there are not too many of them.
 """
 
+import copy
 import os
 import re
 
@@ -160,7 +161,23 @@ class TextSource(StreamSource):
         packed = self.path.lower().endswith(".gz")
         return pa.input_stream(self.path, compression="gzip" if packed else None)
 
-    def _reader(self, stream):
+    def columns_of(self, names):
+        """Batches of any columns of the file, lists of Arrow arrays of its cells as text."""
+        found = self._dialect.names
+        columns = choose(names, found, self._dialect.n_columns, self.name)
+        return self._cells(columns)
+
+    def _cells(self, columns):
+        other = copy.copy(self)
+        other._columns = columns
+        try:
+            with other._input() as stream, other._reader(stream, pa.string()) as reader:
+                for batch in reader:
+                    yield batch.columns
+        except pa.ArrowInvalid as error:
+            raise self._parse_error(str(error)) from error
+
+    def _reader(self, stream, kind=pa.float64()):  # noqa: B008 - a constant
         dialect = self._dialect
         # Names of our own: those of the file may be there twice, or nowhere.
         names = [str(j) for j in range(dialect.n_columns)]
@@ -177,7 +194,7 @@ class TextSource(StreamSource):
             parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
             convert_options=pc.ConvertOptions(
                 check_utf8=False,
-                column_types=dict.fromkeys(wanted, pa.float64()),
+                column_types=dict.fromkeys(wanted, kind),
                 include_columns=wanted,
                 null_values=MISSING,
                 decimal_point=dialect.decimal,
