@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import criteria, em, fitting, selection, starting
-from .arguments import check_parameters, feature_names, memory_bytes, seed_of
+from . import convert, criteria, em, fitting, selection, starting
+from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .choice import candidate_row
 from .criteria import HIGHER
@@ -206,13 +206,14 @@ def search(
     if logger is not None:
         extreme = "highest" if criterion in HIGHER else "lowest"
         logger.info("%s is %s for %s", criterion, extreme, table.best)
-    named = {"names": feature_names(X), "columns": source.feature_names}
     models = {None: None}
     for candidate in table.candidates:
         models[candidate] = None
         if candidate.result is not None:
             candidate.result.events[:0] = events
-            models[candidate] = GaussianMixture.from_result(candidate.result, **named, **shared)
+            models[candidate] = GaussianMixture.from_result(
+                candidate.result, names=source.feature_names, **shared
+            )
     best = models[table.best]
     if not best.converged_ and max_iter:
         warnings.warn(
@@ -252,7 +253,8 @@ def save(model, path):
     Parameters
     ----------
     model : GaussianMixture
-        What its fit found is written, not the parameters of its constructor.
+        What its fit found is written, with the names of the features, not the parameters of its
+        constructor. Of a model that was made or changed by hand it is what the attributes say.
     path : str or path
         A ``.npz``, which `load` and the command line read.
 
@@ -263,10 +265,20 @@ def save(model, path):
     FitError, DataError
         The file cannot be written.
     """
-    check_is_fitted(model, "result_")
-    columns = getattr(model, "_columns", None)
-    features = None if columns is None else [str(name) for name in columns]
-    write_model(path, model.result_.params, model.result_.facts() | {"features": features})
+    check_is_fitted(model, "means_")
+    names = getattr(model, "feature_names_in_", None)
+    features = None if names is None else [str(name) for name in names]
+    params, result = model._params(), getattr(model, "result_", None)
+    if result is None or not _same(params, result.params):
+        seen = getattr(model, "n_samples_seen_", 1)
+        result = convert.result_of(params, seen)
+    write_model(path, params, result.facts() | {"features": features})
+
+
+def _same(params, others):
+    """Whether two mixtures have the same numbers."""
+    names = ("weights", "means", "covariances")
+    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
 
 
 def load(path):
@@ -285,4 +297,4 @@ def load(path):
     params, facts = read_model(path)
     check_facts(facts, params.n_features, path)
     result = em.FitResult.from_facts(params, facts)
-    return GaussianMixture.from_result(result, columns=facts.get("features"))
+    return GaussianMixture.from_result(result, names=facts.get("features"))

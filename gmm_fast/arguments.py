@@ -1,7 +1,5 @@
 """What a `GaussianMixture` is called with, checked before any work."""
 
-import os
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,11 +12,7 @@ from .memory import parse_size
 from .params import covariance_shape
 from .regularisation import AUTO
 from .resolution import check_resolution
-from .sources import Source
 from .threads import check_threads
-
-# Features named in one message; a frame may have thousands of them.
-_MAX_NAMED = 5
 
 
 def check_parameters(model):
@@ -226,68 +220,6 @@ def check_enough(model, source):
             f"Expected n_samples >= n_components but got n_components = {k}, n_samples = {n}: "
             f"{source.name} has too few rows; ask for at most {n} component{'s'[: n > 1]}"
         )
-
-
-def feature_names(X):
-    """Column names of a data frame as an object array; None unless all are strings."""
-    if hasattr(X, "collect"):  # a lazy frame, whose columns would have to be computed first
-        return None
-    # the columns of an Arrow table are its data, of which `asarray` would make objects
-    columns = getattr(X, "column_names", getattr(X, "columns", None))
-    if columns is None:
-        return None
-    names = list(columns)
-    if not all(isinstance(name, str) for name in names):
-        return None
-    return np.asarray(names, dtype=object)
-
-
-def check_feature_names(model, X, source):
-    """Compare the names of the columns with those of the fit, in scikit-learn's words.
-
-    `X` is what the caller gave, `source` what was opened. A file may have names or not: only
-    others than those of the fit matter.
-
-    Raises
-    ------
-    DataError
-        There are names, and others than then, or in another order.
-    """
-    fitted, found = getattr(model, "feature_names_in_", None), feature_names(X)
-    if isinstance(X, str | bytes | os.PathLike | Source):
-        found = source.feature_names
-        if fitted is None or found is None:
-            return
-    who = type(model).__name__
-    # the caller of the estimator's method: see there
-    here = {"category": UserWarning, "stacklevel": 6}
-    if fitted is None and found is not None:
-        warnings.warn(f"X has feature names, but {who} was fitted without feature names", **here)
-    elif fitted is not None and found is None:
-        warnings.warn(
-            f"X does not have valid feature names, but {who} was fitted with feature names", **here
-        )
-    elif fitted is not None and list(fitted) != list(found):
-        raise DataError(
-            "The feature names should match those that were passed during fit.\n"
-            + _difference(list(fitted), list(found))
-        )
-
-
-def _difference(fitted, found):
-    """How names of features differ."""
-    text = ""
-    for names, others, what in (
-        (found, fitted, "Feature names unseen at fit time"),
-        (fitted, found, "Feature names seen at fit time, yet now missing"),
-    ):
-        if only := sorted(set(names) - set(others)):
-            some = only[:_MAX_NAMED] + ["..."] * (len(only) > _MAX_NAMED)
-            text += f"{what}:\n" + "".join(f"- {name}\n" for name in some)
-    if text:
-        return text
-    some = ", ".join(fitted[:_MAX_NAMED]) + (", ..." if len(fitted) > _MAX_NAMED else "")
-    return f"Feature names must be in the same order as they were in fit.\nThat was {some}"
 
 
 def _check_precisions(precisions, covariance_type):

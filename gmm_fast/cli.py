@@ -22,6 +22,7 @@ from .options import (
     data_options,
     em_options,
     json_option,
+    keep_option,
     output_options,
     picture_options,
     plot_option,
@@ -264,28 +265,33 @@ def search(as_json, **settings):
     "-o",
     "--out",
     type=click.Path(),
-    help="Where to write.  [default: DATA's name with .labels.npy or .proba.npy, in this folder]",
+    help="Where to write (.npy, .npz, .csv, .tsv, .parquet, .arrow).  [default: DATA's name with "
+    ".labels.npy or .proba.npy, in this folder]",
 )
 @click.option("--proba", is_flag=True, help="Write responsibilities, samples x components.")
+@keep_option
 @reading_options
 @json_option
 @refusing
-def predict(model, out, proba, as_json, **settings):
+def predict(model, out, proba, keep, as_json, **settings):
     """Write the component of every sample of DATA under MODEL.
 
     \b
     gmm-fast predict data.gmm.npz data.npy
     gmm-fast predict data.gmm.npz data.npy --proba --out proba.npy
+    gmm-fast predict cells.gmm.npz cells.parquet --keep id,time --out labels.csv
     """
     from . import commands
 
-    commands.predict(model, out, proba, as_json, settings)
+    commands.predict(model, out, proba, keep, as_json, settings)
 
 
 @main.command()
 @click.argument("model", type=click.Path())
 @click.argument("data", type=click.Path())
-@click.option("--samples", "out", type=click.Path(), help="Write ln p(x) of every sample (.npy).")
+@click.option(
+    "--samples", "out", type=click.Path(), help="Write ln p(x) of every sample (.npy, .csv ...)."
+)
 @data_options
 @json_option
 @refusing
@@ -334,8 +340,12 @@ def plot(model, out, kind, as_json, **settings):
 @main.command()
 @click.argument("model", type=click.Path())
 @click.argument("n", type=positive)
-@click.option("-o", "--out", type=click.Path(), required=True, help="Where to write (.npy).")
-@click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too.")
+@click.option(
+    "-o", "--out", type=click.Path(), required=True, help="Where to write (.npy, .csv ...)."
+)
+@click.option(
+    "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
+)
 @seed_option
 @json_option
 @refusing

@@ -7,25 +7,29 @@ import numpy as np
 from . import criteria, em, fitting, inputs, page, picturing, report, selection, starting
 from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
-from .modelfile import check_facts, read_model, write_model
-from .outputs import NpyWriter, check_outputs, save_npy
+from .modelfile import check_facts, check_model_name, read_model, write_model
+from .outputs import check_outputs
 from .params import Params
 from .progress import Progress, SearchProgress
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
 from .sources import all_rows, check_columns, files_of, notes_of, refilled, stem_of
+from .tablefiles import Kept as KeptColumns
+from .tablefiles import check_table, save_table, table_writer
 
 
 def fit(settings, given, as_json, command):
     """`gmm-fast fit`."""
     kept = Kept("fit", settings, given, report.note)
     settings, keeper = kept.options, kept.keeper
-    _check_report(settings)
+    _check_names(settings)
     picturing.check_pictures(settings)
-    start = _start_of_fit(kept)
+    start, names = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
-    source = inputs.open_data(settings)
+    source = inputs.open_data(settings, names)
+    if names and source.feature_names and len(set(names)) == len(names):
+        settings["columns"] = source.feature_names  # said, so that a fit that goes on takes them
     kept.check_data(data, shape_of(source))
     if isinstance(start, Params):
         check_columns(source, start.n_features, settings["from_model"])
@@ -90,7 +94,7 @@ def search(settings, given, as_json, command):
         )
     how = {"silhouette_rows": settings["silhouette_rows"], "folds": folds}
     selection.check_search(numbers, families, criterion, **how)
-    _check_report(settings)
+    _check_names(settings)
     picturing.check_pictures(settings)
     source = inputs.open_data(settings)
     kept.check_data(data, shape_of(source))
@@ -164,8 +168,11 @@ def _runner_up(table):
     return None if other is None else [other.n_components, other.covariance_type]
 
 
-def predict(model, out, proba, as_json, settings):
+def predict(model, out, proba, keep, as_json, settings):
     """`gmm-fast predict`."""
+    if keep and out is None:
+        raise DataError("--keep needs -o, the name of a table: labels.csv, labels.parquet")
+    check_table("--out", out, keep)
     params, facts = read_model(model)
     data = settings["data"]
     source = inputs.open_data(settings, facts.get("features"))
@@ -173,23 +180,16 @@ def predict(model, out, proba, as_json, settings):
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
     check_outputs({"--out": out}, [*files_of(source), model])
+    names = [f"component_{k}" for k in range(params.n_components)] if proba else ["label"]
+    kept = KeptColumns(source, keep, names) if keep else None
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
-            _write_scores(
-                backend,
-                params,
-                out,
-                progress,
-                source,
-                "resp",
-                backend.dtype,
-                (params.n_components,),
-            )
+            _write_scores(backend, params, out, progress, source, "resp", names, kept)
             counts = None
         else:
-            counts = _write_labels(backend, params, out, progress, source)
+            counts = _write_labels(backend, params, out, progress, source, kept)
     facts = {
         "n_samples": backend.n_samples,
         "n_components": params.n_components,
@@ -212,6 +212,7 @@ def predict(model, out, proba, as_json, settings):
 
 def score(model, out, as_json, settings):
     """`gmm-fast score`."""
+    check_table("--samples", out)
     params, facts = read_model(model)
     data = settings["data"]
     source = inputs.open_data(settings, facts.get("features"))
@@ -222,7 +223,7 @@ def score(model, out, as_json, settings):
         backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
         if out is not None:
-            _write_scores(backend, params, out, progress, source, "log_prob", backend.dtype)
+            _write_scores(backend, params, out, progress, source, "log_prob", ["log_prob"])
     facts = {
         "n_samples": backend.n_samples,
         **criteria.likelihood_facts(result),
@@ -240,12 +241,15 @@ def score(model, out, as_json, settings):
 
 def sample(model, n, out, labels_path, seed, as_json):
     """`gmm-fast sample`."""
-    params, _ = read_model(model)
+    check_table("--out", out)
+    check_table("--labels", labels_path)
+    params, facts = read_model(model)
     check_outputs({"--out": out, "--labels": labels_path}, [model])
     x, labels = draw(params, n, seed)
-    save_npy(out, x)
+    names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
+    save_table(out, x, names)
     if labels_path:
-        save_npy(labels_path, labels.astype(np.int32))
+        save_table(labels_path, labels.astype(np.int32), ["label"])
     facts = {
         "n_samples": n,
         "n_features": params.n_features,
@@ -323,8 +327,11 @@ class _Outputs:
             write_model(self.model, candidate.result.params, facts)
 
 
-def _check_report(settings):
-    """Make sure that the report that was asked for can be made."""
+def _check_names(settings):
+    """Make sure that what was asked for can be made, in the formats that names announce."""
+    if settings["model_path"] is not None:
+        check_model_name("--model", settings["model_path"])
+    check_table("--labels", settings["labels_path"])
     if settings.get("report_path") is not None:
         page.check_report(settings["report_path"])
 
@@ -369,12 +376,15 @@ def _start(settings):
 
 
 def _start_of_fit(kept):
-    """What `fit` starts from but for labels; says in the options which K and family that means."""
+    """What `fit` starts from but for labels, and the names of a model's features, if it is one.
+
+    Says in the options which K and family that means.
+    """
     settings, path = kept.options, kept.options["from_model"]
     if path is None or kept.keeper.begun:  # the model may have been replaced by the fit's own
         settings["covariance"] = settings["covariance"] or "full"
-        return _start(settings)
-    params, _ = read_model(path)
+        return _start(settings), None
+    params, facts = read_model(path)
     kept.check_input("--from", path)
     if settings["k"] not in (None, params.n_components):
         raise DataError(
@@ -382,10 +392,10 @@ def _start_of_fit(kept):
             "--k out"
         )
     settings |= {"k": params.n_components, "covariance": params.covariance_type}
-    return params
+    return params, facts.get("features")
 
 
-def _write_labels(backend, params, path, progress, source):
+def _write_labels(backend, params, path, progress, source, kept=None):
     """Write (n,) int32 labels, -1 for rows left out; return how many samples components have."""
     progress.say("labels")
     counts = np.zeros(params.n_components, np.int64)
@@ -396,13 +406,13 @@ def _write_labels(backend, params, path, progress, source):
             yield outputs.labels
             progress.rows(start + len(outputs.labels))
 
-    with NpyWriter(path, (all_rows(source),), np.int32) as writer:
+    with table_writer(path, (all_rows(source),), np.int32, ["label"], kept) as writer:
         for block in refilled(labels(), source, -1):
             writer.write(block)
     return counts
 
 
-def _write_scores(backend, params, path, progress, source, what, dtype, shape=()):
+def _write_scores(backend, params, path, progress, source, what, names, kept=None):
     """Write what is asked for of every row; NaN for rows left out."""
 
     def scores():
@@ -411,7 +421,8 @@ def _write_scores(backend, params, path, progress, source, what, dtype, shape=()
             yield values
             progress.rows(start + len(values))
 
-    with NpyWriter(path, (all_rows(source), *shape), dtype) as writer:
+    shape = (all_rows(source), len(names))[: 2 if what == "resp" else 1]
+    with table_writer(path, shape, backend.dtype, names, kept) as writer:
         for block in refilled(scores(), source, np.nan):
             writer.write(block)
 

@@ -38,20 +38,23 @@ def n_parameters(params):
     return family.n_parameters(params.n_components, params.n_features)
 
 
-def bic(result):
-    """-2 LL + p ln n (Schwarz 1978), n the sum of the weights; mclust prints the negative."""
-    p = n_parameters(result.params)
+def bic(result, p=None):
+    """-2 LL + p ln n (Schwarz 1978), n the sum of the weights; mclust prints the negative.
+
+    p is the number of free parameters, by default that of the family.
+    """
+    p = n_parameters(result.params) if p is None else p
     return -2 * result.log_likelihood + p * float(np.log(result.total_weight))
 
 
-def aic(result):
-    """-2 LL + 2 p (Akaike 1974)."""
-    return -2 * result.log_likelihood + 2 * n_parameters(result.params)
+def aic(result, p=None):
+    """-2 LL + 2 p (Akaike 1974); p as for `bic`."""
+    return -2 * result.log_likelihood + 2 * (n_parameters(result.params) if p is None else p)
 
 
-def icl(result):
+def icl(result, p=None):
     """BIC - 2 sum w ln max_k r (Biernacki, Celeux & Govaert 2000, with hard assignments)."""
-    return bic(result) - 2 * result.log_max_resp
+    return bic(result, p) - 2 * result.log_max_resp
 
 
 def likelihood_facts(result):

@@ -1,6 +1,5 @@
 """The scikit-learn face."""
 
-import os
 import warnings
 from dataclasses import replace
 
@@ -9,13 +8,11 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import convert, criteria, em, fitting, incremental, init, starting
+from . import byhand, convert, criteria, em, fitting, incremental, init, starting
 from .arguments import (
     check_enough,
-    check_feature_names,
     check_parameters,
     decay_of,
-    feature_names,
     given_start,
     memory_bytes,
     seed_of,
@@ -23,16 +20,19 @@ from .arguments import (
 from .backends import check_weights, score_lazily
 from .errors import DataError
 from .families import get_family
+from .hooks import Privates, check_hooks, overrides
 from .log import say_events, speaking
+from .names import as_names, named_otherwise, open_fitted, warn_of_names
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .sampling import draw
 from .sources import all_rows, is_dask, refilled
+from .sources.columns import listed
 from .threads import serial_blas
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by EM, with scikit-learn's interface.
 
     Parameters
@@ -114,7 +114,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Sum of the weights of the samples it was fitted to, the number of them without weights.
     n_features_in_ : int
     feature_names_in_ : (d,) array of str
-        Only after a fit to a data frame whose column names are strings.
+        Only after a fit to a data frame whose column names are strings, or to a file whose columns
+        have names. What the model is used on is chosen and put in order by them.
     resolution_ : list of float or None
         The step to which each feature was rounded, 0 for one that was not; None where none was, or
         nobody looked.
@@ -224,17 +225,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         UserWarning
             `reg_covar` is a number that is not small beside the variance of a feature.
         """
+        if overrides(self, "fit_predict") and not vars(self).get("_fitting"):
+            given = {"sample_weight": sample_weight, "labels": labels}
+            self._fitting = True  # it may call `fit`, too
+            try:
+                self.fit_predict(X, y, **{k: v for k, v in given.items() if v is not None})
+            finally:
+                del self._fitting
+            return self
         self._fit(X, sample_weight, labels)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Fit, and return the labels of `X`, (n,) int64."""
-        return self._scored(self._fit(X, sample_weight), "labels", np.int64)
+    def fit_predict(self, X, y=None, sample_weight=None, *, labels=None):
+        """Fit, and return the labels of `X`, (n,) int64.
+
+        `fit` calls it where a subclass has its own, as scikit-learn's does.
+        """
+        return self._scored(self._fit(X, sample_weight, labels), "labels", np.int64)
 
     def _fit(self, X, sample_weight, labels=None):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self).of(int(self.n_components))
-        names = feature_names(X)
+        check_hooks(self)
         source = fitting.open_data(X, memory_bytes(self.memory))
         check_enough(self, source)
         weights = check_weights(sample_weight, source.n_samples)
@@ -257,7 +269,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
-        self._take(result, names, source.feature_names)
+        self._take(result, source.feature_names)
         if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
@@ -308,6 +320,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"warm_start: {source.name} has {source.n_features} features, the last fit had "
                 f"{params.n_features}; set warm_start=False"
             )
+        fitted = self._fitted_names()
+        if named_otherwise(fitted, source):
+            raise DataError(
+                f"warm_start: {source.name} has the columns {listed(source.feature_names)}, the "
+                f"last fit had {listed(fitted)}; set warm_start=False"
+            )
         return params
 
     def _same_mixture(self, what, advice):
@@ -332,17 +350,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, names=None, columns=None):
-        """Take over what a fit found.
-
-        `names` become `feature_names_in_`; `columns`, those of a file, are remembered besides:
-        arrays are not warned of, as scikit-learn does of what was fitted to a frame.
-        """
+    def _take(self, result, names=None):
+        """Take over what a fit found to data whose columns have these names, if any."""
         params = result.params
         self.weights_ = params.weights
         self.means_ = params.means
         self.covariances_ = params.covariances
         self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
+        byhand.remember(self)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -355,21 +370,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.n_samples_seen_ = result.total_weight
         self._gathered = None
         self.n_features_in_ = params.n_features
-        self._columns = columns if names is None else list(names)
         if names is not None:
-            self.feature_names_in_ = names
+            self.feature_names_in_ = as_names(names)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
     @classmethod
-    def from_result(cls, result, *, names=None, columns=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`.
-
-        `names` are those of a data frame's columns, `columns` those of another source's.
-        """
+    def from_result(cls, result, *, names=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`, and names of its features."""
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result, names, columns)
+        model._take(result, names)
         return model
 
     # -- incremental ---------------------------------------------------------------------------
@@ -442,25 +453,26 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         2000.0
         """
         settings = replace(check_parameters(self), resolution=None)
+        check_hooks(self)
         decay = decay_of(self)
         if hasattr(self, "means_"):
-            names = getattr(self, "feature_names_in_", None)
+            names = self._fitted_names()
             state = self._next_state(X, sample_weight, settings, decay)
         else:
-            names = feature_names(X)
-            state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), names, getattr(self, "_columns", None))
+            names, state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), names)
         self._gathered = state.gathered
         return self
 
     def _first_state(self, X, sample_weight, settings):
-        """What `incremental` makes of the first batch."""
+        """Names of the first batch's columns, and what `incremental` makes of it."""
         source = fitting.open_data(X, memory_bytes(self.memory))
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
         backend, _, events = self._opened(source, weights)
-        return incremental.begin(backend, k, family, start, settings, events)
+        state = incremental.begin(backend, k, family, start, settings, events)
+        return source.feature_names, state
 
     def _next_state(self, X, sample_weight, settings, decay):
         """What `incremental` makes of another batch."""
@@ -514,6 +526,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         n_samples : int, default=1
+            Or a float that is one, such as 1e3.
 
         Returns
         -------
@@ -526,36 +539,37 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def aic(self, X, sample_weight=None):
         """Akaike's criterion on `X`; lower is better."""
-        return criteria.aic(self._result_on(X, sample_weight))
+        return criteria.aic(self._result_on(X, sample_weight), self._n_parameters())
 
     def bic(self, X, sample_weight=None):
         """The Bayesian information criterion on `X`, with the sum of the weights for n.
 
         Lower is better.
         """
-        return criteria.bic(self._result_on(X, sample_weight))
+        return criteria.bic(self._result_on(X, sample_weight), self._n_parameters())
 
     def icl(self, X, sample_weight=None):
         """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        return criteria.icl(self._result_on(X, sample_weight))
+        return criteria.icl(self._result_on(X, sample_weight), self._n_parameters())
 
     def _n_parameters(self):
-        # private in scikit-learn too, but widely called
+        # private in scikit-learn too, but widely called, and overridden: the criteria call it
         return criteria.n_parameters(self._params())
 
     def _params(self):
         # the family that was fitted, whatever `set_params` said since then
         result = getattr(self, "result_", None)
         family = self.covariance_type if result is None else result.params.covariance_type
-        return check_params(
-            Params(self.weights_, self.means_, self.covariances_, family), "the model"
-        )
+        covariances = byhand.covariances(self, family)
+        return check_params(Params(self.weights_, self.means_, covariances, family), "the model")
 
     def _open(self, X):
         """The source of data to look at with the fitted model."""
         check_is_fitted(self)
-        source = self._open_columns(X)
-        check_feature_names(self, X, source)
+        check_hooks(self)
+        fitted = self._fitted_names()
+        source = open_fitted(X, fitted, memory_bytes(self.memory))
+        warn_of_names(type(self).__name__, X, fitted, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
@@ -564,16 +578,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return source
 
-    def _open_columns(self, X):
-        """The source of `X`; of a file the columns that were fitted, if it has all of them."""
-        memory, columns = memory_bytes(self.memory), getattr(self, "_columns", None)
-        source = fitting.open_data(X, memory)
-        named = isinstance(X, str | bytes | os.PathLike) and columns and source.feature_names
-        if not named or list(source.feature_names) == list(columns):
-            return source
-        if not set(columns) <= set(source.feature_names):
-            return source
-        return fitting.open_data(X, memory, columns=list(columns))
+    def _fitted_names(self):
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
 
     def _backend(self, X, weights=None):
         source = self._open(X)

@@ -8,9 +8,11 @@ import numpy as np
 from . import fitting, init, report
 from .backends import check_weights, cluster, room_of_workers
 from .errors import DataError
+from .names import named_otherwise, open_named
 from .progress import Progress
 from .resuming import moments_of
 from .sources import OPTIONS, NpySource, kept_values, load_resident, notes_of
+from .sources.columns import listed
 
 
 def open_data(settings, names=None):
@@ -34,27 +36,14 @@ def open_data(settings, names=None):
         progress.say(f"opening {data}")
         if settings["columns"] is not None or names is None:
             options["columns"] = settings["columns"]
-            return fitting.open_data(data, settings["memory"], **options)
-        try:
-            source = fitting.open_data(data, settings["memory"], columns=names, **options)
-            if source.feature_names is not None:  # or names like "0" were taken for numbers
-                return source
-            missing = None
-        except DataError as error:
-            missing = error
-        source = _open_nameless(data, settings, options)
-        if source is None:
-            raise missing from None
-        return source
-
-
-def _open_nameless(data, settings, options):
-    """The source of data whose columns have no names, or None."""
-    try:
-        source = fitting.open_data(data, settings["memory"], **options)
-    except DataError:
-        return None
-    return source if source.feature_names is None else None
+            source = fitting.open_data(data, settings["memory"], **options)
+            if settings["columns"] is not None and named_otherwise(names, source):
+                report.note(
+                    f"--columns: {listed(source.feature_names)} are taken for the model's "
+                    f"{listed(names)}, one by one"
+                )
+            return source
+        return open_named(data, names, settings["memory"], **options)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Model files: the parameters of a mixture, and facts about the fit that found them."""
 
+import os
 import sys
 
 import numpy as np
@@ -31,6 +32,16 @@ MODEL = Kind(
 MOST_FACTOR = 1e150
 
 
+def check_model_name(option, path):
+    """Raise DataError where the name of a model announces another format than ``.npz``.
+
+    A name without an ending announces none.
+    """
+    ending = os.path.splitext(os.fsdecode(path))[1]
+    if ending.lower() not in ("", ".npz"):
+        raise DataError(f"{option} {path}: a model is an .npz, not {ending}; let its name end so")
+
+
 def write_model(path, params, facts):
     """Write a model.
 
@@ -41,6 +52,7 @@ def write_model(path, params, facts):
     facts : dict
         JSON values about the fit, given back by `read_model`.
     """
+    check_model_name("model", path)
     arrays = {name: getattr(params, name) for name in MODEL.names}
     header = {"covariance_type": params.covariance_type, "facts": facts}
     write_archive(path, MODEL, header, arrays)

@@ -312,7 +312,9 @@ output_options = several(
         type=click.Path(),
         help="Where to write the model.  [default: DATA's name with .gmm.npz, in this folder]",
     ),
-    click.option("--labels", "labels_path", type=click.Path(), help="Write labels (.npy) too."),
+    click.option(
+        "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
+    ),
     click.option("--no-model", is_flag=True, help="Write no model."),
     click.option(
         "--report",
@@ -320,6 +322,11 @@ output_options = several(
         type=click.Path(),
         help="Write a report to pass on too: one HTML page, with pictures.",
     ),
+)
+keep_option = click.option(
+    "--keep",
+    type=Names(),
+    help="Write these columns of DATA (Parquet, CSV, TSV) beside, in a table: .csv, .parquet ...",
 )
 plot_option = click.option(
     "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."

@@ -72,8 +72,13 @@ def check_params(params, what="parameters"):
     for name, array in (("weights", weights), ("means", means), ("covariances", covariances)):
         if not np.isfinite(array).all():
             raise DataError(f"{what}: {name} hold values that are not finite")
-    if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
+    if (weights < 0).any():
         raise DataError(f"{what}: weights must not be negative and must sum to 1")
+    if not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
+        raise DataError(
+            f"{what}: weights must sum to 1, not {weights.sum():.6g}: densities would be no "
+            "densities; divide them by their sum (model.weights_ /= model.weights_.sum())"
+        )
     matrices = covariances if params.covariance_type in ("full", "tied") else None
     variances = covariances if matrices is None else np.diagonal(matrices, axis1=-2, axis2=-1)
     if not (variances > 0).all():

@@ -26,6 +26,8 @@ def draw(params, n_samples, seed):
     DataError
         `n_samples` is not an integer of at least 1, or a covariance is not positive definite.
     """
+    if isinstance(n_samples, float | np.floating) and float(n_samples).is_integer():
+        n_samples = int(n_samples)  # 1e3
     n_samples = checks.integer("Invalid value for 'n_samples': it", n_samples, 1)
     transform = _transform(params)
     rng = np.random.default_rng(seed)

@@ -386,8 +386,9 @@ def test_models_of_a_search_know_the_names_of_features(x, tmp_path):
     best = search(frame, range(1, 4)).best
     assert list(best.feature_names_in_) == ["FSC", "SSC"]
     best.predict(frame)  # without scikit-learn's warning
+    np.testing.assert_array_equal(best.predict(frame[["SSC", "FSC"]]), best.predict(frame))
     with pytest.raises(ValueError, match="feature names"):
-        best.predict(frame[["SSC", "FSC"]])
+        best.predict(frame[["SSC"]])
     one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
     pa.parquet.write_table(pa.table({"FSC": frame["FSC"], "SSC": frame["SSC"]}), one)
     pa.parquet.write_table(pa.table({"SSC": frame["SSC"], "FSC": frame["FSC"]}), other)
@@ -395,11 +396,31 @@ def test_models_of_a_search_know_the_names_of_features(x, tmp_path):
         want = model.score(one)
         assert model.score(other) == want
         save(model, tmp_path / "model.npz")
-        assert load(tmp_path / "model.npz").score(other) == want
+        same = load(tmp_path / "model.npz")
+        assert same.score(other) == want
+        assert list(same.feature_names_in_) == list(model.feature_names_in_) == ["FSC", "SSC"]
+        np.testing.assert_array_equal(same.predict(frame[["SSC", "FSC"]]), model.predict(frame))
         run = CliRunner().invoke(
             gmm_fast.cli.main, ["score", str(tmp_path / "model.npz"), str(other), "--json"]
         )
         assert json.loads(run.stdout)["mean_log_likelihood"] == pytest.approx(want, rel=1e-12)
+
+
+def test_models_of_the_command_line_know_the_names_of_features(x, tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(x * [1, 100], columns=["FSC", "SSC"])
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    frame[["SSC", "FSC"]].to_csv(tmp_path / "turned.csv", index=False)
+    out = str(tmp_path / "m.npz")
+    words = ["fit", "-k", "3", str(tmp_path / "cells.csv"), "-o", out]
+    assert CliRunner().invoke(gmm_fast.cli.main, words).exit_code == 0
+    model = load(out)
+    assert list(model.feature_names_in_) == ["FSC", "SSC"]
+    want = GaussianMixture(3, random_state=0).fit(tmp_path / "cells.csv").predict(frame)
+    np.testing.assert_array_equal(model.predict(frame[["SSC", "FSC"]]), want)
+    np.testing.assert_array_equal(model.predict(tmp_path / "turned.csv"), want)
+    with pytest.raises(ValueError, match="unseen at fit time:\n- CD4"):
+        model.predict(frame.rename(columns={"FSC": "CD4"}))
 
 
 def test_verbose_logs(x, caplog, capsys):

@@ -385,8 +385,10 @@ def test_dask_frames_in_the_estimator(two, x):
         model = GaussianMixture(4, random_state=0).fit(lazy)
         assert list(model.feature_names_in_) == ["u", "v", "w"]
         np.testing.assert_array_equal(model.predict(lazy).compute(), model.predict(frame))
+        turned = model.predict(lazy[["v", "u", "w"]])
+        np.testing.assert_array_equal(turned.compute(), model.predict(frame))
         with pytest.raises(ValueError, match="The feature names should match"):
-            model.predict(lazy[["v", "u", "w"]])
+            model.predict(lazy[["v", "w"]])
 
 
 # The command line -----------------------------------------------------------------------------

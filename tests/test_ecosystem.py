@@ -277,8 +277,8 @@ def test_names_of_features(x):
     model.fit(Frame(x, ["a", "b"]))
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.score(x)
-    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
-        model.predict(Frame(x, ["b", "a"]))
+    turned = model.predict(Frame(x[:, ::-1], ["b", "a"]))  # by name, not by place
+    np.testing.assert_array_equal(turned, model.predict(Frame(x, ["a", "b"])))
     assert not hasattr(GaussianMixture(2).fit(Frame(x, [0, 1])), "feature_names_in_")
 
 
@@ -293,9 +293,9 @@ def test_names_of_an_arrow_table_without_its_values(x, monkeypatch):
     monkeypatch.setattr(np, "asarray", watched)
     model = GaussianMixture(2, random_state=0).fit(table)
     assert model.feature_names_in_.tolist() == ["a", "b"]
-    assert max(a.size for a in made if a.dtype == object) == 2
-    with pytest.raises(DataError, match="should match .*\n.*in the same order.*\n.*a, b"):
-        model.predict(table.select(["b", "a"]))
+    assert max((a.size for a in made if a.dtype == object), default=0) <= 2
+    want = model.predict(table)
+    np.testing.assert_array_equal(model.predict(table.select(["b", "a"])), want)
 
 
 FRAMES = {
@@ -335,10 +335,8 @@ def test_other_columns_are_refused(x, kind, method):
     model = GaussianMixture(2, random_state=0).fit(frame(kind, many, list("abcdefgh")))
     use = getattr(model, method)
     for names, message in [
-        ("hgfedcba", "Feature names must be in the same order as they were in fit.\n"),
         ("abcdefgx", "Feature names unseen at fit time:\n- x\nFeature names seen at fit time, yet"),
         ("abcdefg", "Feature names seen at fit time, yet now missing:\n- h\n"),
-        ("abcdefghi", "Feature names unseen at fit time:\n- i\n"),
         (
             "stuvwxyz",
             "Feature names unseen at fit time:\n- s\n- t\n- u\n- v\n- w\n- ...\nFeature na",
@@ -350,6 +348,36 @@ def test_other_columns_are_refused(x, kind, method):
         assert str(caught.value).startswith(
             f"The feature names should match those that were passed during fit.\n{message}"
         )
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("method", METHODS)
+def test_columns_are_chosen_and_ordered_by_name(x, kind, method):
+    """As on the command line; scikit-learn refuses what is in another order."""
+    many = np.column_stack([x, x[:, 0] * x[:, 1]])
+    model = GaussianMixture(2, random_state=0).fit(frame(kind, many, "abc"))
+    want = getattr(model, method)(frame(kind, many, "abc"))
+    turned = frame(kind, many[:, ::-1], "cba")
+    np.testing.assert_array_equal(getattr(model, method)(turned), want)
+    wider = frame(kind, np.column_stack([x[:, 0], many[:, ::-1]]), "xcba")
+    np.testing.assert_array_equal(getattr(model, method)(wider), want)
+
+
+def test_columns_of_text_beside_those_of_the_fit_are_no_matter(x):
+    data = pd.DataFrame(x, columns=["a", "b"])
+    model = GaussianMixture(2, random_state=0).fit(data)
+    mixed = pd.DataFrame({"id": ["s"] * len(x), "b": x[:, 1], "a": x[:, 0]})
+    np.testing.assert_array_equal(model.predict(mixed), model.predict(data))
+    twice = pd.DataFrame(np.column_stack([x, x[:, 0]]), columns=["a", "b", "a"])
+    with pytest.raises(DataError, match="2 columns are named 'a'; choose by number"):
+        model.predict(twice)
+
+
+def test_a_start_from_the_last_fit_needs_its_columns(x):
+    data = pd.DataFrame(x, columns=["a", "b"])
+    model = GaussianMixture(2, random_state=0, warm_start=True).fit(data)
+    with pytest.raises(DataError, match="X has the columns 'b', 'a', the last fit had 'a'"):
+        model.fit(data[["b", "a"]])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -374,7 +402,7 @@ def test_names_of_a_file(x, tmp_path):
     turned = model.predict(frame("pandas", x[:, ::-1], ["a", "b"]))
     for name, rows in (("x.npy", expected), ("x.parquet", expected), ("other.parquet", turned)):
         np.testing.assert_array_equal(model.predict(str(tmp_path / name)), rows)
-    with pytest.raises(DataError, match="seen at fit time|unseen at fit time"):
+    with pytest.raises(DataError, match="strange.parquet: has no column 'a'; .*it has 'b', 'c'"):
         model.predict(str(tmp_path / "strange.parquet"))
     model.fit(x).predict(tmp_path / "other.parquet")  # nothing to compare them with
 

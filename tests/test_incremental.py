@@ -592,8 +592,11 @@ def test_names_of_features():
     table = pa.table({"a": x[:, 0], "b": x[:, 1]})
     model = GaussianMixture(3, random_state=0).partial_fit(table).partial_fit(table)
     assert model.feature_names_in_.tolist() == ["a", "b"]
-    with pytest.raises(DataError, match="must be in the same order"):
-        model.partial_fit(table.select(["b", "a"]))
+    ordered = clone(model).partial_fit(table).partial_fit(table)
+    ordered.partial_fit(table), model.partial_fit(table.select(["b", "a"]))
+    np.testing.assert_array_equal(model.means_, ordered.means_)
+    with pytest.raises(DataError, match="now missing:\n- b"):
+        model.partial_fit(table.select(["a"]))
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.partial_fit(x)
     assert model.feature_names_in_.tolist() == ["a", "b"]

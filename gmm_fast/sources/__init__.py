@@ -26,7 +26,7 @@ from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import open_path, stem_of
+from .paths import needing, open_path, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
@@ -59,6 +59,7 @@ __all__ = [
     "is_of_reading",
     "kept_values",
     "load_resident",
+    "needing",
     "notes_of",
     "open_source",
     "refilled",

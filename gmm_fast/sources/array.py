@@ -156,16 +156,18 @@ def _holds_numbers(frame, j, dtype):
 
 
 def choose_frame_columns(data, columns):
-    """Take the chosen columns of a pandas DataFrame, before others can be in the way.
+    """Names of a data frame; of a pandas one the chosen columns, before others are in the way.
 
     Returns
     -------
     data, names, columns
         The names if all are strings, else None; the columns still to be chosen.
     """
-    if not (hasattr(data, "columns") and hasattr(data, "iloc")):
+    if not hasattr(data, "columns"):
         return data, None, columns
     labels = list(data.columns)
+    if not hasattr(data, "iloc"):  # a frame of another kind: chosen when it is an array
+        return data, labels if all(isinstance(n, str) for n in labels) else None, columns
     if columns is not None:
         chosen = choose(columns, [str(n) for n in labels], len(labels), "X")
         data, labels = data.iloc[:, chosen], [labels[j] for j in chosen]

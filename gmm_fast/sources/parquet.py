@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from ..errors import DataError
 from .arrow import choose_fields, dtype_of, numpy_dtype, values
 from .base import NoRowsError
+from .columns import choose
 from .npy import changed_error, open_regular
 from .stream import StreamSource, block_rows, read_error
 
@@ -86,6 +87,21 @@ class ParquetSource(StreamSource):
                     if len(batch):
                         yield first, self._columns_of(batch)
                     first += len(batch)
+            except (pa.ArrowException, OSError) as error:
+                raise read_error(self.name, error) from error
+
+    def columns_of(self, names):
+        """Batches of any columns of the file, lists of Arrow arrays."""
+        with self._opened() as file:
+            found = file.schema_arrow.names
+            columns = choose(names, found, len(found), self.name)
+        return self._batches_of([found[j] for j in columns])
+
+    def _batches_of(self, names):
+        with self._opened() as file:
+            try:
+                for batch in file.iter_batches(self._batch_rows, columns=names, use_threads=False):
+                    yield [batch.column(name) for name in names]
             except (pa.ArrowException, OSError) as error:
                 raise read_error(self.name, error) from error
 

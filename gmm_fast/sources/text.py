@@ -4,6 +4,7 @@ All cells are read as float64. A text must be parsed to know how many rows it ha
 look checks every cell, and keeps the rows if there are not too many of them.
 """
 
+import copy
 import lzma
 import os
 import re
@@ -211,14 +212,33 @@ class TextSource(StreamSource):
             stream = pa.PythonFile(FilteredLines(stream, one_tab), mode="r")
         return stream
 
-    def _reader(self, stream):
+    def columns_of(self, names):
+        """Batches of any columns of the file, lists of Arrow arrays of its cells as text."""
+        found = self._layout.names
+        columns = choose(names, found, self._layout.n_columns, self.name)
+        return self._cells(columns)
+
+    def _cells(self, columns):
+        other = copy.copy(self)
+        other._columns = columns
+        try:
+            with other._input() as stream, other._reader(stream, pa.string()) as reader:
+                for batch in reader:
+                    yield batch.columns
+        except pa.ArrowInvalid as error:
+            raise self._parse_error(str(error)) from error
+
+    def _reader(self, stream, kind=None):
+        """The rows as Arrow reads them; cells of that kind, or numbers."""
         layout, dialect = self._layout, self._dialect
         # Names of our own: those of the file may be there twice, or nowhere.
         names = [str(j) for j in range(layout.n_columns)]
         number = pa.float64() if dialect.thousands is None else pa.string()
         types = {names[j]: number for j in self._columns}
         types |= {names[j]: pa.bool_() for j in self._columns if j in layout.booleans}
-        if layout.empty_last and layout.n_columns - 1 not in self._columns:
+        if kind is not None:
+            types = {names[j]: kind for j in self._columns}
+        elif layout.empty_last and layout.n_columns - 1 not in self._columns:
             types[names[-1]] = pa.null()  # refuses what is not empty
         missing = {*MISSING, *dialect.na}
         return pc.open_csv(
@@ -236,7 +256,7 @@ class TextSource(StreamSource):
                 column_types=types,
                 include_columns=list(types),
                 null_values=sorted(missing | {f" {token}" for token in missing}),
-                strings_can_be_null=True,
+                strings_can_be_null=kind is None,
                 true_values=[word for word, value in BOOLEANS.items() if value],
                 false_values=[word for word, value in BOOLEANS.items() if not value],
                 decimal_point=layout.decimal,

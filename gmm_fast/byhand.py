@@ -1,0 +1,138 @@
+"""Covariances of a model whose attributes may have been set by hand."""
+
+import zlib
+
+import numpy as np
+
+from .errors import DataError
+from .families import get_family
+from .params import covariance_shape
+
+# The attributes that say the same; scikit-learn's densities read the last.
+SAME = ("covariances_", "precisions_", "precisions_cholesky_")
+# How far the product of a covariance and its precision may be from one.
+APART = 1e-3
+
+
+class SetByHand:
+    """An estimator that notices when one of `SAME` is set, also to the value that it has."""
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name in SAME and "_agreed" in vars(self):
+            source, known = self._agreed
+            self._agreed = source, {other: mark for other, mark in known.items() if other != name}
+
+
+def remember(model, source="covariances_"):
+    """What is set now is in agreement, and `source` is what the others were made of."""
+    model._agreed = source, _marks(model)
+
+
+def covariances(model, family):
+    """The covariances of a model, from the attribute that was set last.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    family : str
+
+    Returns
+    -------
+    ndarray
+        Not checked, but for what was made of precisions.
+
+    Raises
+    ------
+    AttributeError
+        None is set.
+    DataError
+        Several were set since they last agreed, and contradict each other; precisions are not
+        those of any covariance.
+    """
+    marks = _marks(model)
+    source, known = getattr(model, "_agreed", (None, {}))
+    changed = [name for name in SAME if name in marks and marks[name] != known.get(name)]
+    if not changed and source in marks:
+        changed = [source]
+    if not changed:
+        changed = [name for name in SAME if name in marks] or ["covariances_"]
+    found = _from(model, changed[0], family)
+    for name in changed[1:]:
+        _check_agreement(model, found, changed[0], name, family)
+    if len(marks) and marks != known:
+        model._agreed = changed[0], marks
+    return found
+
+
+def _marks(model):
+    """For each attribute that is set, what tells its value from others."""
+    marks = {}
+    for name in SAME:
+        value = vars(model).get(name)
+        if value is not None:
+            array = np.ascontiguousarray(_numbers(value, name))
+            marks[name] = array.shape, zlib.crc32(array)
+    return marks
+
+
+def _from(model, name, family):
+    """Covariances from one of the attributes."""
+    value = getattr(model, name)
+    if name == "covariances_":
+        return value
+    value = _numbers(value, name)
+    _check_shape(value, model, name, family)
+    if name == "precisions_cholesky_":
+        value = squared(value, family)
+    try:
+        with np.errstate(all="ignore"):
+            found = get_family(family).invert(value)
+    except np.linalg.LinAlgError:
+        found = np.array(np.nan)
+    if not np.isfinite(found).all():
+        raise DataError(f"the model: {name} is singular, or not finite")
+    if family in ("full", "tied"):
+        found = 0.5 * (found + np.swapaxes(found, -1, -2))
+    return found
+
+
+def _numbers(value, name):
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"the model: {name} is not an array of numbers") from None
+
+
+def _check_shape(value, model, name, family):
+    expected = covariance_shape(family, *np.shape(model.means_))
+    if value.shape != expected:
+        raise DataError(f"the model: {name} has shape {value.shape}; {family} needs {expected}")
+
+
+def squared(factors, family):
+    """Precisions of their Cholesky factors."""
+    if family in ("full", "tied"):
+        return factors @ np.swapaxes(factors, -1, -2)
+    return factors**2
+
+
+def _check_agreement(model, found, source, name, family):
+    """Raise DataError unless an attribute says what the covariances say that were found."""
+    value = _numbers(getattr(model, name), name)
+    _check_shape(value, model, name, family)
+    found = _numbers(found, source)
+    _check_shape(found, model, source, family)
+    if name == "precisions_cholesky_":
+        value = squared(value, family)
+    if family in ("full", "tied"):
+        scale = np.sqrt(np.abs(np.diagonal(found, axis1=-2, axis2=-1)))
+        product = (value @ found) * scale[..., :, None] / scale[..., None, :]  # in any units
+        apart = np.abs(product - np.eye(value.shape[-1]))
+    else:
+        apart = np.abs(value * found - 1)
+    if not (apart <= APART).all():
+        raise DataError(
+            f"the model: {source} and {name} were both set, and contradict each other; set one of "
+            f"them, or delete the other (del model.{name})"
+        )

@@ -1,0 +1,126 @@
+"""Tables that commands write: the ending decides the format, columns have names."""
+
+import os
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from blobs import blobs
+from invoking import run
+
+from gmm_fast import DataError, FitError, load, save, tablefiles
+from gmm_fast.tablefiles import table_writer
+
+READ = {
+    ".csv": partial(pd.read_csv, dtype={"id": str}),
+    ".tsv": partial(pd.read_csv, sep="\t", dtype={"id": str}),
+    ".parquet": pd.read_parquet,
+    ".arrow": pd.read_feather,
+}
+ARRAYS = {".npy": np.load, ".npz": np.load}
+
+
+@pytest.fixture
+def cells(tmp_path, monkeypatch):
+    """Three blobs with ids and times, in cells.parquet and cells.csv; m.npz of its numbers."""
+    monkeypatch.chdir(tmp_path)
+    x = blobs(seed=1, sizes=(90, 60, 50), d=2, apart=5)
+    data = pd.DataFrame(x, columns=["a", "b"])
+    data.insert(0, "id", [f"{i:04}" for i in range(200)])
+    data["time"] = pd.date_range("2020-01-01", periods=200, freq="min")
+    data["kind"] = pd.Categorical(["u", "v"] * 100)
+    data.to_parquet("cells.parquet", index=False)
+    data.to_csv("cells.csv", index=False)
+    run("fit -k 3 cells.parquet --columns a,b -o m.npz")
+    return data
+
+
+@pytest.mark.parametrize("ending", READ)
+def test_tables(cells, ending):
+    model, x = load("m.npz"), cells[["a", "b"]]
+    run(f"predict m.npz cells.parquet -o labels{ending}")
+    table = READ[ending](f"labels{ending}")
+    assert list(table) == ["label"]
+    np.testing.assert_array_equal(table["label"], model.predict(x))
+    run(f"predict m.npz cells.parquet --proba -o proba{ending}")
+    table = READ[ending](f"proba{ending}")
+    assert list(table) == ["component_0", "component_1", "component_2"]
+    np.testing.assert_array_equal(table, model.predict_proba(x))
+    run(f"score m.npz cells.parquet --samples scores{ending}")
+    np.testing.assert_array_equal(
+        READ[ending](f"scores{ending}")["log_prob"], model.score_samples(x)
+    )
+    run(f"sample m.npz 50 -o drawn{ending} --labels drawn_labels{ending}")
+    table = READ[ending](f"drawn{ending}")
+    assert list(table) == ["a", "b"]
+    np.testing.assert_array_equal(table, load("m.npz").set_params(random_state=0).sample(50)[0])
+    run(f"fit -k 3 cells.parquet --columns a,b -o m.npz --labels fitted{ending}")
+    np.testing.assert_array_equal(READ[ending](f"fitted{ending}")["label"], model.predict(x))
+
+
+@pytest.mark.parametrize("ending", ARRAYS)
+def test_arrays(cells, ending):
+    model, x = load("m.npz"), cells[["a", "b"]]
+    run(f"predict m.npz cells.parquet --proba -o proba{ending}")
+    found = ARRAYS[ending](f"proba{ending}")
+    found = found if ending == ".npy" else found["component_0"]
+    np.testing.assert_array_equal(found, model.predict_proba(x))
+
+
+@pytest.mark.parametrize("ending", READ)
+@pytest.mark.parametrize("data", ["cells.parquet", "cells.csv", "parts"])
+def test_columns_of_the_input_are_written_beside(cells, monkeypatch, ending, data):
+    monkeypatch.setattr(tablefiles, "_ROWS", 70)
+    os.mkdir("parts")
+    cells[:80].to_parquet("parts/1.parquet", index=False)
+    cells[80:].to_parquet("parts/2.parquet", index=False)
+    run(f"predict m.npz {data} --keep time,id,kind -o labels{ending}")
+    table = READ[ending](f"labels{ending}")
+    assert list(table) == ["time", "id", "kind", "label"]
+    np.testing.assert_array_equal(table["id"], cells["id"])
+    np.testing.assert_array_equal(table["kind"], cells["kind"])
+    np.testing.assert_array_equal(pd.to_datetime(table["time"]), cells["time"])
+    np.testing.assert_array_equal(table["label"], load("m.npz").predict(cells))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("predict m.npz none.npy -o x.txt", "--out x.txt: the ending decides the format; give one"),
+        ("predict m.npz none.npy -o x.csv.gz", "--out x.csv.gz: the ending decides the format"),
+        ("score m.npz none.npy --samples x.joblib", "--samples x.joblib: the ending decides"),
+        ("sample m.npz 9 -o x.xlsx", "--out x.xlsx: the ending decides the format"),
+        ("sample m.npz 9 -o x.npy --labels l.mat", "--labels l.mat: the ending decides the"),
+        ("fit -k 2 none.npy --labels l.txt", "--labels l.txt: the ending decides the format"),
+        ("fit -k 2 none.npy -o model.joblib", "--model model.joblib: a model is an .npz, not .jo"),
+        ("search 2 3 none.npy -o m.pkl", "--model m.pkl: a model is an .npz, not .pkl"),
+        ("predict m.npz none.npy --keep id", "--keep needs -o, the name of a table"),
+        ("predict m.npz none.npy --keep id -o l.npy", "--out l.npy: an array holds no columns of"),
+        ("predict m.npz x.npy --keep id -o l.csv", "--keep passes on columns of Parquet, CSV and"),
+        ("predict m.npz cells.csv --keep ids -o l.csv", "has no column 'ids'; did you mean 'id'?"),
+        ("predict m.npz cells.csv --keep label -o l.csv", "--keep label: what is written has a co"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(cells, line, message):
+    np.save("x.npy", cells[["a", "b"]])
+    before = sorted(os.listdir())
+    assert message in run(line, 2).stderr
+    assert sorted(os.listdir()) == before
+
+
+def test_models_are_not_saved_under_the_name_of_another_format(cells, tmp_path):
+    with pytest.raises(DataError, match="a model is an .npz, not .joblib"):
+        save(load("m.npz"), tmp_path / "m.joblib")
+
+
+@pytest.mark.parametrize("ending", [".npz", *READ])
+@pytest.mark.parametrize("rows", [0, 3, 5])
+def test_a_table_appears_whole_or_not_at_all(tmp_path, ending, rows):
+    path = tmp_path / f"x{ending}"
+    with (
+        pytest.raises(FitError, match=f"{rows} rows written of 4 announced"),
+        table_writer(path, (4,), np.int32, ["label"]) as writer,
+    ):
+        writer.write(np.zeros(rows))
+    assert not os.listdir(tmp_path)
