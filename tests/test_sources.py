@@ -793,7 +793,8 @@ def test_bad_value_error_says_where_and_what_to_do():
     error = bad_value_error(open_source(np.ones((2, 2))), (17, 3, float("nan")))
     assert isinstance(error, DataError)
     assert str(error) == (
-        "X: row 17 (counting from 0), column 3 is NaN; remove or fill such rows first"
+        "X: row 17 (counting from 0), column 3 is NaN; remove or fill such rows first, or leave "
+        "them out: open_source(..., missing='drop'), --missing drop"
     )
 
 

@@ -359,7 +359,7 @@ def test_words_for_missing_values(put):
     name = put("a,b\n1,?\n-,2\n3,4\nNA,5\n")
     with pytest.raises(DataError, match=r"column 0 \('a'\) is '-', not a number; .*--na '-'"):
         open_source(name)
-    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*\(--missing drop\)"):
+    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*--missing drop"):
         open_source(name, na=["?", "-"])
     notes = check(open_source(name, na=["?", "-"], missing="drop"), ["a", "b"], [[3, 4]])
     assert notes == ["x.csv: 3 of 4 rows miss a value and were left out"]

@@ -137,7 +137,7 @@ class _Look(Layout):
             texts = [one_tab(text.encode()).decode() for text in texts]
             sign = "\t"
         rows, used = [], []
-        reader = csv.reader(texts, delimiter=sign)
+        reader = csv.reader(texts, delimiter=sign, skipinitialspace=True)
         try:
             for row in reader:
                 rows.append([cell.strip() for cell in row])

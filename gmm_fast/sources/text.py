@@ -147,13 +147,10 @@ class TextSource(StreamSource):
         row, j = min(bad)
         where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
         advice = "remove or fill such rows first"
+        what = str(block[j][row])
         if missing[j][row]:
-            what, advice = (
-                "missing",
-                f"{advice}, or leave them out: missing='drop' (--missing drop)",
-            )
-        else:
-            what = str(block[j][row])
+            what = "missing"
+            advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
         raise DataError(f"{self.name}: {where} is {what}; {advice}")
 
     def _file_label(self, number):
