@@ -20,9 +20,10 @@ from .arrow import values
 from .base import NoRowsError, check_range
 from .columns import choose, listed
 from .dialect import BLANKS, MISSING, Dialect
+from .layout import BOOLEANS, COMMA_NUMBER, Said
 from .lines import FilteredLines, one_tab, without_comments
 from .npy import open_regular
-from .sniff import BOOLEANS, COMMA_NUMBER, Said, decimal_said, find_layout
+from .sniff import decimal_said, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
 
