@@ -511,6 +511,7 @@ def test_predict(x, model):
         "n_samples": 240,
         "n_components": 3,
         "counts": np.bincount(labels, minlength=3).tolist(),
+        "notes": [],
         "out": "data.labels.npy",
     }
     shown = run("predict model data.npy -o other.npy --threads 1").stdout
@@ -549,6 +550,7 @@ def test_score(x, model):
             theirs.bic(other) - 2 * np.log(theirs.predict_proba(other).max(axis=1)).sum(),
             rel=1e-9,
         ),
+        "notes": [],
         "samples": "log_prob.npy",
     }
     shown = run("score model other.npy --threads 1").stdout

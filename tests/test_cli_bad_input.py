@@ -230,7 +230,7 @@ FIT = [
     ("-k 3 --from-labels l.npy -o l.npy", "--model l.npy: would overwrite the input file"),
     ("-k 2 -o y --labels y", "--labels y: would overwrite the --model file of the same name"),
     ("-k 2 --labels nowhere/l.npy", "nowhere/l.npy: there is no folder "),
-    ("-k 2 --max-itr 5", "No such option '--max-itr'. Did you mean '--max-iter'?"),
+    ("-k 2 --max-itr 5", "No such option '--max-itr'. (Did you mean one of: "),
     (
         "-k 2 --covarience full",
         "No such option '--covarience'. (Did you mean one of: '--covariance'",

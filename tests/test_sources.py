@@ -792,7 +792,7 @@ def test_bad_value_error_says_where_and_what_to_do():
     assert isinstance(error, DataError)
     assert str(error) == (
         "X: row 17 (counting from 0), column 3 is NaN; remove or fill such rows first, or leave "
-        "them out: missing='drop' (--missing drop)"
+        "them out: open_source(..., missing='drop'), --missing drop"
     )
 
 

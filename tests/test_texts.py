@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import pathlib
 import sys
@@ -10,13 +11,19 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from formats import text_of
+from invoking import run
 from test_sources import assert_same_bits, joined
 
+from gmm_fast import GaussianMixture
+from gmm_fast.cli import main
 from gmm_fast.errors import DataError
 from gmm_fast.sources import open_source
 from gmm_fast.sources.dialect import Dialect
 from gmm_fast.sources.sniff import RULES, find_layout
+
+FAITHFUL = pathlib.Path(__file__).parent / "reference" / "faithful.csv"
 
 
 @pytest.fixture
@@ -60,6 +67,16 @@ def test_an_index_is_left_out(put, content, names, rows, kind):
     (note,) = check(open_source(put(content)), names, rows)
     assert f"first column left out ({kind})" in note
     assert "--columns" in note
+
+
+def test_the_real_table_of_the_geyser(put):
+    """As R writes it; with its numbers of rows for a feature BIC would be 5 506."""
+    lines = FAITHFUL.read_text().splitlines()
+    top = ",".join(f'"{name}"' for name in ("", *lines[0].split(",")))
+    put("\n".join([top, *(f'"{i}",{line}' for i, line in enumerate(lines[1:], 1)), ""]))
+    facts = json.loads(run("fit -k 2 x.csv --threads 1 --no-model --resolution none --json").stdout)
+    assert (facts["n_samples"], facts["n_features"]) == (272, 2)
+    assert round(facts["bic"]) == 2322
 
 
 def test_an_index_comes_back(put):
@@ -359,7 +376,7 @@ def test_words_for_missing_values(put):
     name = put("a,b\n1,?\n-,2\n3,4\nNA,5\n")
     with pytest.raises(DataError, match=r"column 0 \('a'\) is '-', not a number; .*--na '-'"):
         open_source(name)
-    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*\(--missing drop\)"):
+    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*--missing drop"):
         open_source(name, na=["?", "-"])
     notes = check(open_source(name, na=["?", "-"], missing="drop"), ["a", "b"], [[3, 4]])
     assert notes == ["3 of 4 rows miss a value and were left out"]
@@ -451,6 +468,113 @@ def test_options_of_text_for_what_is_none(put):
         open_source(np.ones((3, 2)), skip=1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'delim'"):
         open_source("x.npy", delim=";")
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+def table_of_gaps():
+    """Two clusters in German: 40 rows with an index, every tenth of them without a value."""
+    X = np.random.default_rng(0).normal(size=(40, 2)) + 9 * (np.arange(40) % 2)[:, None]
+    cells = [["?" if i % 10 == 3 else f"{a:.3f}", f"{b:.3f}"] for i, (a, b) in enumerate(X)]
+    rows = [f"{i};{a};{b}".replace(".", ",") for i, (a, b) in enumerate(cells, 1)]
+    return "\n".join([';"CD4, PE";b', *rows, ""])
+
+
+GUESSED = (
+    "x.csv: delimiter ';', decimal ',', names in line 1, first column left out (row numbers); "
+    "--delimiter, --decimal, --header, --columns say otherwise"
+)
+DROPPED = "x.csv: 4 of 40 rows miss a value and were left out"
+
+
+def test_what_is_guessed_is_in_everything(put):
+    put(table_of_gaps())
+    gaps = "--na '?' --missing drop --threads 1"
+    result = run(f"fit -k 2 x.csv {gaps} --labels l.npy --report r.html --json")
+    assert f"note: {GUESSED}\nnote: {DROPPED}\n" in result.stderr
+    facts = json.loads(result.stdout)
+    assert facts["events"][:2] == [GUESSED, DROPPED]
+    assert (facts["n_samples"], facts["features"]) == (36, ["CD4, PE", "b"])
+    assert "4 of 40 rows miss a value" in pathlib.Path("r.html").read_text()
+    labels = np.load("l.npy")
+    assert np.flatnonzero(labels == -1).tolist() == [3, 13, 23, 33]
+    assert len(set(labels[0::2]) - {-1}) == len(set(labels[1::2]) - {-1}) == 1
+    result = run(f"predict x.gmm.npz x.csv {gaps} --json -o p.npy")
+    assert json.loads(result.stdout)["counts"] == np.bincount(labels[labels >= 0]).tolist()
+    assert f"note: {DROPPED}" in result.stderr
+    np.testing.assert_array_equal(np.load("p.npy"), labels)
+    result = run(f"predict x.gmm.npz x.csv {gaps} --proba -o p.npy")
+    assert np.isnan(np.load("p.npy")).all(axis=1).nonzero()[0].tolist() == [3, 13, 23, 33]
+    result = run(f"score x.gmm.npz x.csv {gaps} --samples s.npy --json")
+    chosen = GUESSED.replace(", first column left out (row numbers)", "").replace(", --columns", "")
+    assert json.loads(result.stdout)["notes"] == [chosen, DROPPED]
+    assert np.isnan(np.load("s.npy")).nonzero()[0].tolist() == [3, 13, 23, 33]
+
+
+def test_one_weight_for_each_row_of_the_file(put):
+    put(table_of_gaps())
+    facts = {}
+    for rows in (36, 40):
+        np.save("w.npy", np.ones(rows))
+        line = "fit -k 1 x.csv --weights w.npy --na '?' --missing drop --threads 1 --json"
+        facts[rows] = json.loads(run(line).stdout)["log_likelihood"]
+    assert facts[36] == facts[40]
+    np.save("w.npy", np.ones(39))
+    assert "39 values for 36 rows" in run(line, 2).stderr
+
+
+def test_a_model_and_a_table_with_gaps(put):
+    put(table_of_gaps())
+    with open_source("x.csv", na="?", missing="drop") as source:
+        model = GaussianMixture(2, threads=1, random_state=0).fit(source)
+        labels = model.predict(source)
+        assert model.events_[:2] == [GUESSED, DROPPED]
+        assert np.isnan(model.score_samples(source)).nonzero()[0].tolist() == [3, 13, 23, 33]
+    assert np.flatnonzero(labels == -1).tolist() == [3, 13, 23, 33]
+
+
+@pytest.mark.parametrize(
+    ("columns", "features"),
+    [
+        ("--columns '\"CD4, PE\"'", ["CD4, PE"]),
+        ("--columns '\"CD4, PE\",b'", ["CD4, PE", "b"]),
+        ("--columns b --columns '\"CD4, PE\"'", ["b", "CD4, PE"]),
+        ("--columns 0,2", ["", "b"]),
+        ("--columns '\"\",b'", ["", "b"]),
+    ],
+)
+def test_columns_in_quotes(put, columns, features):
+    put(table_of_gaps())
+    line = f"fit -k 1 x.csv {columns} --na '?' --missing drop --threads 1 --no-model --json"
+    assert json.loads(run(line).stdout)["features"] == features
+
+
+def test_a_name_with_a_comma_without_quotes(put):
+    put(table_of_gaps())
+    message = run("fit -k 1 x.csv --columns 'CD4, PE'", 2).stderr
+    assert "did you mean 'CD4, PE'? quote it: --columns '\"CD4, PE\"'" in message
+
+
+def test_options_of_text_on_the_command_line(put):
+    content = "made by hand\na b\n! no row\n1'000 2,5\nnone 3\n2'000 1\n"
+    name = put(content.encode("utf-16"), "data.log")
+    line = (
+        '--format csv --delimiter blanks --decimal , --thousands "\'" --encoding utf-16 --skip 1 '
+        "--comment ! --header --na none --missing drop --threads 1 --json --no-model"
+    )
+    facts = json.loads(run(f"fit -k 1 {name} {line}").stdout)
+    assert facts["means"] == [[1500, 1.75]]
+    assert facts["events"][0] == "data.log: 1 of 3 rows miss a value and were left out"
+
+
+def test_standard_input_on_the_command_line(put):
+    put("")
+    line = "fit -k 1 - --threads 1 --json"
+    result = CliRunner().invoke(main, line.split(), input="a b\n1 2\n3 5\n2 2\n")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert (facts["means"], facts["model"]) == ([[2, 3]], "stdin.gmm.npz")
 
 
 # The table of rules -----------------------------------------------------------------------------

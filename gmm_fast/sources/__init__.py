@@ -8,9 +8,10 @@ every source. A new data format is one file here, with one subclass of `Source` 
 `base` the interface, checks and conversion; `stream` what formats share that are decoded front
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
 a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
-that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text` (with `dialect` what the
-user says, `sniff` what is guessed, `lines` and `unpack`), `hdf5`, `sparse` and `sparse_hdf5`,
-`arrow` (tables in memory; `tables` says which), `dask`.
+that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text`, `hdf5`, `sparse` and
+`sparse_hdf5`, `arrow` (tables in memory; `tables` says which), `dask`. Of text, `dialect` is what the
+user says, `sniff` and `headers` guess the rest, `layout` is what that comes to; `unpack` and `lines`
+prepare its bytes.
 
 pyarrow and h5py are imported with the format that needs them, never before.
 """

@@ -182,10 +182,12 @@ def bad_value_error(source, bad):
     """Make the `DataError` for a result of `first_bad_row`."""
     row, column, value = bad
     name, local = source.locate(row)
+    advice = "remove or fill such rows first"
+    if np.isnan(value):
+        advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
     return DataError(
         f"{name}: row {local} (counting from 0), {column_label(source, column)} is "
-        f"{spelled(value)}; remove or fill such rows first"
-        + (", or leave them out: missing='drop' (--missing drop)" if value != value else "")
+        f"{spelled(value)}; {advice}"
     )
 
 

@@ -5,98 +5,23 @@ said of its guess, or None where nothing was guessed.
 """
 
 import codecs
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
-from .lines import one_tab, split_lines
-from .unpack import read_start, without_packing
+from .headers import header, index
+from .layout import BOOLEANS, COMMA_NUMBER, Look, Said, is_number, is_value
+from .lines import split_lines
 
-# As much of the head of a file as is looked at, and rows of it.
-_HEAD_BYTES = 1 << 16
+# Rows of the head that are looked at.
 _HEAD_ROWS = 50
 # In the order in which equals are taken.
 _DELIMITERS = ",;\t|" + BLANKS
 _COMMENTS = ("#", "%")
-COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
-_GROUPED = re.compile(r"[+-]?\d{1,3}([.,])\d{3}")
-BOOLEANS = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False,
-            "false": False}  # fmt: skip
-# Names that pandas gives to a column without one.
-_NAMELESS = ("", "Unnamed: 0")
-
-
-@dataclass
-class Layout:
-    """What is known of a text table once its head was looked at.
-
-    Attributes
-    ----------
-    delimiter, decimal, encoding : str
-    comment : str
-        "" where no line is a comment.
-    names : list of str or None
-    n_columns : int
-        In every row of numbers.
-    head_bytes : int
-        What stands before the first row of numbers.
-    line_bytes : int
-        Of the longest line that was seen.
-    index : bool
-        The first column names or counts the rows.
-    empty_last : bool
-        Every row ends with a delimiter.
-    booleans : list of int
-        Columns of TRUE and FALSE.
-    numeric : list
-        Names, or numbers, of columns that hold numbers only, in the first rows.
-    said : dict of str -> Said
-        By rule, what was guessed.
-    """
-
-    delimiter: str = ","
-    decimal: str = "."
-    encoding: str = "utf-8"
-    comment: str = ""
-    names: list[str] | None = None
-    n_columns: int = 0
-    head_bytes: int = 0
-    line_bytes: int = 0
-    index: bool = False
-    empty_last: bool = False
-    booleans: list[int] = field(default_factory=list)
-    numeric: list = field(default_factory=list)
-    said: dict = field(default_factory=dict)
-
-    def columns(self):
-        """The numbers of the columns that are read where nobody chooses."""
-        return range(int(self.index), self.n_columns - self.empty_last)
-
-    def note(self, chosen):
-        """What was guessed that is not the plain case, or None; `chosen` columns need no guess."""
-        said = {rule: s for rule, s in self.said.items() if not (chosen and rule == "index")}
-        if all(s.plain for s in said.values()):
-            return None
-        shown = [rule for rule, s in said.items() if not s.plain]
-        if {"delimiter", "decimal"} & set(shown):  # how the others were read depends on them
-            shown = [r for r in said if r in shown or r in ("delimiter", "decimal", "header")]
-        options = dict.fromkeys(said[rule].option for rule in shown)
-        verb = "says" if len(options) == 1 else "say"
-        return f"{', '.join(said[r].text for r in shown)}; {', '.join(options)} {verb} otherwise"
-
-
-@dataclass(frozen=True)
-class Said:
-    """A guess in words, whether it is the plain case, and the option that overrules it."""
-
-    text: str
-    plain: bool
-    option: str
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 
 
 @dataclass(frozen=True)
@@ -106,51 +31,6 @@ class Rule:
     name: str
     option: str
     guess: Callable
-
-
-class _Look(Layout):
-    """The head of a file while it is looked at."""
-
-    def __init__(self, path, name, given):
-        super().__init__()
-        self.name, self.given = name, given
-        self.tabbed = without_packing(path).lower().endswith((".tsv", ".tab"))
-        self.tabbed |= given.format == "tsv"
-        self.head = read_start(path, name, _HEAD_BYTES)
-        self.whole = len(self.head) < _HEAD_BYTES
-        if not self.head:
-            raise DataError(f"{name}: the file is empty; write a table of numbers to it")
-        self.bom = b""
-        self.lines = []  # of the table; text, and where in the file it ends: bytes, number
-        self.comments = []  # before the table, likewise
-        self.rows = []  # lists of cells
-        self.short_names = False  # one name less than columns: those of R's rows have none
-
-    def layout(self):
-        found = {name: getattr(self, name) for name in Layout.__dataclass_fields__}
-        return Layout(**found)
-
-    def split(self, sign):
-        """Rows of cells and, for each, the lines that were used up with it."""
-        texts = [text for text, *_ in self.lines]
-        if sign == BLANKS:
-            texts = [one_tab(text.encode()).decode() for text in texts]
-            sign = "\t"
-        rows, used = [], []
-        reader = csv.reader(texts, delimiter=sign)
-        try:
-            for row in reader:
-                rows.append([cell.strip() for cell in row])
-                used.append(reader.line_num)
-        except csv.Error as error:
-            raise DataError(f"{self.name}: cannot be read as a table ({error})") from error
-        if len(rows) > 1 and not self.whole and used[-1] == len(texts):
-            del rows[-1], used[-1]  # a quoted cell may go on behind the head
-        return rows, used
-
-    def below(self, j):
-        """The cells of a column but for the first row."""
-        return [row[j] for row in self.rows[1:] if j < len(row)]
 
 
 def find_layout(path, name, given):
@@ -173,7 +53,7 @@ def find_layout(path, name, given):
         The file is empty, not text, or not packed as its name announces; lines before the table
         that are no comments; a first line that may be names as well as numbers.
     """
-    look = _Look(path, name, given)
+    look = Look(path, name, given)
     for rule in RULES:
         found = rule.guess(look)
         if found is not None:
@@ -299,7 +179,7 @@ def _evenness(rows, sign):
     even = all(len(row) == width for row in rows[lead:])
     # A decimal comma splits as evenly as a comma between cells: other signs come first.
     cells = [cell for row in rows[lead + 1 :] or rows[lead:] for cell in row]
-    numbers = sum(_is_number(c, ",") or _is_number(c, ".") or c in BOOLEANS for c in cells)
+    numbers = sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
     clear = sign != "," and even and numbers * 2 > len(cells)
     if sign == BLANKS:  # words and dates have blanks, too
         return width > 1 and even and numbers > 0, clear, False, 0
@@ -328,7 +208,7 @@ def _decimal(look):
 
 def decimal_said(sign, cells=()):
     """What is said of a decimal sign; that it is one, where it could be one of thousands."""
-    numbers = [c for c in cells if sign in c and _is_number(c, sign)]
+    numbers = [c for c in cells if sign in c and is_number(c, sign)]
     doubtful = numbers and all(_GROUPED.fullmatch(c) for c in numbers)
     text = f"decimal {sign!r}"
     if doubtful:
@@ -343,7 +223,7 @@ def _width_and_lead(look):
     lead = next(i for i, row in enumerate(rows) if len(row) == width)
     look.n_columns = width
     short = lead == 1 and width > 1 and len(rows[0]) == width - 1
-    if short and not all(_is_value(c, look) for c in rows[0]):
+    if short and not all(is_value(c, look) for c in rows[0]):
         last = [row[-1] for row in rows[1:] if len(row) == width]
         if any(last):  # as R writes names of rows
             _refuse_comma(look)
@@ -375,119 +255,6 @@ def _refuse_comma(look):
         )
 
 
-def _header(look):
-    """The first line holds names if a cell of it is text above numbers."""
-    rows, given = look.rows, look.given.header
-    first, width = rows[0], look.n_columns
-    is_header = _is_header(look) if given is None else given
-    said = None
-    if given is None:
-        said = _header_said(look, is_header)
-    names = _names_in_comments(look) if given is not False and not _texts_above(look) else None
-    if names is not None:
-        look.names = names
-        n_lines = 0
-        said = ("names in a comment", True) if given is None else None
-        if len(look.comments) > 1:
-            said = f"names in a comment, other lines with {look.comment!r} left out", False
-    elif is_header:
-        look.names = [""] * look.short_names + first
-        look.names += [""] * (width - len(look.names))
-        n_lines = look.used[0]
-    else:
-        n_lines = 0
-    if names is None and look.comments and look.given.comment is None:
-        comments = f"lines with {look.comment!r} left out"
-        said = (comments if said is None else f"{comments}, {said[0]}"), False
-    if n_lines:
-        look.head_bytes = look.lines[n_lines - 1][1]
-        del rows[0]
-    return said
-
-
-def _header_said(look, is_header):
-    number = look.lines[0][2]
-    if not is_header:
-        return "no names in line 1" if number == 1 else "no names", False
-    odd = next((c for c in look.rows[0] if _is_value(c, look) and c not in MISSING), None)
-    text = f"names in line {number}"
-    return (text if odd is None else f"{text} ({odd!r} is one)"), odd is None
-
-
-def _is_header(look):
-    first, rest = look.rows[0], look.rows[1:]
-    if look.short_names:
-        return True
-    numbers = [str(j) for j in range(len(first))]
-    if len(first) > 2 and first[0] == "" and first[1:] == numbers[:-1]:
-        return True  # as pandas writes an index before columns without names
-    if len(first) > 1 and first == numbers:
-        _ask_header(look)
-    texts = [j for j, cell in enumerate(first) if not _is_value(cell, look)]
-    if not rest or not texts:
-        return bool(texts)
-    if _texts_above(look):
-        return True
-    if len(texts) == len([c for c in first if c not in MISSING]):
-        # nothing but text: names, unless one of them comes again
-        return not any(first[j] in look.below(j) for j in texts)
-    if any(first[j] in look.below(j) for j in texts):
-        return False
-    others = [c for j, c in enumerate(first) if j not in texts and c not in MISSING]
-    years = [int(c) for c in others if c.isascii() and c.isdigit() and 1000 <= int(c) <= 3000]
-    if len(years) == len(others) > 1 and {b - a for a, b in pairwise(years)} == {1}:
-        _ask_header(look)
-    return False
-
-
-def _ask_header(look):
-    # a row, or what pandas writes above columns without names: a guess may spoil the fit
-    shown = ("\t" if look.delimiter == BLANKS else look.delimiter).join(look.rows[0][:4])
-    raise DataError(
-        f"{look.name}: the first line reads {shown}...: names of columns, or a row? Say "
-        "header=True or header=False (--header or --no-header)"
-    )
-
-
-def _texts_above(look):
-    """Columns whose first cell is text, and those below are not."""
-    found = []
-    for j, cell in enumerate(look.rows[0]):
-        below = [c for c in look.below(j + look.short_names) if c not in MISSING]
-        if not _is_value(cell, look) and below and all(_is_value(c, look) for c in below):
-            found.append(j)
-    return found
-
-
-def _names_in_comments(look):
-    """Names in the first comment that splits as the rows do, as `numpy.savetxt` writes them."""
-    sign = "\t" if look.delimiter == BLANKS else look.delimiter
-    for text, *_ in look.comments:
-        text = text.strip().removeprefix(look.comment).strip()
-        if look.delimiter == BLANKS:
-            text = one_tab(text.encode()).decode()
-        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=sign), [])]
-        wide = len(cells) == look.n_columns - look.empty_last and all(cells)
-        if wide and (len(cells) > 1 or (len(look.comments) == 1 and cells[0].isidentifier())):
-            return cells + [""] * look.empty_last
-    return None
-
-
-def _index(look):
-    """A first column without a name, which names or counts the rows."""
-    names, n = look.names, look.n_columns - look.empty_last
-    if names is None or n < 2 or names[0] not in _NAMELESS or not any(names[1:n]):
-        return None
-    cells = [row[0] for row in look.rows if row]
-    if not cells:
-        return None
-    whole = all(c.isascii() and c.isdigit() for c in cells) and len(set(cells)) == len(cells)
-    if not (whole or look.short_names or not any(_is_value(c, look) for c in cells)):
-        return "first column kept, though it has no name", False
-    look.index = True
-    return f"first column left out (row {'numbers' if whole else 'names'})", False
-
-
 def _kinds(look):
     """What columns hold: TRUE and FALSE, or numbers."""
     for j in range(look.n_columns):
@@ -495,7 +262,7 @@ def _kinds(look):
         full = [c for c in cells if c not in MISSING and c not in look.given.na]
         if full and all(c in BOOLEANS for c in full):
             look.booleans.append(j)
-        elif not all(_is_value(c, look) for c in full):
+        elif not all(is_value(c, look) for c in full):
             continue
         look.numeric.append(j if look.names is None else look.names[j])
     return None
@@ -507,27 +274,7 @@ RULES = (
     Rule("delimiter", "--delimiter", _delimiter),
     Rule("decimal", "--decimal", _decimal),
     Rule("width", "--columns", _width_and_lead),
-    Rule("header", "--header", _header),
-    Rule("index", "--columns", _index),
+    Rule("header", "--header", header),
+    Rule("index", "--columns", index),
     Rule("kinds", "--columns", _kinds),
 )
-
-
-def _is_value(cell, look):
-    """Whether a cell is what can be read, or missing."""
-    if look.given.thousands is not None:
-        cell = cell.replace(look.given.thousands, "")
-    known = cell in MISSING or cell in BOOLEANS or cell in look.given.na
-    return known or _is_number(cell, look.decimal)
-
-
-def _is_number(cell, decimal):
-    if decimal == ",":
-        if "." in cell or ("," in cell and not COMMA_NUMBER.fullmatch(cell)):
-            return False
-        cell = cell.replace(",", ".")
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell

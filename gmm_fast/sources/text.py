@@ -21,9 +21,10 @@ from .arrow import values
 from .base import NoRowsError, check_range
 from .columns import choose, listed
 from .dialect import BLANKS, MISSING, Dialect
+from .layout import BOOLEANS, COMMA_NUMBER, Said
 from .lines import FilteredLines, one_tab, without_comments
 from .npy import open_regular
-from .sniff import BOOLEANS, COMMA_NUMBER, Said, decimal_said, find_layout
+from .sniff import decimal_said, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
 
@@ -148,13 +149,10 @@ class TextSource(StreamSource):
         row, j = min(bad)
         where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
         advice = "remove or fill such rows first"
+        what = str(block[j][row])
         if missing[j][row]:
-            what, advice = (
-                "missing",
-                f"{advice}, or leave them out: missing='drop' (--missing drop)",
-            )
-        else:
-            what = str(block[j][row])
+            what = "missing"
+            advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
         raise DataError(f"{self.name}: {where} is {what}; {advice}")
 
     def _file_label(self, number):
