@@ -14,7 +14,20 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, shrink_blocks, text, text_of
+from formats import (
+    TEXTS,
+    WAYS,
+    arrow,
+    fcs,
+    hdf5,
+    ipc,
+    npy,
+    parquet,
+    parts,
+    shrink_blocks,
+    text,
+    text_of,
+)
 from test_sources import assert_same_bits, joined
 
 import gmm_fast
@@ -146,7 +159,7 @@ def test_a_thread_and_the_caller_may_read_at_once(tmp_path, way):
 
 
 def test_closed_sources_do_not_read(tmp_path):
-    for write in (npy, parquet, text, hdf5):
+    for write in (npy, parquet, text, hdf5, ipc, fcs):
         source = open_source(write(tmp_path, table()))
         source.close()
         with pytest.raises(ValueError, match="closed source"):
@@ -157,7 +170,9 @@ def test_closed_sources_do_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["?", "i1", "u2", "i4", "u4", "i8", "f2"])
-@pytest.mark.parametrize("way", ["parquet", "table", "polars", "hdf5", "hdf5-chunks", "npz"])
+@pytest.mark.parametrize(
+    "way", ["parquet", "table", "polars", "hdf5", "hdf5-chunks", "npz", "arrow", "arrow-stream"]
+)
 def test_other_dtypes(tmp_path, way, kind):
     X = (np.arange(60).reshape(20, 3) % 7).astype(kind)
     if way == "polars" and kind == "f2":

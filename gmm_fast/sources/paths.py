@@ -19,6 +19,22 @@ _FAMILIES = {
     "parquet": (".parquet", ".pq"),
     "text": (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz"),
     "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+    "fcs": (".fcs", ".lmd"),
+}
+# Formats that are not read, each with what to do.
+_ADVICE = {
+    (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"): "is a spreadsheet; export the sheet to CSV",
+    (
+        ".mat",
+    ): "is a file of MATLAB; export it to CSV there, writematrix(X, 'X.csv'), or in Python: "
+    "numpy.save('X.npy', scipy.io.loadmat(path)['X'])",
+    (".rds", ".rda", ".rdata"): "is a file of R; export it to CSV there, write.csv(X, 'X.csv', "
+    "row.names = FALSE)",
+    (
+        ".pkl",
+        ".pickle",
+    ): "is a pickle, which may run any code; save it with numpy.save or to_parquet",
 }
 KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
 # What commands write when they are not told where: no data, though it may lie beside it.
@@ -26,7 +42,7 @@ _OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
 # Formats that may be a folder of parts under the name of a file, as Spark writes them.
 _FOLDER_FAMILIES = ("parquet", "text", None)
 # `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
-_INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad)):(.*)", re.IGNORECASE | re.DOTALL)
+_INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad|fcs|lmd)):(.*)", re.IGNORECASE | re.DOTALL)
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -109,6 +125,16 @@ def _open_file(path, inner, options, keep_bytes=0):
             from .hdf5 import open_hdf5
 
         return open_hdf5(path, inner, one_feature=options["one_feature"], columns=columns)
+    if family == "arrow":
+        with needing(f"{path}: reading Arrow files", "pyarrow", "parquet"):
+            from .ipc import IpcSource
+
+        return IpcSource(path, columns=columns)
+    if family == "fcs":
+        with needing(f"{path}: reading FCS", "flowio", "fcs"):
+            from .fcs import FcsSource
+
+        return FcsSource(path, inner, columns=columns)
     if family is None:
         _check_is_npy(path)
     return pick(NpySource(path, one_feature=options["one_feature"]), columns)
@@ -119,6 +145,9 @@ def _check_is_npy(path):
     with open_regular(path, path) as file:
         head = file.read(6)
     if head and not head.startswith(b"\x93NUMPY"):
+        for endings, advice in _ADVICE.items():
+            if path.lower().endswith(endings):
+                raise DataError(f"{path}: {advice}")
         raise DataError(f"{path}: the format is not known by its name; known are {KNOWN}")
 
 
