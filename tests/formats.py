@@ -9,8 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
+import zarr
 
 from gmm_fast.sources import stream
+
+zarr.zeros(1)  # starts its loop of events, which stays, with descriptors
 
 
 def shrink_blocks(patch, n_bytes):
@@ -97,6 +100,16 @@ def fcs(folder, X, name="data.fcs"):
     return path
 
 
+def zarr_array(folder, X, name="data.zarr", chunks=(5, 2), **options):
+    path = folder / name
+    if name.endswith(".zip"):
+        with zarr.storage.ZipStore(path, mode="w") as store:
+            zarr.create_array(store, data=X, chunks=chunks, **options)
+    else:
+        zarr.create_array(str(path), data=X, chunks=chunks, overwrite=True, **options)
+    return path
+
+
 def parts(folder, X, write):
     """A folder of three files, the middle one the longest."""
     n = len(X)
@@ -149,6 +162,10 @@ WAYS = {
     "fcs": fcs,
     "fcs-big-endian": lambda folder, X: fcs(folder, X.astype(X.dtype.newbyteorder(">"))),
     "fcs-folder": lambda folder, X: parts(folder, X, fcs),
+    "zarr": zarr_array,
+    "zarr-2": lambda folder, X: zarr_array(folder, X, zarr_format=2),
+    "zarr-zip": lambda folder, X: zarr_array(folder, X, "data.zarr.zip"),
+    "zarr-folder": lambda folder, X: parts(folder, X, zarr_array),
     "table": lambda folder, X: arrow(X),
     "table-chunks": chunked_table,
     "batch": lambda folder, X: arrow(X).combine_chunks().to_batches()[0],

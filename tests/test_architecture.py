@@ -61,6 +61,7 @@ THIRD_PARTY = {
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
     "pyarrow": {"sources.arrow", "sources.ipc", "sources.parquet", "sources.text"},
     "flowio": {"sources.fcs"},
+    "zarr": {"sources.zarr"},
     "h5py": {"sources.hdf5", "sources.sparse_hdf5"},
     "dask": {"backends.workers"},
     "distributed": {"backends.connect", "backends.tasks", "backends.workers"},

@@ -14,7 +14,20 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import arrow, fcs_bytes, feather, hdf5, ipc, npz, parquet, shrink_blocks, text, text_of
+import zarr
+from formats import (
+    arrow,
+    fcs_bytes,
+    feather,
+    hdf5,
+    ipc,
+    npz,
+    parquet,
+    shrink_blocks,
+    text,
+    text_of,
+    zarr_array,
+)
 from formats import fcs as fcs_file
 from test_sources import joined
 
@@ -76,6 +89,15 @@ def sparse(form=None, shape=None):
 
 def fcs(cut=None, **keywords):
     return lambda path: write(path, fcs_bytes(X, **keywords)[:cut])
+
+
+def zarr_group(**arrays):
+    def make(path):
+        group = zarr.open_group(str(path), mode="w")
+        for name, array in arrays.items():
+            group[name] = array
+
+    return make
 
 
 def model(path):
@@ -209,6 +231,16 @@ CASES = [
     ("x.fcs", fcs(P1N="Time", P2N="HDR-T", P3N="TIME", P4N="time"), ["no channels but"]),
     ("x.fcs:2", fcs(), ["has 1 data set(s), counted from 1; there is no 2"]),
     ("x.fcs:0", fcs(), ["has no data set '0'; they are counted from 1"]),
+    # Zarr
+    ("x.zarr", lambda path: None, ["no such file"]),
+    ("x.zarr", lambda path: path.mkdir(), ["is not a Zarr array"]),
+    ("x.zarr", lambda path: path.touch(), ["is not a Zarr array"]),
+    ("x.zarr", zarr_group(), ["no 2-D array of numbers"]),
+    ("x.zarr", zarr_group(a=X, b=X), ["2 tables", "x.zarr:/PATH", "'a'", "'b'"]),
+    ("x.zarr:/c", zarr_group(a=X, b=X), ["holds no array '/c'; it holds"]),
+    ("x.zarr:/a", lambda path: zarr_array(path.parent, X, path.name), ["one array; leave out :/a"]),
+    ("x.zarr", lambda path: zarr_array(path.parent, X[0], path.name, (2,)), ["has one dimension"]),
+    ("x.zarr", lambda path: zarr_array(path.parent, X + 1j, path.name), ["Complex data"]),
     # Not read
     ("x.xlsx", lambda path: write(path, b"PK"), ["is a spreadsheet; export the sheet to CSV"]),
     ("x.mat", lambda path: write(path, b"MATLAB"), ["MATLAB; export it to CSV", "loadmat"]),
@@ -333,13 +365,14 @@ PACKAGES = {
     "x.h5": ("h5py", "hdf5"),
     "x.arrow": ("pyarrow", "parquet"),
     "x.fcs": ("flowio", "fcs"),
+    "x.zarr": ("zarr", "zarr"),
 }
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_missing_packages(monkeypatch, name):
     package, extra = PACKAGES[name]
-    for module in ("parquet", "text", "arrow", "ipc", "hdf5", "fcs"):
+    for module in ("parquet", "text", "arrow", "ipc", "hdf5", "fcs", "zarr"):
         monkeypatch.delitem(sys.modules, f"gmm_fast.sources.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     message = rf"{name}: .* needs {package}: pip install 'gmm-fast\[{extra}\]'"

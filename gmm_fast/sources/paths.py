@@ -21,6 +21,7 @@ _FAMILIES = {
     "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
     "arrow": (".arrow", ".feather", ".ipc"),
     "fcs": (".fcs", ".lmd"),
+    "zarr": (".zarr", ".zarr.zip"),
 }
 # Formats that are not read, each with what to do.
 _ADVICE = {
@@ -42,7 +43,9 @@ _OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
 # Formats that may be a folder of parts under the name of a file, as Spark writes them.
 _FOLDER_FAMILIES = ("parquet", "text", None)
 # `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
-_INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad|fcs|lmd)):(.*)", re.IGNORECASE | re.DOTALL)
+_INNER = re.compile(
+    r"(.+\.(?:npz|h5|hdf5|hdf|h5ad|fcs|lmd|zarr|zarr\.zip)):(.*)", re.IGNORECASE | re.DOTALL
+)
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -135,6 +138,11 @@ def _open_file(path, inner, options, keep_bytes=0):
             from .fcs import FcsSource
 
         return FcsSource(path, inner, columns=columns)
+    if family == "zarr":
+        with needing(f"{path}: reading Zarr", "zarr", "zarr"):
+            from .zarr import ZarrSource
+
+        return ZarrSource(path, inner, columns=columns, one_feature=options["one_feature"])
     if family is None:
         _check_is_npy(path)
     return pick(NpySource(path, one_feature=options["one_feature"]), columns)
@@ -215,6 +223,9 @@ def _walk(folder):
             continue
         seen.add(real)
         folders[:] = [f for f in folders if not _is_hidden(f)]
+        for whole in [f for f in folders if family_of(f) == "zarr"]:  # an array is a folder
+            folders.remove(whole)
+            yield os.path.join(place, whole)
         yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
 
 
