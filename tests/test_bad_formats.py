@@ -14,7 +14,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import arrow, hdf5, npz, parquet, shrink_blocks, text, text_of
+import zarr
+from formats import (
+    arrow,
+    fcs_bytes,
+    feather,
+    hdf5,
+    ipc,
+    npz,
+    parquet,
+    shrink_blocks,
+    text,
+    text_of,
+    zarr_array,
+)
+from formats import fcs as fcs_file
 from test_sources import joined
 
 from gmm_fast import GaussianMixture
@@ -69,6 +83,19 @@ def sparse(form=None, shape=None):
         with h5py.File(path, "a") as file:
             given = {"encoding-type": form, "shape": shape}
             file["X"].attrs.update({name: v for name, v in given.items() if v is not None})
+
+    return make
+
+
+def fcs(cut=None, **keywords):
+    return lambda path: write(path, fcs_bytes(X, **keywords)[:cut])
+
+
+def zarr_group(**arrays):
+    def make(path):
+        group = zarr.open_group(str(path), mode="w")
+        for name, array in arrays.items():
+            group[name] = array
 
     return make
 
@@ -176,6 +203,50 @@ CASES = [
     ("x.h5ad", sparse("csr_matrix", (2, 2001)), ["of 2,001 columns", "TruncatedSVD", "--columns"]),
     ("x.h5ad", sparse("csc_matrix", (2, 3)), ["/X is a sparse matrix stored by columns", "tocsr"]),
     ("x.h5ad", lambda path: h5(path, Y=X), ["holds no data set '/X'", "'/Y'"]),
+    # Arrow IPC
+    ("x.arrow", lambda path: None, ["no such file"]),
+    ("x.arrow", lambda path: path.touch(), ["the file is empty"]),
+    ("x.arrow", lambda path: write(path, b"hello" * 99), ["is not an Arrow file, or cut short"]),
+    ("x.feather", lambda path: write(path, b"FEA1" * 99), ["Feather of version 1", "version 2"]),
+    ("x.feather", cut(lambda path: feather(path.parent, X, path.name)), ["cut short", "again"]),
+    ("x.ipc", cut(lambda path: ipc(path.parent, X, pa.ipc.new_stream, path.name)), ["again"]),
+    ("x.arrow", lambda path: ipc(path.parent, X[:0], name=path.name), ["has no rows"]),
+    # FCS
+    ("x.fcs", lambda path: None, ["no such file"]),
+    ("x.fcs", lambda path: path.touch(), ["the file is empty"]),
+    ("x.fcs", lambda path: write(path, b"hello" * 99), ["not an FCS file", "HEADER segment"]),
+    ("x.fcs", fcs(cut=100), ["HEADER or TEXT segment is damaged"]),
+    ("x.fcs", fcs(cut=-1), ["the file ends within its DATA segment"]),
+    ("x.fcs", fcs(BEGINDATA=0, ENDDATA=0), ["DATA segment has 1 bytes", "1,000 events of 4"]),
+    ("x.fcs", fcs(BEGINDATA=0.5), ["HEADER or TEXT segment is damaged", "'0.5'"]),
+    ("x.fcs", fcs(TOT=999), ["DATA segment has 32,000 bytes, but 999 events", "take 31,968"]),
+    ("x.fcs", fcs(TOT=0), ["has no events"]),
+    ("x.fcs", fcs(TOT=None), ["TEXT segment is damaged, or lacks a keyword (KeyError: 'tot')"]),
+    ("x.fcs", fcs(PAR=5), ["announces 5 channels ($PAR), but names 4"]),
+    ("x.fcs", fcs(P2B=10), ["channel 'c1' has 10 bits ($P2B) of type D"]),
+    ("x.fcs", fcs(P2B=None), ["TEXT segment lacks a keyword of a channel", "p2b"]),
+    ("x.fcs", fcs(DATATYPE="A"), ["is of type 'A' ($DATATYPE); export it as floats"]),
+    ("x.fcs", fcs(MODE="C"), ["DATA segment holds histograms ($MODE C)"]),
+    ("x.fcs", fcs(BYTEORD="3,4,1,2"), ["$BYTEORD '3,4,1,2'; export"]),
+    ("x.fcs", fcs(P1N="Time", P2N="HDR-T", P3N="TIME", P4N="time"), ["no channels but"]),
+    ("x.fcs:2", fcs(), ["has 1 data set(s), counted from 1; there is no 2"]),
+    ("x.fcs:0", fcs(), ["has no data set '0'; they are counted from 1"]),
+    # Zarr
+    ("x.zarr", lambda path: None, ["no such file"]),
+    ("x.zarr", lambda path: path.mkdir(), ["is not a Zarr array"]),
+    ("x.zarr", lambda path: path.touch(), ["is not a Zarr array"]),
+    ("x.zarr", zarr_group(), ["no 2-D array of numbers"]),
+    ("x.zarr", zarr_group(a=X, b=X), ["2 tables", "x.zarr:/PATH", "'a'", "'b'"]),
+    ("x.zarr:/c", zarr_group(a=X, b=X), ["holds no array '/c'; it holds"]),
+    ("x.zarr:/a", lambda path: zarr_array(path.parent, X, path.name), ["one array; leave out :/a"]),
+    ("x.zarr", lambda path: zarr_array(path.parent, X[0], path.name, (2,)), ["has one dimension"]),
+    ("x.zarr", lambda path: zarr_array(path.parent, X + 1j, path.name), ["Complex data"]),
+    # Not read
+    ("x.xlsx", lambda path: write(path, b"PK"), ["is a spreadsheet; export the sheet to CSV"]),
+    ("x.mat", lambda path: write(path, b"MATLAB"), ["MATLAB; export it to CSV", "loadmat"]),
+    ("x.RData", lambda path: write(path, b"RDX3"), ["file of R; export it to CSV"]),
+    ("x.pkl", lambda path: write(path, b"pickle"), ["is a pickle"]),
+    ("x.xlsx", lambda path: None, ["no such file"]),
     # Folders, patterns, names
     ("x", lambda path: path.mkdir(), ["holds no data files; known are .npy, .npz, .parquet"]),
     ("*.npy", lambda path: None, ["no file matches; check the pattern"]),
@@ -237,6 +308,8 @@ def test_what_holds_no_data_yet(tmp_path):
     [
         (parquet, "changed while it was used"),
         (text, "has fewer rows than when it was opened"),
+        (fcs_file, "changed while it was used"),
+        (ipc, "has fewer rows than when it was opened"),
         (lambda p, X: hdf5(p, X, chunks=(9, 4)), "changed while it was used"),
         (lambda p, X: npz(p, X, np.savez_compressed), "(fewer rows|cannot be read)"),
     ],
@@ -290,13 +363,16 @@ PACKAGES = {
     "x.parquet": ("pyarrow", "parquet"),
     "x.csv": ("pyarrow", "parquet"),
     "x.h5": ("h5py", "hdf5"),
+    "x.arrow": ("pyarrow", "parquet"),
+    "x.fcs": ("flowio", "fcs"),
+    "x.zarr": ("zarr", "zarr"),
 }
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_missing_packages(monkeypatch, name):
     package, extra = PACKAGES[name]
-    for module in ("parquet", "text", "arrow", "hdf5"):
+    for module in ("parquet", "text", "arrow", "ipc", "hdf5", "fcs", "zarr"):
         monkeypatch.delitem(sys.modules, f"gmm_fast.sources.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     message = rf"{name}: .* needs {package}: pip install 'gmm-fast\[{extra}\]'"

@@ -14,7 +14,20 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import TEXTS, WAYS, arrow, hdf5, npy, parquet, parts, shrink_blocks, text, text_of
+from formats import (
+    TEXTS,
+    WAYS,
+    arrow,
+    fcs,
+    hdf5,
+    ipc,
+    npy,
+    parquet,
+    parts,
+    shrink_blocks,
+    text,
+    text_of,
+)
 from test_sources import assert_same_bits, joined
 
 import gmm_fast
@@ -146,7 +159,7 @@ def test_a_thread_and_the_caller_may_read_at_once(tmp_path, way):
 
 
 def test_closed_sources_do_not_read(tmp_path):
-    for write in (npy, parquet, text, hdf5):
+    for write in (npy, parquet, text, hdf5, ipc, fcs):
         source = open_source(write(tmp_path, table()))
         source.close()
         with pytest.raises(ValueError, match="closed source"):
@@ -157,7 +170,9 @@ def test_closed_sources_do_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["?", "i1", "u2", "i4", "u4", "i8", "f2"])
-@pytest.mark.parametrize("way", ["parquet", "table", "polars", "hdf5", "hdf5-chunks", "npz"])
+@pytest.mark.parametrize(
+    "way", ["parquet", "table", "polars", "hdf5", "hdf5-chunks", "npz", "arrow", "arrow-stream"]
+)
 def test_other_dtypes(tmp_path, way, kind):
     X = (np.arange(60).reshape(20, 3) % 7).astype(kind)
     if way == "polars" and kind == "f2":
@@ -659,3 +674,35 @@ def test_column_numbers_as_names_are_asked_about(tmp_path):
     for header, rows in ((True, 2), (False, 3)):
         with open_source(path, header=header) as source:
             assert source.n_samples == rows
+
+
+# Zarr
+
+
+def test_arrays_of_a_group_and_missing_chunks(tmp_path):
+    import zarr
+
+    X = table()
+    group = zarr.open_group(str(tmp_path / "x.zarr"), mode="w")
+    group["obsm/X_pca"] = X
+    group["n"] = np.arange(9)
+    for name in (tmp_path / "x.zarr", f"{tmp_path}/x.zarr:/obsm/X_pca"):
+        with open_source(name) as source:
+            assert source.notes == ()
+            check_reads(source, X)
+    with open_source(f"{tmp_path}/x.zarr:n", one_feature=True) as source:
+        check_reads(source, np.arange(9).reshape(-1, 1))
+    half = zarr.create_array(str(tmp_path / "y.zarr"), shape=(20, 2), chunks=(5, 2), dtype="f8")
+    half[:10] = 1.5
+    with open_source(tmp_path / "y.zarr") as source:
+        assert source.notes == (
+            "2 of its 4 chunks are not there: they read as 0.0, the fill value",
+        )
+
+
+def test_damaged_chunks_of_zarr(tmp_path):
+    path = WAYS["zarr"](tmp_path, table())
+    chunk = path / "c" / "1" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:7])
+    with open_source(path) as source, pytest.raises(DataError, match=r"data\.zarr: cannot be read"):
+        joined(source, 5, "f8")

@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from cases import random_params
+from formats import fcs_bytes, feather, ipc
 from fuzzing import cases, check_fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -503,3 +505,48 @@ def test_npz_archives(path, data, named):
             np.testing.assert_array_equal(found[1], expected.astype(np.float64))
     if data.draw(st.integers(0, 9)) == 0:
         careful_fit(path)
+
+
+# Formats of others -----------------------------------------------------------------------------
+
+SMALL = np.arange(24.0).reshape(8, 3)
+
+
+def _of_two_sets():
+    first = fcs_bytes(SMALL, ["FSC", "Time", "FL1"], P3S="CD4", NEXTDATA=4096 + SMALL.nbytes)
+    return first + fcs_bytes(SMALL.astype("u2"), P1E="4,1")
+
+
+def _arrow_bytes(write):
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(write(Path(folder), SMALL)).read_bytes()
+
+
+OTHERS = {
+    ".fcs": (fcs_bytes(SMALL.astype("f4")), _of_two_sets()),
+    ".arrow": tuple(
+        map(_arrow_bytes, (ipc, feather, lambda folder, X: ipc(folder, X, pa.ipc.new_stream)))
+    ),
+}
+
+
+@fuzz(300)
+@given(data=st.data(), ending=st.sampled_from(sorted(OTHERS)))
+def test_changed_bytes_of_other_formats(path, data, ending):
+    path = path.with_name(f"fuzzed{ending}")
+    content = data.draw(st.sampled_from(OTHERS[ending]))
+    if ending == ".fcs" and data.draw(st.booleans()):  # not in the blanks
+        at = data.draw(st.sampled_from([0, 256]))
+        head = data.draw(edited(content[at : at + (58 if at == 0 else 700)]))
+        content = content[:at] + head + content[at + len(head) :]
+    else:
+        content = data.draw(edited(content, OTHERS[ending]))
+    path.write_bytes(content)
+    name = f"{path}:2" if ending == ".fcs" and data.draw(st.integers(0, 4)) == 0 else path
+    found = careful(read_all, name)
+    if isinstance(found, DataError):
+        assert str(found).startswith(f"{path}: "), found
+    else:
+        source, rows = found
+        assert rows.shape == (source.n_samples, source.n_features)
+        assert rows.size <= len(content)

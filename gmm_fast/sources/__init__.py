@@ -9,9 +9,9 @@ every source. A new data format is one file here, with one subclass of `Source` 
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
 a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
 that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text`, `hdf5`, `sparse` and
-`sparse_hdf5`, `arrow` (tables in memory; `tables` says which), `dask`. Of text, `dialect` is what the
-user says, `sniff` and `headers` guess the rest, `layout` is what that comes to; `unpack` and `lines`
-prepare its bytes.
+`sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in memory; `tables` says which), `dask`. Of
+text, `dialect` is what the user says, `sniff` and `headers` guess the rest, `layout` is what that
+comes to; `unpack` and `lines` prepare its bytes.
 
 pyarrow and h5py are imported with the format that needs them, never before.
 """

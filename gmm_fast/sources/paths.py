@@ -24,6 +24,23 @@ _FAMILIES = {
     "parquet": (".parquet", ".pq"),
     "text": (".csv", ".tsv", ".tab", ".txt", ".dat", ".data"),
     "hdf5": (".h5", ".hdf5", ".hdf", ".h5ad"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+    "fcs": (".fcs", ".lmd"),
+    "zarr": (".zarr", ".zarr.zip"),
+}
+# Formats that are not read, each with what to do.
+_ADVICE = {
+    (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"): "is a spreadsheet; export the sheet to CSV",
+    (
+        ".mat",
+    ): "is a file of MATLAB; export it to CSV there, writematrix(X, 'X.csv'), or in Python: "
+    "numpy.save('X.npy', scipy.io.loadmat(path)['X'])",
+    (".rds", ".rda", ".rdata"): "is a file of R; export it to CSV there, write.csv(X, 'X.csv', "
+    "row.names = FALSE)",
+    (
+        ".pkl",
+        ".pickle",
+    ): "is a pickle, which may run any code; save it with numpy.save or to_parquet",
 }
 KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
 # Text may be packed.
@@ -39,7 +56,9 @@ _OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
 # Formats that may be a folder of parts under the name of a file, as Spark writes them.
 _FOLDER_FAMILIES = ("parquet", "text", None)
 # `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
-_INNER = re.compile(r"(.+\.(?:npz|h5|hdf5|hdf|h5ad)):(.*)", re.IGNORECASE | re.DOTALL)
+_INNER = re.compile(
+    r"(.+\.(?:npz|h5|hdf5|hdf|h5ad|fcs|lmd|zarr|zarr\.zip)):(.*)", re.IGNORECASE | re.DOTALL
+)
 _NPY = b"\x93NUMPY"
 _DIGITS = re.compile(r"(\d+)")
 
@@ -176,6 +195,21 @@ def _open_file(path, inner, options, keep_bytes=0):
             from .hdf5 import open_hdf5
 
         return open_hdf5(path, inner, one_feature=options["one_feature"], columns=columns)
+    if family == "arrow":
+        with needing(f"{path}: reading Arrow files", "pyarrow", "parquet"):
+            from .ipc import IpcSource
+
+        return IpcSource(path, columns=columns)
+    if family == "fcs":
+        with needing(f"{path}: reading FCS", "flowio", "fcs"):
+            from .fcs import FcsSource
+
+        return FcsSource(path, inner, columns=columns)
+    if family == "zarr":
+        with needing(f"{path}: reading Zarr", "zarr", "zarr"):
+            from .zarr import ZarrSource
+
+        return ZarrSource(path, inner, columns=columns, one_feature=options["one_feature"])
     if family is None:
         _check_is_npy(path)
     return pick(NpySource(path, one_feature=options["one_feature"]), columns)
@@ -186,6 +220,9 @@ def _check_is_npy(path):
     with open_regular(path, path) as file:
         head = file.read(6)
     if head and not head.startswith(_NPY):
+        for endings, advice in _ADVICE.items():
+            if path.lower().endswith(endings):
+                raise DataError(f"{path}: {advice}")
         raise DataError(
             f"{path}: the format is not known by its name; known are {KNOWN}; --format csv names "
             "another's"
@@ -267,6 +304,9 @@ def _walk(folder):
             continue
         seen.add(real)
         folders[:] = [f for f in folders if not _is_hidden(f)]
+        for whole in [f for f in folders if family_of(f) == "zarr"]:  # an array is a folder
+            folders.remove(whole)
+            yield os.path.join(place, whole)
         yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
 
 

@@ -1,0 +1,357 @@
+"""Files of flow cytometers, FCS 2.0 to 3.1: flowio parses what they say, events are streamed.
+
+A file is a HEADER with the places of the other segments, TEXT with keywords, DATA with the events.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+import flowio
+import numpy as np
+
+from ..errors import DataError
+from .base import NoRowsError
+from .columns import choose, listed
+from .npy import changed_error, open_regular
+from .stream import StreamSource, block_rows, read_error
+
+_HEADER_BYTES = 58
+_TIME = re.compile(r"time|hdr-t", re.IGNORECASE)
+_SIZES = {"I": (8, 16, 24, 32, 64), "F": (32,), "D": (64,)}
+
+
+@dataclass
+class Channel:
+    """How one number of every event is stored, and what it means."""
+
+    name: str  # $PnN
+    label: str  # what the column is called
+    dtype: np.dtype
+    parts: np.ndarray | None  # of integers of three bytes: what each byte counts
+    mask: int | None  # of the bits that count
+    decades: float  # of a logarithmic amplifier
+    least: float  # what 0 means after it
+    span: float  # $PnR
+    factor: float
+
+    @property
+    def scaled(self):
+        return self.decades > 0 or self.factor != 1
+
+    @property
+    def plain(self):
+        """Whether what is stored is what was measured."""
+        return not self.scaled and self.mask is None and self.parts is None
+
+    def numbers(self, stored):
+        """What was measured, from what is stored."""
+        if self.parts is not None:
+            stored = stored @ self.parts
+        if self.mask is not None:
+            stored = stored & stored.dtype.type(self.mask)
+        if not self.scaled:
+            return stored
+        found = stored.astype(np.float64)
+        if self.decades > 0:
+            with np.errstate(over="ignore"):
+                found = 10 ** (self.decades * found / self.span) * self.least
+        return found * self.factor
+
+
+class FcsSource(StreamSource):
+    """One data set of an FCS file; events are read as they are needed.
+
+    Parameters
+    ----------
+    path : str
+    inner : str, optional
+        The number of the data set, from 1 on; by default the first.
+    columns : list of str or int, optional
+        By default all channels but that of time. By marker, by name of the channel, or by number.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is damaged; the message names the segment.
+    """
+
+    def __init__(self, path, inner=None, *, columns=None):
+        super().__init__()
+        self.name, self.path = path, os.path.abspath(path)
+        number = _number(path, inner)
+        with open_regular(self.path, self.name, "FCS") as file:
+            self._size = os.fstat(file.fileno()).st_size
+            sets = _data_sets(file, self._size, path, number)
+            offset, found = sets[number - 1]
+        self._channels = _channels(found, path)
+        self._chosen = self._choose(columns)
+        chosen = [self._channels[i] for i in self._chosen]
+        self.feature_names = [channel.label for channel in chosen]
+        self.n_samples, self.n_features = found.event_count, len(chosen)
+        if self.n_samples < 1:
+            raise NoRowsError(f"{path}: has no events; at least one is needed")
+        self._row = np.dtype([(f"{i}", channel.dtype) for i, channel in enumerate(self._channels)])
+        self._begin = offset + self._begin_of_data(found, offset)
+        none = np.zeros(1, self._row)
+        self.dtype = np.result_type(*(c.dtype for c in self._columns_of(none)))
+        self.dtype = self.dtype.newbyteorder("=")
+        self.notes = (*self._notes_of_sets(len(sets), inner), *self._notes_of_channels(columns))
+
+    def _choose(self, columns):
+        labels = [channel.label for channel in self._channels]
+        if columns is None:
+            times = [_TIME.fullmatch(c.name) or _TIME.fullmatch(c.label) for c in self._channels]
+            chosen = [i for i, time in enumerate(times) if not time]
+            if not chosen:
+                raise DataError(
+                    f"{self.name}: has no channels but that of time; --columns (columns=) takes it"
+                )
+            return chosen
+        names = [channel.name for channel in self._channels]
+        wanted = [columns] if isinstance(columns, (str, int, np.integer)) else list(columns)
+        known = {n: i for i, n in enumerate(names) if names.count(n) == 1 and n not in labels}
+        return choose([known.get(w, w) for w in wanted], labels, len(labels), self.name)
+
+    def _begin_of_data(self, found, offset):
+        """Where DATA begins after `offset`: what TEXT says, or HEADER, whichever fits."""
+        needed = self.n_samples * self._row.itemsize
+        header = found.header["data_start"], found.header["data_stop"]
+        text = found.text.get("begindata"), found.text.get("enddata")
+        places = [header] if found.version == "2.0" or None in text else [text, header]
+        places = [(int(begin), int(end)) for begin, end in places]
+        # an end one too far is common
+        fitting = [begin for begin, end in places if 0 <= end - begin + 1 - needed <= 1]
+        if not fitting:
+            begin, end = places[0]
+            raise DataError(
+                f"{self.name}: the DATA segment has {end - begin + 1:,} bytes, but "
+                f"{self.n_samples:,} events of {len(self._channels)} channels take {needed:,}; "
+                "write or copy the file again"
+            )
+        if fitting[0] < _HEADER_BYTES or offset + fitting[0] + needed > self._size:
+            raise DataError(
+                f"{self.name}: the file ends within its DATA segment: it has {self._size:,} bytes, "
+                f"{offset + fitting[0] + needed:,} are needed; copy it again"
+            )
+        return fitting[0]
+
+    def _notes_of_sets(self, n_sets, inner):
+        if n_sets == 1 or inner is not None:
+            return
+        yield (
+            f"the file holds {n_sets} data sets, of which the first is read; "
+            f"{self.name}:2 is the second"
+        )
+
+    def _notes_of_channels(self, columns):
+        channels = [self._channels[i] for i in self._chosen]
+        if columns is None and len(channels) < len(self._channels):
+            left = listed(c.label for i, c in enumerate(self._channels) if i not in self._chosen)
+            yield f"the channel of time, {left}, is left out; --columns (columns=) brings it back"
+        renamed = [f"{c.label!r} is {c.name!r}" for c in channels if c.label != c.name]
+        if renamed:
+            yield f"columns are called by their markers ($PnS): {', '.join(renamed)}"
+        logs = [c.label for c in channels if c.decades > 0]
+        if logs:
+            yield f"channels of logarithmic amplifiers are made linear ($PnE): {listed(logs)}"
+        gained = [c.label for c in channels if c.factor != 1]
+        if gained:
+            yield f"channels are divided by their gain ($PnG): {listed(gained)}"
+
+    def _blocks(self, row):
+        step = block_rows(1, self._row.itemsize)
+        try:
+            with open_regular(self.path, self.name, "FCS") as file:
+                if os.fstat(file.fileno()).st_size != self._size:
+                    raise changed_error(self.name)
+                file.seek(self._begin + row * self._row.itemsize)
+                for first in range(row, self.n_samples, step):
+                    stored = np.empty(min(step, self.n_samples - first), self._row)
+                    if file.readinto(stored.view(np.uint8)) < stored.nbytes:
+                        return  # StreamSource says that there are fewer rows
+                    yield first, self._numbers(stored)
+        except OSError as error:
+            raise read_error(self.name, error) from error
+
+    def _numbers(self, stored):
+        """A block of events as a 2-D array, or as columns where they differ."""
+        kinds = {channel.dtype for channel in self._channels}
+        plain = all(self._channels[i].plain for i in self._chosen)
+        if len(kinds) > 1 or not plain:
+            return self._columns_of(stored)
+        block = stored.view(kinds.pop()).reshape(len(stored), -1)
+        whole = self._chosen == list(range(len(self._channels)))
+        return block if whole else block[:, self._chosen]
+
+    def _columns_of(self, stored):
+        return [self._channels[i].numbers(stored[f"{i}"]) for i in self._chosen]
+
+
+class _Bounded:
+    """An open file as flowio reads it: never more than there is, and not closed."""
+
+    def __init__(self, file, size):
+        self._file, self._size = file, size
+        self.name = "file"
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, n):
+        found = self._file.read(max(0, min(n, self._size - self._file.tell())))
+        # places of eight digits in HEADER are left blank where they are too large for it
+        return b"0" if found == b" " * 8 else found
+
+    def close(self):
+        pass
+
+
+def _number(path, inner):
+    if inner is None:
+        return 1
+    if not (inner.isascii() and inner.isdigit() and int(inner)):
+        raise DataError(f"{path}: has no data set {inner!r}; they are counted from 1: {path}:1")
+    return int(inner)
+
+
+def _data_sets(file, size, path, number):
+    """Pairs of where a data set begins and what flowio finds there, at least `number` of them."""
+    sets, offset = [], 0
+    while True:
+        try:
+            found = _parse(file, offset, size, path)
+            following = int(found.text.get("nextdata", "0").strip() or 0)
+        except (DataError, ValueError) as error:
+            if len(sets) >= number:  # what was asked for is there
+                return sets
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"{path}: the TEXT segment says no number of where the next data set is"
+            ) from error
+        sets.append((offset, found))
+        if following <= 0:
+            break
+        offset += following
+    if len(sets) < number:
+        raise DataError(
+            f"{path}: has {len(sets)} data set(s), counted from 1; there is no {number}"
+        )
+    return sets
+
+
+def _parse(file, offset, size, path):
+    """What flowio finds in HEADER and TEXT."""
+    file.seek(offset)
+    head = file.read(_HEADER_BYTES)
+    if not head:
+        raise DataError(f"{path}: the file is empty; export the FCS file again")
+    if not re.match(rb"FCS\d\.\d", head) or len(head) < _HEADER_BYTES:
+        raise DataError(
+            f"{path}: is not an FCS file, or its HEADER segment is damaged; export it again"
+        )
+    try:
+        found = flowio.FlowData(
+            _Bounded(file, size),
+            only_text=True,
+            ignore_offset_discrepancy=True,
+            nextdata_offset=offset,
+        )
+        int(found.channel_count), int(found.event_count)
+        return found
+    except MemoryError:
+        raise
+    except Exception as error:  # flowio trusts what it parses, and fails in many ways
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        what = (
+            "the file ends within its DATA segment"
+            if "greater than file" in reason
+            else ("the HEADER or TEXT segment is damaged, or lacks a keyword")
+        )
+        raise DataError(f"{path}: {what} ({reason}); copy or export the file again") from error
+
+
+def _channels(found, path):
+    """The channels of a data set, in order."""
+    text = found.text
+    kind, mode = found.data_type.strip().upper(), text.get("mode", "L").strip().upper()
+    if mode != "L":
+        raise DataError(
+            f"{path}: the DATA segment holds histograms ($MODE {mode}), not events; export events "
+            "(list mode)"
+        )
+    if kind not in _SIZES:
+        raise DataError(
+            f"{path}: the DATA segment is of type {kind!r} ($DATATYPE); export it as floats or "
+            "integers"
+        )
+    if not 0 < found.channel_count == len(found.pnn_labels):
+        raise DataError(
+            f"{path}: the TEXT segment announces {found.channel_count} channels ($PAR), but names "
+            f"{len(found.pnn_labels)} ($PnN); export the file again"
+        )
+    order = _byte_order(text.get("byteord", ""), path)
+    labels = _labels(found.pnn_labels, found.pns_labels)
+    try:
+        return [
+            _channel(found, number, label, kind, order, path)
+            for number, label in enumerate(labels, 1)
+        ]
+    except DataError:
+        raise
+    except (KeyError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{path}: the TEXT segment lacks a keyword of a channel, or has a wrong one "
+            f"({type(error).__name__}: {error}); export the file again"
+        ) from error
+
+
+def _byte_order(said, path):
+    try:
+        places = [int(place) for place in said.split(",")]
+    except ValueError:
+        places = []
+    for sign, order in (("<", sorted(places)), (">", sorted(places, reverse=True))):
+        if places and places == order == list(dict.fromkeys(order)):
+            return sign
+    raise DataError(
+        f"{path}: the TEXT segment says a byte order that is not read, $BYTEORD {said!r}; export "
+        "the file with 1,2,3,4 or 4,3,2,1"
+    )
+
+
+def _labels(names, markers):
+    """What columns are called: the marker where there is one that no other column has."""
+    words = [marker.strip() or name.strip() for name, marker in zip(names, markers, strict=True)]
+    every = [*words, *(n.strip() for n, w in zip(names, words, strict=True) if n.strip() != w)]
+    return [w if every.count(w) == 1 else n.strip() for n, w in zip(names, words, strict=True)]
+
+
+def _channel(found, number, label, kind, order, path):
+    about, text = found.channels[number], found.text
+    bits, span = int(text[f"p{number}b"]), about["pnr"]
+    if bits not in _SIZES[kind]:
+        raise DataError(
+            f"{path}: channel {label!r} has {bits} bits ($P{number}B) of type {kind} ($DATATYPE), "
+            "which is not read; export the file as floats"
+        )
+    letter = "u" if kind == "I" else "f"
+    mask, (decades, least) = None, about["pne"]
+    gain = 1.0 if decades > 0 else about["png"]  # of linear amplifiers only
+    if kind != "I":
+        decades = 0.0  # floats are linear by the standard, whatever is said
+    else:
+        limit = 1 << max(0, int(np.ceil(span)) - 1).bit_length()  # the power of two above
+        mask = limit - 1 if 1 < limit < 1 << bits else None
+    name = about["pnn"].strip()
+    factor = 1 / gain if gain > 0 and np.isfinite(gain) else 1.0
+    if _TIME.fullmatch(name) and text.get("timestep", "").strip():
+        factor = float(text["timestep"])
+    if decades > 0 and not (span > 0 and np.isfinite([span, decades, least]).all()):
+        raise ValueError(f"$P{number}E, $P{number}R")
+    dtype, parts = np.dtype("u1"), None
+    if bits == 24:
+        dtype = np.dtype(("u1", 3))
+        parts = np.array([1, 1 << 8, 1 << 16][:: 1 if order == "<" else -1], np.uint32)
+    elif bits > 8:
+        dtype = np.dtype(f"{order}{letter}{bits // 8}")
+    return Channel(name, label, dtype, parts, mask, decades, least, span, factor)

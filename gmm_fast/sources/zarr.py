@@ -1,0 +1,126 @@
+"""Zarr arrays: folders of chunks, or such a folder in one ``.zip``."""
+
+import os
+from contextlib import contextmanager
+
+import numpy as np
+import zarr
+
+from ..errors import DataError
+from .base import check_dtype, check_shape
+from .columns import choose, listed
+from .npy import changed_error
+from .stream import StreamSource, block_rows, read_error
+
+
+@contextmanager
+def _opened(path, name):
+    """The array or group at `path`."""
+    if not os.path.exists(path):
+        raise DataError(f"{name}: no such file; check the path")
+    try:
+        if path.lower().endswith(".zip"):
+            store = zarr.storage.ZipStore(path, mode="r")
+        else:
+            store = zarr.storage.LocalStore(path, read_only=True)
+        root = zarr.open(store, mode="r")
+    except MemoryError:
+        raise
+    except Exception as error:  # zarr trusts what it parses, and fails in many ways
+        raise _not_read(name, error) from error
+    try:
+        yield root
+    finally:
+        store.close()
+
+
+def _not_read(path, error):
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return DataError(f"{path}: is not a Zarr array, or a damaged one ({reason}); write it again")
+
+
+class ZarrSource(StreamSource):
+    """A Zarr array; rows of whole chunks are decoded at a time.
+
+    Parameters
+    ----------
+    path : str
+    inner : str, optional
+        Path of the array in a group; not needed if just one is a table of numbers.
+    columns : list of str or int, optional
+    one_feature : bool
+        Take a 1-D array as one column.
+
+    Raises
+    ------
+    DataError
+        If there is no such array of numbers.
+    """
+
+    def __init__(self, path, inner=None, *, columns=None, one_feature=False):
+        super().__init__()
+        self.name, self.path = path, os.path.abspath(path)
+        with _opened(self.path, path) as root:
+            self._inside, array = _find(root, path, inner, one_feature)
+            check_dtype(np.dtype(array.dtype), path)
+            n, d = check_shape(array.shape, path, one_feature)
+            self._shape, self.dtype = array.shape, np.dtype(array.dtype)
+            height = min(array.chunks[0], n)
+            self.notes = tuple(_notes(array))
+        self._columns = None if columns is None else choose(columns, None, d, path)
+        self.n_samples, self.n_features = n, d if columns is None else len(self._columns)
+        rows = block_rows(d, self.dtype.itemsize)
+        self._step = rows - rows % height if rows >= height else height
+        self.boundaries = np.arange(0, n, self._step, dtype=np.int64)
+
+    def _blocks(self, row):
+        try:
+            with _opened(self.path, self.name) as root:
+                array = root[self._inside] if self._inside else root
+                if array.shape != self._shape or array.dtype != self.dtype:
+                    raise changed_error(self.name)
+                for first in range(row - row % self._step, self.n_samples, self._step):
+                    block = np.asarray(array[first : first + self._step])
+                    block = block.reshape(len(block), -1)
+                    yield first, block if self._columns is None else block[:, self._columns]
+        except (DataError, MemoryError, GeneratorExit):
+            raise
+        except Exception as error:  # of any codec
+            raise read_error(self.name, error) from error
+
+
+def _find(root, name, inner, one_feature):
+    """The path of the array in the root, "" for the root itself, and the array."""
+    if isinstance(root, zarr.Array):
+        if inner is not None and inner.strip("/"):
+            raise DataError(f"{name}: is one array; leave out :{inner}")
+        return "", root
+    try:
+        found = {k: a for k, a in root.members(max_depth=None) if isinstance(a, zarr.Array)}
+    except Exception as error:  # a damaged member
+        raise _not_read(name, error) from error
+    numeric = {k: a for k, a in found.items() if np.dtype(a.dtype).kind in "biuf"}
+    if inner is not None:
+        if (key := inner.strip("/")) in found:
+            return key, found[key]
+        raise DataError(f"{name}: holds no array {inner!r}; it holds {listed(numeric)}")
+    tables = [k for k, a in numeric.items() if a.ndim == 2]
+    if not tables and one_feature:
+        tables = [k for k, a in numeric.items() if a.ndim == 1]
+    if len(tables) == 1:
+        return tables[0], found[tables[0]]
+    what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
+    raise DataError(
+        f"{name}: holds {what}; name an array as {name}:/PATH"
+        + (f", it holds {listed(numeric)}" if numeric else "")
+    )
+
+
+def _notes(array):
+    """That chunks are missing, which Zarr takes for chunks of the fill value."""
+    missing = array.nchunks - array.nchunks_initialized
+    if missing > 0:
+        yield (
+            f"{missing:,} of its {array.nchunks:,} chunks are not there: they read as "
+            f"{array.fill_value}, the fill value"
+        )
