@@ -15,12 +15,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from formats import arrow, hdf5, npz, parquet, shrink_blocks, text, text_of
+from formats import arrow, hdf5, npy, npz, parquet, parts, shrink_blocks, text, text_of
 from test_sources import joined
 
 from gmm_fast import GaussianMixture
-from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source, take
+from gmm_fast.errors import ChangedError, DataError
+from gmm_fast.sources import load_resident, open_source, stamps, take
 from gmm_fast.sources import text as text_module
 
 X = np.arange(4000.0).reshape(1000, 4) / 7
@@ -225,25 +225,104 @@ def test_what_holds_no_data_yet(tmp_path):
 # In the middle of the work
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (parquet, "changed while it was used"),
-        (text, "has fewer rows than when it was opened"),
-        (lambda p, X: hdf5(p, X, chunks=(9, 4)), "changed while it was used"),
-        (lambda p, X: npz(p, X, np.savez_compressed), "(fewer rows|cannot be read)"),
-    ],
-)
-def test_files_that_change_between_passes(tmp_path, monkeypatch, make, words):
+FILES = {
+    "npy": npy,
+    "npz": npz,
+    "npz-packed": lambda p, X: npz(p, X, np.savez_compressed),
+    "parquet": lambda p, X: parquet(p, X, compression="none", use_dictionary=False),
+    "csv": text,
+    "hdf5": hdf5,
+    "hdf5-packed": lambda p, X: hdf5(p, X, chunks=(9, 4)),
+    "folder": lambda p, X: parts(p, X, npy),
+    "parquet-folder": lambda p, X: parts(p, X, parquet),
+}
+OTHER = np.random.default_rng(8).normal(size=X.shape).round(12)
+
+
+def replaced(make, folder, path):
+    """As many other rows in files that take the place of those at a path, written no earlier."""
+    other = folder / "other"
+    other.mkdir()
+    made = make(other, OTHER)
+    for new in sorted(made.rglob("*.*")) if made.is_dir() else [made]:
+        old = path / new.relative_to(made) if made.is_dir() else path
+        os.utime(new, ns=2 * (old.stat().st_mtime_ns,))
+        new.rename(old)
+
+
+def overwritten(make, folder, path):
+    """Other rows, in place, some time after."""
+    files = sorted(path.rglob("*.*")) if path.is_dir() else [path]
+    later = files[-1].stat().st_mtime_ns + 10**9
+    make(folder, OTHER)
+    for file in files:
+        os.utime(file, ns=(later, later))
+
+
+def shortened(make, folder, path):
+    make(folder, X[:500])
+
+
+@pytest.mark.parametrize("change", [replaced, overwritten, shortened])
+@pytest.mark.parametrize("way", FILES)
+def test_files_that_change_between_passes(tmp_path, monkeypatch, way, change):
     shrink_blocks(monkeypatch, 3200)
     monkeypatch.setattr(text_module, "_BLOCK_BYTES", 3200)
-    with open_source(make(tmp_path, X)) as source:
-        joined(source, 99, "f8")
-        make(tmp_path, X[:500])
-        with pytest.raises(DataError, match=rf"data\.\w+: .*{words}"):
-            joined(source, 99, "f8")
-        make(tmp_path, X)
+    path = FILES[way](tmp_path, X)
+    with open_source(path) as source:
+        copy = pickle.loads(pickle.dumps(source))
         np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+        change(FILES[way], tmp_path, path)
+        uses = [
+            lambda: joined(source, 99, "f8"),
+            lambda: load_resident(source, "f8"),
+            lambda: take(source, [3], "f8"),
+            lambda: joined(copy, 99, "f8"),
+        ]
+        if change is replaced and way in ("npy", "npz", "hdf5"):
+            # what is open stays what it was
+            np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+            source.rest()
+        for use in uses:
+            with pytest.raises(ChangedError, match=r"data\.\w+: the file (changed while|became)"):
+                use()
+
+
+def test_what_changed_is_said(tmp_path):
+    path = npy(tmp_path, X)
+    with open_source(path) as source:
+        before = path.stat()
+        os.utime(path, ns=(0, 1))
+        with pytest.raises(ChangedError, match="it was written to, and is as long as before; do n"):
+            joined(source, 99, "f8")
+        os.utime(path, ns=(0, before.st_mtime_ns))
+        np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+        with open(path, "ab") as file:
+            file.write(b"1234")
+        size = before.st_size
+        with pytest.raises(ChangedError, match=f"it has {size + 4:,} bytes and had {size:,}; do"):
+            joined(source, 99, "f8")
+        source.rest()
+        path.unlink()
+        with pytest.raises(ChangedError, match="no such file any more"):
+            source.check_unchanged()
+
+
+def test_a_copy_on_another_machine(tmp_path, monkeypatch):
+    """Its time and inode may be others, but stay what they are; its size is the same."""
+    path = npy(tmp_path, X)
+    with open_source(path) as source:
+        pickled = pickle.dumps(source)
+    replaced(npy, tmp_path, path)
+    monkeypatch.setattr(stamps.platform, "node", lambda: "another")
+    with pickle.loads(pickled) as copy:
+        np.testing.assert_array_equal(joined(copy, 99, "f8"), OTHER)
+        os.utime(path, ns=(0, 1))
+        with pytest.raises(ChangedError, match="it was written to"):
+            joined(copy, 99, "f8")
+    shortened(npy, tmp_path, path)
+    with pickle.loads(pickled) as copy, pytest.raises(ChangedError, match="bytes and had"):
+        joined(copy, 99, "f8")
 
 
 def test_files_that_vanish(tmp_path):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from ..errors import DataError
 from .arrow import choose_fields, dtype_of, numpy_dtype, values
 from .base import NoRowsError
+from .boundaries import Listed
 from .npy import changed_error, open_regular
 from .stream import StreamSource, block_rows, read_error
 
@@ -35,9 +36,7 @@ class ParquetSource(StreamSource):
     """
 
     def __init__(self, path, *, columns=None):
-        super().__init__()
-        self.name = os.fsdecode(path)
-        self.path = os.path.abspath(self.name)
+        super().__init__(path, "Parquet")
         with self._opened() as file:
             schema, metadata = file.schema_arrow, file.metadata
             self._columns = choose_fields(schema, columns, self.name)
@@ -47,7 +46,8 @@ class ParquetSource(StreamSource):
             if self.n_samples < 1:
                 raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
             self.dtype = _dtype(schema, self._columns, metadata)
-            self.boundaries = _group_starts(metadata)
+            self._starts = _group_starts(metadata)
+            self.boundaries = Listed(self._starts)
         width = sum(dtype_of(schema.field(i).type).itemsize for i in self._columns)
         self._batch_rows = block_rows(1, width)
 
@@ -69,10 +69,10 @@ class ParquetSource(StreamSource):
             ) from error
 
     def _blocks(self, row):
-        group = int(np.searchsorted(self.boundaries, row, side="right")) - 1
-        first = int(self.boundaries[group])
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        first = int(self._starts[group])
         with self._opened() as file:
-            same = np.array_equal(_group_starts(file.metadata), self.boundaries)
+            same = np.array_equal(_group_starts(file.metadata), self._starts)
             if not same or file.metadata.num_rows != self.n_samples:
                 raise changed_error(self.name)
             try:

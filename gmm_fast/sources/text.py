@@ -4,7 +4,6 @@ All cells are read as float64. A text must be parsed to know how many rows it ha
 look checks every cell, and keeps the rows if there are not too many of them.
 """
 
-import os
 import re
 
 import numpy as np
@@ -15,9 +14,9 @@ from ..errors import DataError, FitError
 from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
+from .boundaries import Listed
 from .columns import choose, listed
 from .dialect import COMMA_NUMBER, MISSING, find_dialect, gzip_error
-from .npy import open_regular
 from .stream import StreamSource
 
 _BLOCK_BYTES = 256 << 10
@@ -53,14 +52,11 @@ class TextSource(StreamSource):
 
     dtype = np.dtype("f8")
     # Also while rows are held: workers, whose parts begin here, hold none.
-    boundaries = np.zeros(1, np.int64)
+    boundaries = Listed()
     _held = None
 
     def __init__(self, path, *, columns=None, header=None, keep_bytes=0):
-        super().__init__()
-        self.name = os.fsdecode(path)
-        self.path = os.path.abspath(self.name)
-        open_regular(self.path, self.name, "CSV or TSV").close()
+        super().__init__(path, "CSV or TSV")
         self._dialect = find_dialect(self.path, self.name, header)
         names = self._dialect.names
         n = self._dialect.n_columns
@@ -78,6 +74,10 @@ class TextSource(StreamSource):
     @property
     def decoded(self):
         return self._held is None
+
+    def check_unchanged(self, start=0, stop=None):
+        if self._held is None:
+            super().check_unchanged()
 
     def __getstate__(self):
         return super().__getstate__() | {"_held": None, "held_bytes": 0}
@@ -98,6 +98,7 @@ class TextSource(StreamSource):
                 kept.resize((rows, self.n_features), refcheck=False)
             for j, column in enumerate(block):
                 kept[first:count, j] = column
+        self.check_unchanged()
         if count < 1:
             raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
         self.n_samples = count
