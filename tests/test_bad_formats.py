@@ -44,6 +44,19 @@ def column(values, kind=None):
     )
 
 
+def linked(path):
+    """An HDF5 file in which links lead in a circle."""
+    with h5py.File(path, "w") as file:
+        for name, other in (("y", "/z"), ("z", "/y"), ("X", "/X")):
+            file[name] = h5py.SoftLink(other)
+
+
+def nameless(path):
+    """A Parquet file whose footer has a name that is no text."""
+    parquet(path.parent, X).rename(path)
+    path.write_bytes(path.read_bytes().replace(b"c0", b"\xff\xfe"))
+
+
 def cut(make, keep=0.5):
     """Only the head of what `make` writes."""
 
@@ -124,7 +137,7 @@ CASES = [
     ("x.parquet", lambda path: None, ["no such file; check the path"]),
     ("x.parquet", lambda path: path.touch(), ["the file is empty"]),
     ("x.parquet", lambda path: write(path, b"hello" * 99), ["is not a Parquet file", "again"]),
-    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["is not a Parquet file, or cut"]),
+    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["is not a Parquet file, or a damaged one"]),
     ("x.parquet", lambda path: pq.write_table(arrow(X[:0]), path), ["has no rows"]),
     ("x.parquet", column(["a", "b"]), ["'odd' (string) holds no real", "columns=", "are 'x'"]),
     ("x.parquet", column([[1], [2]]), ["'odd' (list<", "holds no real numbers"]),
@@ -157,10 +170,13 @@ CASES = [
     ("x.npz:X", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one"]),
     ("x.npz:X", forged_npz(None, zipfile.ZIP_LZMA), ["NumPy does not write"]),
     ("x.npz:X", forged_npz(None, zipfile.ZIP_BZIP2), ["with np.savez_comp"]),
+    ("x.parquet", nameless, ["is not a Parquet file, or a damaged one", "copy it again"]),
     # HDF5
     ("x.h5", lambda path: None, ["no such file"]),
     ("x.h5", lambda path: path.mkdir(), ["is a directory; give the path of a HDF5 file"]),
     ("x.h5", lambda path: path.touch(), ["the file is empty"]),
+    ("x.h5:/y", linked, ["is not an HDF5 file, or a damaged one", "too many"]),
+    ("x.h5ad", linked, ["or a damaged one", "too many"]),
     ("x.h5", lambda path: write(path, b"hello"), ["is not an HDF5 file, or a damaged one"]),
     ("x.h5", lambda path: h5(path, a=X, b=X), ["2 tables", "x.h5:/PATH", "'/a', '/b'"]),
     ("x.h5", lambda path: h5(path), ["no 2-D data set of numbers"]),

@@ -290,6 +290,21 @@ def test_row_groups_are_skipped(tmp_path, monkeypatch):
         assert asked == [0, 4, 9]
 
 
+def test_empty_row_groups(tmp_path, monkeypatch):
+    X = table(n=30)
+    path = tmp_path / "x.parquet"
+    with pq.ParquetWriter(path, arrow(X).schema) as writer:
+        for rows in (X[:0], X[:10], X[:0], X[:0], X[10:20], X[20:], X[:0]):
+            writer.write_table(arrow(rows))
+    assert pq.read_metadata(path).num_row_groups == 7
+    shrink_blocks(monkeypatch, 240)
+    with open_source(path) as source:
+        assert boundaries_of(source) == [0, 10, 20]
+        check_reads(source, X)
+        for row in (25, 12, 29, 10, 0):
+            assert_same_bits(take(source, [row], "f8"), X[[row]])
+
+
 @pytest.mark.parametrize("options", [{"row_group_size": 1}, {"data_page_size": 8}])
 def test_tiny_groups_and_pages(tmp_path, options):
     X = table()

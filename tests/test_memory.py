@@ -191,13 +191,8 @@ def test_short_chunks_are_never_listed(tmp_path, shape, n_files):
 def test_edges_of_parts_lie_where_reading_begins():
     rows = [0, 200_000, 1_000_000]
     joined = Joined(np.array([0, 1_100_000, 3_000_000]), [Listed(rows), Even(10**6, 1_900_000)])
-    assert part_edges(3_000_000, 8, joined).tolist() == [
-        0,
-        *rows[1:],
-        1_100_000,
-        2_100_000,
-        3 * 10**6,
-    ]
+    edges = part_edges(3_000_000, 8, joined).tolist()
+    assert edges == [0, 1_000_000, 1_100_000, 2_100_000, 3_000_000]
 
 
 def test_a_chunk_is_decoded_once_a_pass(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from contextlib import contextmanager
 
 import h5py
 
@@ -11,8 +10,9 @@ from .base import check_dtype, check_shape
 from .boundaries import Even
 from .columns import listed
 from .npy import NpySource, changed_error, open_regular
-from .stream import StreamSource, block_rows, read_error, reason_of
+from .stream import StreamSource, block_rows, read_error, refusing_damage
 
+_KIND = "an HDF5 file"
 # HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.
 _MIN_CACHE = 1 << 20
 # Up to this the cache has room for two such rows, and is not worth a word.
@@ -41,7 +41,7 @@ def open_hdf5(path, inner=None, *, one_feature=False):
     """
     if inner is None and path.lower().endswith(".h5ad"):
         inner = "/X"
-    with _refusing_damage(path), _opened(path, path) as file:
+    with refusing_damage(path, _KIND), _opened(path, path) as file:
         data = _find(file, path, inner, one_feature)
         check_dtype(data.dtype, path)
         shape = check_shape(data.shape, path, one_feature)
@@ -67,25 +67,11 @@ def _gene_names(file, n_features):
     return [str(n) for n in index.asstr()[:]] if h5py.check_string_dtype(index.dtype) else None
 
 
-@contextmanager
-def _refusing_damage(name):
-    """Give what h5py raises, errors of many kinds, as a `DataError`."""
-    try:
-        yield
-    except (DataError, FitError, MemoryError):
-        raise
-    except Exception as error:
-        raise DataError(
-            f"{name}: is not an HDF5 file, or a damaged one ({reason_of(error)}); write or copy it "
-            "again"
-        ) from error
-
-
 def _opened(path, name, **options):
     with open_regular(path, name, "HDF5") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{name}: the file is empty; write the HDF5 file again")
-    with _refusing_damage(name):
+    with refusing_damage(name, _KIND):
         return h5py.File(path, "r", **options)
 
 
@@ -152,7 +138,7 @@ class PlainHdf5Source(NpySource):
         super().__init__(path, one_feature=one_feature)
 
     def _layout(self):
-        with _refusing_damage(self.name), _opened(self.path, self.name) as file:
+        with refusing_damage(self.name, _KIND), _opened(self.path, self.name) as file:
             data = file.get(self._inside)
             offset = None if data is None else _plain_offset(data)
             if offset is None:
@@ -168,7 +154,7 @@ class PackedHdf5Source(StreamSource):
         super().__init__(path, "HDF5")
         self._inside = inside
         self.n_samples, self.n_features = shape
-        with _refusing_damage(path), _opened(self.path, self.name) as file:
+        with refusing_damage(path, _KIND), _opened(self.path, self.name) as file:
             data = file[inside]
             self.dtype = data.dtype
             self._shape = data.shape

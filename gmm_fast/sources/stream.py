@@ -3,6 +3,7 @@
 import os
 import threading
 from abc import abstractmethod
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -168,6 +169,22 @@ class StreamSource(Source):
 
 def _length(block):
     return len(block) if isinstance(block, np.ndarray) else len(block[0])
+
+
+@contextmanager
+def refusing_damage(name, kind):
+    """Give what a library raises while it opens a file, errors of many kinds, as a `DataError`.
+
+    Those of memory, too: a forged file asks for more than there is.
+    """
+    try:
+        yield
+    except (DataError, FitError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{name}: is not {kind}, or a damaged one ({reason_of(error)}); write or copy it again"
+        ) from error
 
 
 def read_error(name, error):
