@@ -137,7 +137,7 @@ CASES = [
     ("x.parquet", lambda path: None, ["no such file; check the path"]),
     ("x.parquet", lambda path: path.touch(), ["the file is empty"]),
     ("x.parquet", lambda path: write(path, b"hello" * 99), ["is not a Parquet file", "again"]),
-    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["is not a Parquet file, or a damaged one"]),
+    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["Parquet file, or a damaged one"]),
     ("x.parquet", lambda path: pq.write_table(arrow(X[:0]), path), ["has no rows"]),
     ("x.parquet", column(["a", "b"]), ["'odd' (string) holds no real", "columns=", "are 'x'"]),
     ("x.parquet", column([[1], [2]]), ["'odd' (list<", "holds no real numbers"]),

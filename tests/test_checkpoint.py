@@ -846,6 +846,23 @@ def test_leftovers_of_killed_writers_go_away(fit_ckpt):
     assert all(Path(name).exists() for name in others)
 
 
+def test_leftovers_of_outputs_go_away(x):
+    """As of a command that was killed while it wrote labels."""
+    long = f"{'labels' * 9}.npy"
+    interrupted(f"{FIT} --checkpoint c -o m --labels {long}", 4)
+    with pytest.raises(Stop), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs.os, "unlink", lambda _: None)
+        with outputs.atomic_write(long):
+            raise Stop
+    temporary = [name for name in os.listdir() if name.endswith(".tmp")]
+    assert len(temporary) == 1
+    other = f".{'labels' * 5}la.0123456789ab.tmp"  # of a file with as long a name
+    Path(other).touch()
+    Path(".m.0123456789ab.tmp").touch()
+    run("fit --resume c")
+    assert [name for name in os.listdir() if name.endswith(".tmp")] == [other]
+
+
 # As processes -----------------------------------------------------------------------------------
 
 
