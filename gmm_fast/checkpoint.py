@@ -14,7 +14,7 @@ import numpy as np
 from . import __version__
 from .archive import Kind, read_archive, write_archive
 from .em import FitResult, State
-from .errors import DataError, FitError, Interrupted
+from .errors import ChangedError, DataError, FitError, Interrupted
 from .modelfile import (
     are_numbers,
     check_facts,
@@ -366,7 +366,7 @@ class Keeper:
         except (KeyboardInterrupt, SystemExit) as stop:
             status = stop.code if isinstance(stop, SystemExit) else 130
             raise Interrupted(status, self._stopped()) from None
-        except (FitError, MemoryError):
+        except (ChangedError, FitError, MemoryError):
             if self.begun and self.save():
                 self._say(f"what was done is in the checkpoint; go on with: {self.go_on}")
             self._forget(made)

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy imports happen inside commands."""
 
 import functools
+import os
 import shlex
 import signal
 import sys
@@ -106,8 +107,30 @@ def given():
     }
 
 
+def open_closed_streams():
+    """Put the null device where a standard stream was closed, as by `2>&-`.
+
+    What is said there goes nowhere; else there would be nothing to say it to, and the next file
+    that is opened would get the stream's number and with it what libraries write to it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the least free number, which is this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            # nothing of it is read, and every character has to have bytes
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 class Group(click.Group):
     """Commands that can ask what was called."""
+
+    def main(self, *args, **kwargs):
+        open_closed_streams()
+        return super().main(*args, **kwargs)
 
     def make_context(self, info_name, args, parent=None, **extra):
         words = list(args)  # parsing eats them

@@ -8,7 +8,7 @@ from . import criteria, em, fitting, inputs, page, picturing, report, selection,
 from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
 from .modelfile import check_facts, check_model_name, read_model, write_model
-from .outputs import check_outputs
+from .outputs import check_outputs, remove_leftovers
 from .params import Params
 from .progress import Progress, SearchProgress
 from .resolution import check_steps
@@ -312,6 +312,9 @@ class _Outputs:
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         paths |= {"--plot": self.plot, "--animate": self.animation}
         check_outputs(paths | {kept.option: self.checkpoint}, read)
+        if kept.resumed:  # the one before may have been killed while it wrote them
+            for path in filter(None, paths.values()):
+                remove_leftovers(path)
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""

@@ -9,6 +9,10 @@ class DataTypeError(DataError, TypeError):
     """Something of the data or the call is of a wrong type; scikit-learn's is a TypeError, too."""
 
 
+class ChangedError(DataError):
+    """A file changed during the work: no fault of what was done before, which is kept."""
+
+
 class ModelFileError(DataError):
     """A model file cannot be read (exit status 2)."""
 

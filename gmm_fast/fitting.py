@@ -19,7 +19,7 @@ from .backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from .checkpoint import Job, Keeper
 from .errors import DataError, some
 from .families import get_family
-from .memory import anonymous_bytes, free_share, room_for_data
+from .memory import anonymous_bytes, free_bytes, free_share, room_for_data, show_size
 from .regularisation import check_reg_covar
 from .rescue import is_of_needed_rows, needed_rows_events
 from .resolution import check_resolution, excess, resolves, rounded_event, widened
@@ -151,11 +151,33 @@ def _client(client, source):
 def _backend(source, dtype, weights, threads, memory, client, room, working):
     client = _client(client, source)
     if client is not None:
+        if room is not None:
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            room = _beside_reading(source, room, memory, workers)
         options = {"dtype": dtype, "weights": weights, "threads": threads, "room": room}
         return DaskBackend(client, source, **options)
     if memory is not None or not isinstance(source, ArraySource):  # which is in memory already
-        room = room_for_data(memory, working)
+        room = _beside_reading(source, room_for_data(memory, working), memory)
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
+
+
+def _beside_reading(source, room, memory, processes=1):
+    """What is left for data of `room` bytes where `processes` read the source at a time.
+
+    Raises
+    ------
+    DataError
+        Nothing is left of what was promised, or reading alone takes more than is free.
+    """
+    needed = processes * source.reading_bytes
+    if needed and needed > (free_bytes() if memory is None else room):
+        enough = 10 * -(-((memory or 0) - room + needed) // 10**7)
+        more = "" if memory is None else f"; or promise {enough}MB (--memory)"
+        raise DataError(
+            f"{source.name}: is stored in chunks so large that reading takes "
+            f"{show_size(needed)} of memory, more than there is; {source.reading_advice}{more}"
+        )
+    return max(0, room - needed)
 
 
 def working_bytes(n_features, n_components, all_components, silhouette_rows, at_once=1):

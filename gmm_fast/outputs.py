@@ -3,6 +3,7 @@
 Everything goes to a temporary name in the folder of the target and is renamed at the end.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -40,6 +41,8 @@ def check_writable(path):
             os.lstat(target)
     except OSError as error:  # a name that is too long
         raise DataError(f"{name}: cannot be written: {error.strerror}") from error
+    if os.path.islink(target):  # all others were followed
+        raise DataError(f"{name}: is a symbolic link that leads in a circle; give another path")
     if os.path.isdir(target):
         raise DataError(f"{name}: is a directory; give the path of a file in it")
     if os.path.exists(target):
@@ -107,7 +110,7 @@ def atomic_write(path):
     check_writable(path)
     name, target = _target(path)
     folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base[:MOST_BASE]}.{secrets.token_hex(6)}.tmp")
+    temporary = os.path.join(folder, f".{_short(base)}.{secrets.token_hex(6)}.tmp")
     try:
         # Not tempfile: it makes files that others cannot read, whatever the umask says.
         with open(temporary, "xb") as file:
@@ -130,12 +133,18 @@ def remove_leftovers(path):
     Nobody else may be writing it.
     """
     folder, base = os.path.split(_target(path)[1])
-    if len(base) > MOST_BASE:  # cut short, it may be another file's
-        return
-    name = re.compile(re.escape(f".{base}.") + r"[0-9a-f]{12}\.tmp")
+    name = re.compile(re.escape(f".{_short(base)}.") + r"[0-9a-f]{12}\.tmp")
     with suppress(OSError):
         for found in filter(name.fullmatch, os.listdir(folder)):
             os.unlink(os.path.join(folder, found))
+
+
+def _short(base):
+    """What a temporary name repeats of a file's, so that it is known for its own."""
+    if len(base) <= MOST_BASE:
+        return base
+    digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:8]
+    return f"{base[: MOST_BASE - len(digest) - 1]}-{digest}"
 
 
 class NpyWriter:

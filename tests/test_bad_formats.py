@@ -21,8 +21,10 @@ from formats import (
     feather,
     hdf5,
     ipc,
+    npy,
     npz,
     parquet,
+    parts,
     shrink_blocks,
     text,
     text_of,
@@ -32,8 +34,8 @@ from formats import fcs as fcs_file
 from test_sources import joined
 
 from gmm_fast import GaussianMixture
-from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source, take
+from gmm_fast.errors import ChangedError, DataError
+from gmm_fast.sources import load_resident, open_source, stamps, take
 from gmm_fast.sources import text as text_module
 
 X = np.arange(4000.0).reshape(1000, 4) / 7
@@ -55,6 +57,19 @@ def column(values, kind=None):
     return lambda path: pq.write_table(
         pa.table({"x": [1.0] * len(values), "odd": pa.array(values, kind)}), path
     )
+
+
+def linked(path):
+    """An HDF5 file in which links lead in a circle."""
+    with h5py.File(path, "w") as file:
+        for name, other in (("y", "/z"), ("z", "/y"), ("X", "/X")):
+            file[name] = h5py.SoftLink(other)
+
+
+def nameless(path):
+    """A Parquet file whose footer has a name that is no text."""
+    parquet(path.parent, X).rename(path)
+    path.write_bytes(path.read_bytes().replace(b"c0", b"\xff\xfe"))
 
 
 def cut(make, keep=0.5):
@@ -156,7 +171,7 @@ CASES = [
     ("x.parquet", lambda path: None, ["no such file; check the path"]),
     ("x.parquet", lambda path: path.touch(), ["the file is empty"]),
     ("x.parquet", lambda path: write(path, b"hello" * 99), ["is not a Parquet file", "again"]),
-    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["is not a Parquet file, or cut"]),
+    ("x.pq", cut(lambda path: pq.write_table(arrow(X), path)), ["Parquet file, or a damaged one"]),
     ("x.parquet", lambda path: pq.write_table(arrow(X[:0]), path), ["has no rows"]),
     ("x.parquet", column(["a", "b"]), ["'odd' (string) holds no real", "columns=", "are 'x'"]),
     ("x.parquet", column([[1], [2]]), ["'odd' (list<", "holds no real numbers"]),
@@ -188,10 +203,13 @@ CASES = [
     ("x.npz:X", forged_npz(change=cut_in_front), ["is not a .npz file, or a damaged one"]),
     ("x.npz:X", forged_npz(None, zipfile.ZIP_LZMA), ["NumPy does not write"]),
     ("x.npz:X", forged_npz(None, zipfile.ZIP_BZIP2), ["with np.savez_comp"]),
+    ("x.parquet", nameless, ["is not a Parquet file, or a damaged one", "copy it again"]),
     # HDF5
     ("x.h5", lambda path: None, ["no such file"]),
     ("x.h5", lambda path: path.mkdir(), ["is a directory; give the path of a HDF5 file"]),
     ("x.h5", lambda path: path.touch(), ["the file is empty"]),
+    ("x.h5:/y", linked, ["is not an HDF5 file, or a damaged one", "too many"]),
+    ("x.h5ad", linked, ["or a damaged one", "too many"]),
     ("x.h5", lambda path: write(path, b"hello"), ["is not an HDF5 file, or a damaged one"]),
     ("x.h5", lambda path: h5(path, a=X, b=X), ["2 tables", "x.h5:/PATH", "'/a', '/b'"]),
     ("x.h5", lambda path: h5(path), ["no 2-D data set of numbers"]),
@@ -303,27 +321,106 @@ def test_what_holds_no_data_yet(tmp_path):
 # In the middle of the work
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (parquet, "changed while it was used"),
-        (text, "has fewer rows than when it was opened"),
-        (fcs_file, "changed while it was used"),
-        (ipc, "has fewer rows than when it was opened"),
-        (lambda p, X: hdf5(p, X, chunks=(9, 4)), "changed while it was used"),
-        (lambda p, X: npz(p, X, np.savez_compressed), "(fewer rows|cannot be read)"),
-    ],
-)
-def test_files_that_change_between_passes(tmp_path, monkeypatch, make, words):
+FILES = {
+    "npy": npy,
+    "npz": npz,
+    "npz-packed": lambda p, X: npz(p, X, np.savez_compressed),
+    "parquet": lambda p, X: parquet(p, X, compression="none", use_dictionary=False),
+    "csv": text,
+    "hdf5": hdf5,
+    "hdf5-packed": lambda p, X: hdf5(p, X, chunks=(9, 4)),
+    "fcs": fcs_file,
+    "arrow": ipc,
+    "folder": lambda p, X: parts(p, X, npy),
+    "parquet-folder": lambda p, X: parts(p, X, parquet),
+}
+OTHER = np.random.default_rng(8).normal(size=X.shape).round(12)
+
+
+def replaced(make, folder, path):
+    """As many other rows in files that take the place of those at a path, written no earlier."""
+    other = folder / "other"
+    other.mkdir()
+    made = make(other, OTHER)
+    for new in sorted(made.rglob("*.*")) if made.is_dir() else [made]:
+        old = path / new.relative_to(made) if made.is_dir() else path
+        os.utime(new, ns=2 * (old.stat().st_mtime_ns,))
+        new.rename(old)
+
+
+def overwritten(make, folder, path):
+    """Other rows, in place, some time after."""
+    files = sorted(path.rglob("*.*")) if path.is_dir() else [path]
+    later = files[-1].stat().st_mtime_ns + 10**9
+    make(folder, OTHER)
+    for file in files:
+        os.utime(file, ns=(later, later))
+
+
+def shortened(make, folder, path):
+    make(folder, X[:500])
+
+
+@pytest.mark.parametrize("change", [replaced, overwritten, shortened])
+@pytest.mark.parametrize("way", FILES)
+def test_files_that_change_between_passes(tmp_path, monkeypatch, way, change):
     shrink_blocks(monkeypatch, 3200)
     monkeypatch.setattr(text_module, "_BLOCK_BYTES", 3200)
-    with open_source(make(tmp_path, X)) as source:
-        joined(source, 99, "f8")
-        make(tmp_path, X[:500])
-        with pytest.raises(DataError, match=rf"data\.\w+: .*{words}"):
-            joined(source, 99, "f8")
-        make(tmp_path, X)
+    path = FILES[way](tmp_path, X)
+    with open_source(path) as source:
+        copy = pickle.loads(pickle.dumps(source))
         np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+        change(FILES[way], tmp_path, path)
+        uses = [
+            lambda: joined(source, 99, "f8"),
+            lambda: load_resident(source, "f8"),
+            lambda: take(source, [3], "f8"),
+            lambda: joined(copy, 99, "f8"),
+        ]
+        if change is replaced and way in ("npy", "npz", "hdf5"):
+            # what is open stays what it was
+            np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+            source.rest()
+        for use in uses:
+            with pytest.raises(ChangedError, match=r"data\.\w+: the file (changed while|became)"):
+                use()
+
+
+def test_what_changed_is_said(tmp_path):
+    path = npy(tmp_path, X)
+    with open_source(path) as source:
+        before = path.stat()
+        os.utime(path, ns=(0, 1))
+        with pytest.raises(ChangedError, match="it was written to, and is as long as before; do n"):
+            joined(source, 99, "f8")
+        os.utime(path, ns=(0, before.st_mtime_ns))
+        np.testing.assert_array_equal(joined(source, 99, "f8"), X)
+        with open(path, "ab") as file:
+            file.write(b"1234")
+        size = before.st_size
+        with pytest.raises(ChangedError, match=f"it has {size + 4:,} bytes and had {size:,}; do"):
+            joined(source, 99, "f8")
+        source.rest()
+        path.unlink()
+        with pytest.raises(ChangedError, match="no such file any more"):
+            source.check_unchanged()
+
+
+def test_a_copy_on_another_machine(tmp_path, monkeypatch):
+    """Its time and inode may be others, but stay what they are; its size is the same."""
+    path = npy(tmp_path, X)
+    with open_source(path) as source:
+        pickled = pickle.dumps(source)
+    replaced(npy, tmp_path, path)
+    monkeypatch.setattr(stamps.platform, "node", lambda: "another")
+    with pickle.loads(pickled) as copy:
+        np.testing.assert_array_equal(joined(copy, 99, "f8"), OTHER)
+        os.utime(path, ns=(0, 1))
+        with pytest.raises(ChangedError, match="it was written to"):
+            joined(copy, 99, "f8")
+    shortened(npy, tmp_path, path)
+    with pickle.loads(pickled) as copy, pytest.raises(ChangedError, match="bytes and had"):
+        joined(copy, 99, "f8")
 
 
 def test_files_that_vanish(tmp_path):

@@ -18,6 +18,7 @@ from invoking import run
 
 from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming, searching
 from gmm_fast.archive import read_archive, write_archive
+from gmm_fast.backends import local
 from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
 from gmm_fast.errors import DataError, Interrupted
 from gmm_fast.modelfile import read_model
@@ -817,6 +818,25 @@ def test_a_complete_checkpoint_is_replaced(fit_ckpt):
     assert not read_checkpoint("c").complete
 
 
+def test_data_that_changes_meanwhile(fit_ckpt, monkeypatch):
+    """The fit ends, and what it found in the data of before is in the checkpoint."""
+    os.remove("c")
+    monkeypatch.setattr(local.LocalBackend, "_fits", lambda *_: False)
+    whole, before = progress.Progress.iteration, os.stat("data.npy").st_mtime_ns
+
+    def touch(self, iteration, *rest):
+        if iteration == 3:
+            os.utime("data.npy", ns=(0, before + 1))
+        whole(self, iteration, *rest)
+
+    monkeypatch.setattr(progress.Progress, "iteration", touch)
+    result = run("fit -k 2 data.npy --tol 0 --max-iter 9 --checkpoint c", code=2)
+    assert "data.npy: the file changed while it was used: it was written to" in result.stderr
+    assert "what was done is in the checkpoint; go on with: gmm-fast fit --res" in result.stderr
+    assert read_checkpoint("c").running[1].iteration == 3
+    assert not Path("data.gmm.npz").exists()
+
+
 def test_leftovers_of_killed_writers_go_away(fit_ckpt):
     leftover, others = ".c.0123456789ab.tmp", [".c.tmp", ".cc.0123456789ab.tmp", ".c.x.tmp"]
     for name in (leftover, *others):
@@ -824,6 +844,23 @@ def test_leftovers_of_killed_writers_go_away(fit_ckpt):
     run("fit --resume c")
     assert not Path(leftover).exists()
     assert all(Path(name).exists() for name in others)
+
+
+def test_leftovers_of_outputs_go_away(x):
+    """As of a command that was killed while it wrote labels."""
+    long = f"{'labels' * 9}.npy"
+    interrupted(f"{FIT} --checkpoint c -o m --labels {long}", 4)
+    with pytest.raises(Stop), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs.os, "unlink", lambda _: None)
+        with outputs.atomic_write(long):
+            raise Stop
+    temporary = [name for name in os.listdir() if name.endswith(".tmp")]
+    assert len(temporary) == 1
+    other = f".{'labels' * 5}la.0123456789ab.tmp"  # of a file with as long a name
+    Path(other).touch()
+    Path(".m.0123456789ab.tmp").touch()
+    run("fit --resume c")
+    assert [name for name in os.listdir() if name.endswith(".tmp")] == [other]
 
 
 # As processes -----------------------------------------------------------------------------------

@@ -698,6 +698,24 @@ def test_as_a_process(x):
     assert done.stdout.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(x, closed):
+    """Nothing is said, or read, and all is done; files do not get what streams would."""
+    shell = f'exec "$0" -m gmm_fast "$@" {closed}'
+    line = "fit -k 2 data.npy -v --labels l.npy --threads 1"
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, *line.split()], capture_output=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.stdout == b"") == (">&- 2" in closed)
+    assert len(np.load("l.npy")) == 240
+    assert read_model("data.gmm.npz")[0].n_components == 2
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, "info", "none.npz"], capture_output=True, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+
+
 def test_stdout_that_is_full_or_gone(x, model):
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -85,12 +85,21 @@ def check_reads(source, X):
                 rows = np.array(list(wanted), int)
                 assert_same_bits(take(source, rows, dtype, origin=origin), expected[rows])
     assert first_bad_row(source) is None
-    assert source.boundaries is None or (
-        source.boundaries[0] == 0
-        and source.boundaries.dtype == np.int64
-        and (np.diff(source.boundaries) > 0).all()
-        and source.boundaries[-1] < n
-    )
+    if source.boundaries is not None:
+        check_boundaries(boundaries_of(source), source.boundaries, n)
+
+
+def boundaries_of(source):
+    """All of them."""
+    return sorted({source.boundaries.before(row) for row in range(source.n_samples)})
+
+
+def check_boundaries(rows, boundaries, n):
+    """What is asked for one row belongs together for all of them."""
+    assert rows[0] == 0
+    for row in range(n):
+        assert boundaries.before(row) == max(r for r in rows if r <= row)
+        assert boundaries.after(row) == min((r for r in rows if r >= row), default=None)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -290,10 +299,25 @@ def test_row_groups_are_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", record)
     shrink_blocks(monkeypatch, 240)  # ten rows
     with open_source(path) as source:
-        assert source.boundaries.tolist() == list(range(0, 100, 10))
+        assert boundaries_of(source) == list(range(0, 100, 10))
         wanted = [5, 45, 46, 51, 99]
         assert_same_bits(take(source, wanted, "f8"), X[wanted])
         assert asked == [0, 4, 9]
+
+
+def test_empty_row_groups(tmp_path, monkeypatch):
+    X = table(n=30)
+    path = tmp_path / "x.parquet"
+    with pq.ParquetWriter(path, arrow(X).schema) as writer:
+        for rows in (X[:0], X[:10], X[:0], X[:0], X[10:20], X[20:], X[:0]):
+            writer.write_table(arrow(rows))
+    assert pq.read_metadata(path).num_row_groups == 7
+    shrink_blocks(monkeypatch, 240)
+    with open_source(path) as source:
+        assert boundaries_of(source) == [0, 10, 20]
+        check_reads(source, X)
+        for row in (25, 12, 29, 10, 0):
+            assert_same_bits(take(source, [row], "f8"), X[[row]])
 
 
 @pytest.mark.parametrize("options", [{"row_group_size": 1}, {"data_page_size": 8}])
@@ -660,7 +684,7 @@ def test_text_that_is_held_is_no_work_to_read(tmp_path):
         for data in (tmp_path, tmp_path / "a.csv"):
             with open_source(data, keep_bytes=keep) as source:
                 assert source.decoded == decoded
-                assert source.boundaries.tolist() == [0]
+                assert boundaries_of(source) == [0]
 
 
 def test_column_numbers_as_names_are_asked_about(tmp_path):

@@ -13,8 +13,10 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cases import random_params
 from formats import fcs_bytes, feather, ipc
@@ -550,3 +552,59 @@ def test_changed_bytes_of_other_formats(path, data, ending):
         source, rows = found
         assert rows.shape == (source.n_samples, source.n_features)
         assert rows.size <= len(content)
+
+
+TABLE = np.random.default_rng(0).normal(size=(40, 3))
+
+
+def hdf5_bytes(X=TABLE, **options):
+    def write(path):
+        with h5py.File(path, "w", **options.pop("file", {})) as file:
+            file.create_dataset("X", data=X, **options)
+            file["more/link"] = h5py.SoftLink("/X")
+            file["ids"] = np.array([b"a", b"b"])
+
+    return _bytes_of(write)
+
+
+def parquet_bytes(X=TABLE, **options):
+    table = pa.table({f"c{j}": column for j, column in enumerate(X.T)})
+    return _bytes_of(lambda path: pq.write_table(table, path, **options))
+
+
+HDF5 = [
+    hdf5_bytes(),
+    hdf5_bytes(chunks=(7, 2)),
+    hdf5_bytes(chunks=(40, 3), compression="gzip", shuffle=True),
+    hdf5_bytes(chunks=(16, 1), compression="lzf", fletcher32=True, file={"libver": "latest"}),
+]
+PARQUET = [
+    parquet_bytes(),
+    parquet_bytes(row_group_size=9, compression="none", use_dictionary=False),
+    parquet_bytes(np.round(TABLE), compression="zstd", data_page_version="2.0"),
+]
+
+
+def check_bytes(path, data, contents):
+    """Bytes of a file are changed: it is refused by name, or a table is read."""
+    content = data.draw(st.sampled_from(contents))
+    path.write_bytes(data.draw(edited(content, contents)))
+    found = careful(read_all, path)
+    if isinstance(found, DataError):
+        assert str(found).startswith(str(path)), found
+    else:
+        assert found[1].shape == (found[0].n_samples, found[0].n_features)
+    if data.draw(st.integers(0, 9)) == 0:
+        careful_fit(path)
+
+
+@fuzz(300)
+@given(data=st.data())
+def test_bytes_of_hdf5(path, data):
+    check_bytes(path.with_name("fuzzed.h5"), data, HDF5)
+
+
+@fuzz(300)
+@given(data=st.data())
+def test_bytes_of_parquet(path, data):
+    check_bytes(path.with_name("fuzzed.parquet"), data, PARQUET)

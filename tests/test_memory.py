@@ -1,19 +1,23 @@
 """Memory: sizes as people write them, limits of containers, and a promise that is kept."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from gmm_fast import GaussianMixture, fitting, memory
+from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli import main
 from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source
+from gmm_fast.sources import open_source, take
+from gmm_fast.sources.boundaries import Even, Joined, Listed
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -154,3 +158,90 @@ def test_the_promise_is_kept(tmp_path, options):
     assert json.loads(output)["n_samples"] == n
     assert "does not fit into memory (240 MB): streamed in every pass" in errors
     assert "and waited for data" in errors
+
+
+def chunked(path, shape, chunks, **options):
+    """An HDF5 file of about a kilobyte, whatever it announces."""
+    path.parent.mkdir(exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", shape=shape, dtype="f8", chunks=chunks, **options)
+    assert path.stat().st_size < 10_000
+    return path
+
+
+@linux
+@pytest.mark.parametrize(
+    ("shape", "n_files"), [((10**8, 2), 1), ((10**8, 2), 2), ((10**12, 1000), 1)]
+)
+def test_short_chunks_are_never_listed(tmp_path, shape, n_files):
+    """Neither when such files are opened, nor when they are read."""
+    for i in range(n_files):
+        chunked(tmp_path / "x" / f"{i}.h5", shape, (1, 2))
+    before = memory.anonymous_bytes()
+    with open_source(tmp_path / "x") as source:
+        n = source.n_samples
+        assert n == n_files * shape[0]
+        np.testing.assert_array_equal(take(source, [0, 1, n - 1], "f8"), np.zeros((3, shape[1])))
+        assert source.boundaries.before(n - 7) == n - 7 == source.boundaries.after(n - 7)
+        edges = part_edges(n, shape[1], source.boundaries)
+        assert (edges[0], edges[-1]) == (0, n)
+        assert memory.anonymous_bytes() - before < 20 * 10**6
+
+
+def test_edges_of_parts_lie_where_reading_begins():
+    rows = [0, 200_000, 1_000_000]
+    joined = Joined(np.array([0, 1_100_000, 3_000_000]), [Listed(rows), Even(10**6, 1_900_000)])
+    edges = part_edges(3_000_000, 8, joined).tolist()
+    assert edges == [0, 1_000_000, 1_100_000, 2_100_000, 3_000_000]
+
+
+def test_a_chunk_is_decoded_once_a_pass(tmp_path, monkeypatch):
+    """However many blocks it is read in: HDF5 finds it in its cache."""
+    n = 300_000
+    x = np.random.default_rng(0).integers(0, 9, (n, 4)).astype("f8")
+    for chunks in ((n, 4), (100_001, 1), (99_999, 3)):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset("X", data=x, chunks=chunks, compression="gzip")
+            stored = file["X"].id.get_storage_size()
+        with open_source(tmp_path / "x.h5") as source:
+            blocks = list(source._blocks(0))
+            assert len(blocks) > 6
+            np.testing.assert_array_equal(np.concatenate([b for _, b in blocks]), x)
+            before = read_so_far()
+            for _ in source._blocks(0):
+                pass
+            assert stored <= read_so_far() - before < 1.5 * stored
+
+
+def read_so_far():
+    """Bytes that this process has asked files for."""
+    return int(re.search(r"rchar: (\d+)", Path("/proc/self/io").read_text())[1])
+
+
+def test_chunks_larger_than_the_promise(tmp_path, monkeypatch):
+    path = chunked(tmp_path / "x y.h5", (3_000_000, 8), (3_000_000, 8), compression="lzf")
+    monkeypatch.setattr(fitting, "anonymous_bytes", lambda: 10**8)
+    monkeypatch.setattr(memory, "anonymous_bytes", lambda: 10**8)
+    for source in (open_source(path), open_source(path, columns=[1]), open_source(path.parent)):
+        assert source.reading_bytes == 3 * 192 * 10**6
+        with pytest.raises(DataError) as refused:
+            fitting.scoring_backend(source, memory=2 * 10**8)
+        message = str(refused.value)
+        assert f"h5repack -l /X:CHUNK=16384x8 '{path}' NEW.h5; or promise 720MB" in message
+        assert not fitting.scoring_backend(source, memory=72 * 10**7).in_memory
+    monkeypatch.setattr(fitting, "free_bytes", lambda: 5 * 10**8)
+    with pytest.raises(DataError, match=r"takes 576 MB of memory, more than there is.*NEW\.h5$"):
+        fitting.scoring_backend(source)
+
+
+@linux
+@pytest.mark.slow
+def test_the_promise_is_kept_with_large_chunks(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        x = np.random.default_rng(0).normal(size=(1_000_000, 8))
+        file.create_dataset("X", data=x, chunks=x.shape, compression="lzf", shuffle=True)
+    command = [sys.executable, "-m", "gmm_fast", "fit", "-k", "2", "x.h5", "--json", "-c", "diag"]
+    command += ["--memory", "380MB", "--max-iter", "2", "--no-model"]
+    output, _, peak = peak_of(command, tmp_path)
+    assert 380 * 10**6 > peak > 64 * 10**6
+    assert json.loads(output)["n_samples"] == len(x)

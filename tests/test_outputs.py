@@ -3,6 +3,7 @@
 import os
 import resource
 import stat
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,6 +89,17 @@ def test_a_symbolic_link_stays(tmp_path):
     save_npy(link, np.ones(2))
     assert link.is_symlink()
     assert os.listdir(tmp_path / "real") == ["out.npy"]
+
+
+@pytest.mark.parametrize("ends", [["a"], ["b", "a"]])
+def test_links_in_a_circle(tmp_path, ends):
+    names = ["a", *ends]
+    for name, other in pairwise(names):
+        (tmp_path / name).symlink_to(other)
+    with pytest.raises(DataError, match="a: is a symbolic link that leads in a circle; give anot"):
+        check_outputs({"--labels": tmp_path / "a"}, [])
+    with pytest.raises(DataError, match=r"there is no folder .*a; make it first"):
+        check_outputs({"--labels": tmp_path / "a" / "x.npy"}, [])
 
 
 def test_a_relative_path(tmp_path, monkeypatch):

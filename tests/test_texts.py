@@ -482,10 +482,10 @@ def table_of_gaps():
 
 
 GUESSED = (
-    "x.csv: delimiter ';', decimal ',', names in line 1, first column left out (row numbers); "
+    "reading x.csv: delimiter ';', decimal ',', names in line 1, first column left out (row numbers); "
     "--delimiter, --decimal, --header, --columns say otherwise"
 )
-DROPPED = "x.csv: 4 of 40 rows miss a value and were left out"
+DROPPED = "reading x.csv: 4 of 40 rows miss a value and were left out"
 
 
 def test_what_is_guessed_is_in_everything(put):
@@ -565,7 +565,7 @@ def test_options_of_text_on_the_command_line(put):
     )
     facts = json.loads(run(f"fit -k 1 {name} {line}").stdout)
     assert facts["means"] == [[1500, 1.75]]
-    assert facts["events"][0] == "data.log: 1 of 3 rows miss a value and were left out"
+    assert facts["events"][0] == "reading data.log: 1 of 3 rows miss a value and were left out"
 
 
 def test_standard_input_on_the_command_line(put):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..errors import DataError, FitError
+from ..errors import ChangedError, DataError, FitError
 from ..families import get_family
 from ..kernels.gaussian import Outputs
 from ..sources import ArrayPart, RowRange, take
@@ -71,6 +71,8 @@ def open_rows(opener, start, stop):
             source = _reopened(token, pickled)
         rows = RowRange(source, start, stop)
         rows.read(0, 1, np.empty((1, rows.n_features)))  # it may be opened when it is first read
+    except ChangedError:
+        raise
     except (DataError, FitError, OSError, ImportError) as error:
         raise DataError(
             f"{_who()} cannot read {path}: {error} (every worker has to see the file at that path)"

@@ -46,8 +46,8 @@ def part_edges(n_samples, n_features, boundaries=None):
     Parameters
     ----------
     n_samples, n_features : int
-    boundaries : (m,) int, optional
-        Rows where reading may begin; edges are moved there.
+    boundaries : optional
+        Of a `Source`: rows where reading may begin; edges are moved there.
 
     Returns
     -------
@@ -58,11 +58,13 @@ def part_edges(n_samples, n_features, boundaries=None):
     step = BLOCK * -(-n_samples // (BLOCK * n_parts))
     starts = np.arange(0, n_samples, step)
     if boundaries is not None:
-        after = np.minimum(np.searchsorted(boundaries, starts), len(boundaries) - 1)
-        before = np.maximum(after - 1, 0)
-        nearer = starts - boundaries[before] < boundaries[after] - starts
-        starts = np.unique(np.where(nearer, boundaries[before], boundaries[after]))
+        starts = np.unique([_nearest(boundaries, start) for start in starts.tolist()])
     return np.append(starts, n_samples)
+
+
+def _nearest(boundaries, row):
+    before, after = boundaries.before(row), boundaries.after(row)
+    return before if after is None or row - before < after - row else after
 
 
 def sent_with_tasks(n_bytes, n_parts):

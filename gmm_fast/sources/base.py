@@ -45,9 +45,13 @@ class Source(ABC):
         Of the columns, where the data names them.
     held_bytes : int
         What the source keeps in memory of its own (not: the caller's array).
-    boundaries : (m,) int64 array or None
-        Rows, from 0 on, at which reading can begin without decoding what lies before; None if it
-        can begin anywhere.
+    reading_bytes : int
+        What reading takes beyond a few MB, at most.
+    reading_advice : str
+        What to do where that is too much.
+    boundaries : boundaries.Listed, Even or Joined, or None
+        Rows at which reading can begin without decoding what lies before; None if it can begin
+        anywhere.
     notes : tuple of str
         What was guessed, left out or converted in reading, for its user to know; without the name.
     """
@@ -58,7 +62,9 @@ class Source(ABC):
     dtype: np.dtype
     feature_names: list[str] | None = None
     held_bytes: int = 0
-    boundaries: np.ndarray | None = None
+    reading_bytes: int = 0
+    reading_advice: str = ""
+    boundaries: object | None = None
     notes: tuple[str, ...] = ()
     # Whether several threads may read at the same time without waiting for one another.
     concurrent: bool = False
@@ -109,6 +115,9 @@ class Source(ABC):
             piece = np.empty((stop - start, self.n_features), out.dtype)
             self.read(start, stop, piece, origin=origin)
             out[first:last] = piece[indices[first:last] - start]
+
+    def check_unchanged(self, start=0, stop=None):  # noqa: B027 - most sources are no files
+        """Raise `ChangedError` unless files that hold rows ``start:stop`` are what they were."""
 
     def locate(self, row):
         """Return the name of the file that holds `row`, and the number of the row in it."""

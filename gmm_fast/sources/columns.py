@@ -123,6 +123,7 @@ class ColumnsSource(Source):
         self.n_samples, self.n_features = source.n_samples, len(columns)
         self.dtype = source.dtype
         self.held_bytes = source.held_bytes
+        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
         self.boundaries = source.boundaries
         self.notes = source.notes
         names = source.feature_names
@@ -152,6 +153,9 @@ class ColumnsSource(Source):
     @property
     def decoded(self):
         return self.source.decoded
+
+    def check_unchanged(self, start=0, stop=None):
+        self.source.check_unchanged(start, stop)
 
     def locate(self, row):
         return self.source.locate(row)

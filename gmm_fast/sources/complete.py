@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Source, check_range, piece_rows
+from .boundaries import Thinned
 from .reading import chunks
 
 
@@ -27,14 +28,9 @@ class CompleteSource(Source):
         self.feature_names = source.feature_names
         self.concurrent = source.concurrent
         self.held_bytes = source.held_bytes + dropped.nbytes
-        self.boundaries = self._boundaries()
-
-    def _boundaries(self):
-        if self.source.boundaries is None:
-            return None
-        found = self.source.boundaries - np.searchsorted(self.dropped, self.source.boundaries)
-        found = np.unique(found)
-        return found[found < self.n_samples]
+        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
+        if source.boundaries is not None:
+            self.boundaries = Thinned(source.boundaries, dropped, source.n_samples)
 
     @property
     def notes(self):

@@ -1,12 +1,14 @@
 """Dask arrays and data frames, computed one block after the other."""
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 
 from ..errors import DataError, FitError
 from .array import check_frame
 from .base import check_dtype, check_shape
+from .boundaries import Listed
 from .columns import choose
 from .stream import StreamSource
 
@@ -50,7 +52,8 @@ class DaskSource(StreamSource):
         self.n_samples, self.n_features = data.shape
         self.dtype = np.dtype(data.dtype)
         sizes = [size for size in data.chunks[0] if size]
-        self.boundaries = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+        self._edges = np.cumsum([0, *sizes]).tolist()
+        self.boundaries = Listed(self._edges[:-1])
 
     def _from_frame(self, frame, columns):
         if not hasattr(frame, "columns"):  # a series
@@ -67,9 +70,8 @@ class DaskSource(StreamSource):
         return array.astype("f8") if array.dtype.hasobject else array
 
     def _blocks(self, row):
-        which = int(np.searchsorted(self.boundaries, row, side="right")) - 1
-        ends = [*self.boundaries[1:].tolist(), self.n_samples]
-        for first, end in zip(self.boundaries[which:].tolist(), ends[which:], strict=True):
+        which = self._edges.index(self.boundaries.before(row))
+        for first, end in pairwise(self._edges[which:]):
             block = self._compute(first, end)
             if block.shape != (end - first, self.n_features):
                 raise DataError(

@@ -77,8 +77,7 @@ class FcsSource(StreamSource):
     """
 
     def __init__(self, path, inner=None, *, columns=None):
-        super().__init__()
-        self.name, self.path = path, os.path.abspath(path)
+        super().__init__(path, "FCS")
         number = _number(path, inner)
         with open_regular(self.path, self.name, "FCS") as file:
             self._size = os.fstat(file.fileno()).st_size

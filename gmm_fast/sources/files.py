@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Source, check_range
+from .boundaries import Even, Joined
 from .forks import remake_after_fork
 
 # Files that stay open after a read: one for the reader ahead, one for a look back.
@@ -64,17 +65,22 @@ class FilesSource(Source):
         return tuple(notes)
 
     @property
+    def reading_bytes(self):
+        return sum(sorted(part.reading_bytes for part in self.parts)[-_MAX_OPEN:])
+
+    @property
+    def reading_advice(self):
+        return max(self.parts, key=lambda part: part.reading_bytes).reading_advice
+
+    @property
     def decoded(self):
         return any(part.decoded for part in self.parts)
 
     def _boundaries(self):
         if all(part.boundaries is None for part in self.parts):
             return None
-        found = [
-            start + (0 if part.boundaries is None else part.boundaries)
-            for start, part in zip(self.starts.tolist(), self.parts, strict=False)
-        ]
-        return np.concatenate([np.atleast_1d(f) for f in found]).astype(np.int64)
+        each = [part.boundaries or Even(part.n_samples, part.n_samples) for part in self.parts]
+        return Joined(self.starts, each)
 
     def _reset(self):
         self._lock = threading.Lock()
@@ -124,6 +130,11 @@ class FilesSource(Source):
         while len(self._open) > _MAX_OPEN:
             self.parts[self._open.pop(0)].rest()
         return self.parts[i]
+
+    def check_unchanged(self, start=0, stop=None):
+        last = self._part_of((self.n_samples if stop is None else stop) - 1)
+        for part in self.parts[self._part_of(start) : last + 1]:
+            part.check_unchanged()
 
     def locate(self, row):
         i = self._part_of(row)

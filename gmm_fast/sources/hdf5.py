@@ -1,19 +1,27 @@
 """Data sets in HDF5 files, among them the matrix ``X`` of AnnData (``.h5ad``)."""
 
 import os
+import shlex
 
 import h5py
-import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, FitError
 from .base import check_dtype, check_shape
+from .boundaries import Even
 from .columns import listed, pick
 from .npy import NpySource, changed_error, open_regular
 from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
-from .stream import StreamSource, block_rows, read_error
+from .stream import StreamSource, block_rows, read_error, refusing_damage
 
+_KIND = "an HDF5 file"
 # HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.
-_MIN_CACHE, _MAX_CACHE = 1 << 20, 64 << 20
+_MIN_CACHE = 1 << 20
+# Up to this the cache has room for two such rows, and is not worth a word.
+_SMALL_CACHE = 8 << 20
+# Its slots, each for one chunk: so many where there is one chunk, and for more chunks.
+_SLOTS = 521
+# What HDF5 makes of each chunk that is read at once takes 7 kB, however short the chunk.
+_MOST_CHUNKS = 128
 
 
 def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
@@ -35,7 +43,7 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
     """
     if inner is None and path.lower().endswith(".h5ad"):
         inner = "/X"
-    with _opened(path, path) as file:
+    with refusing_damage(path, _KIND), _opened(path, path) as file:
         data = _find(file, path, inner, one_feature)
         if is_sparse_group(data):
             names = _gene_names(file) if data.name == "/X" else None
@@ -69,12 +77,8 @@ def _opened(path, name, **options):
     with open_regular(path, name, "HDF5") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{name}: the file is empty; write the HDF5 file again")
-    try:
+    with refusing_damage(name, _KIND):
         return h5py.File(path, "r", **options)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{name}: is not an HDF5 file, or a damaged one ({error}); write or copy it again"
-        ) from error
 
 
 def _find(file, name, inner, one_feature):
@@ -135,7 +139,7 @@ class PlainHdf5Source(NpySource):
         super().__init__(path, one_feature=one_feature)
 
     def _layout(self):
-        with _opened(self.path, self.name) as file:
+        with refusing_damage(self.name, _KIND), _opened(self.path, self.name) as file:
             data = file.get(self._inside)
             offset = None if data is None else _plain_offset(data)
             if offset is None:
@@ -145,37 +149,70 @@ class PlainHdf5Source(NpySource):
 
 
 class PackedHdf5Source(StreamSource):
-    """A data set in chunks, compressed or not."""
+    """A data set in chunks, compressed or not; none is decoded twice in a pass."""
 
     def __init__(self, path, inside, shape):
-        super().__init__()
-        self.name = path
-        self.path = os.path.abspath(path)
+        super().__init__(path, "HDF5")
         self._inside = inside
         self.n_samples, self.n_features = shape
-        with _opened(self.path, self.name) as file:
+        with refusing_damage(path, _KIND), _opened(self.path, self.name) as file:
             data = file[inside]
             self.dtype = data.dtype
             self._shape = data.shape
             chunks = data.chunks
-        height = min(chunks[0], self.n_samples) if chunks else 1
-        across = height * self.n_features * self.dtype.itemsize
-        self._cache = max(_MIN_CACHE, min(_MAX_CACHE, 2 * across))
-        # A block is several rows of chunks, or an even part of one.
-        rows = block_rows(self.n_features, self.dtype.itemsize)
-        self._step = rows - rows % height if rows >= height else rows
-        self._height = height
-        if chunks:
-            self.boundaries = np.arange(0, self.n_samples, height, dtype=np.int64)
+        self._plan(chunks)
+
+    def _plan(self, chunks):
+        """How many rows a block has, and what HDF5 may keep, for chunks of that shape."""
+        itemsize = self.dtype.itemsize
+        rows = block_rows(self.n_features, itemsize)
+        self._height, self._slots, self._cache = 1, _SLOTS, _MIN_CACHE
+        if chunks is None:
+            self._step = rows
+            return
+        self._height = height = min(chunks[0], self.n_samples)
+        self.boundaries = Even(height, self.n_samples)
+        width = chunks[1] if len(chunks) > 1 else 1
+        across = -(-self.n_features // width)
+        if height <= rows:  # a block is several rows of chunks
+            self._step = height * max(1, min(rows // height, _MOST_CHUNKS // across))
+            return
+        self._step = rows  # or a part of one
+        one = chunks[0] * width * itemsize
+        self._cache = max(_MIN_CACHE, across * one)
+        # chunks of one row find slots of their own
+        self._slots = max(_SLOTS, 2 << across.bit_length())
+        if 2 * self._cache <= _SMALL_CACHE:
+            self._cache *= 2
+        else:
+            # one more chunk as it is stored, and one between its filters
+            self.reading_bytes = self._cache + 2 * one
+            shorter = "x".join(map(str, (rows, *self._shape[1:])))
+            self.reading_advice = (
+                f"write it in shorter chunks: h5repack -l {self._inside}:CHUNK={shorter} "
+                f"{shlex.quote(self.name)} NEW.h5"
+            )
 
     def _blocks(self, row):
+        options = {"rdcc_nbytes": self._cache, "rdcc_nslots": self._slots}
         try:
-            with _opened(self.path, self.name, rdcc_nbytes=self._cache) as file:
+            with _opened(self.path, self.name, **options) as file:
                 data = file.get(self._inside)
                 if data is None or data.shape != self._shape or data.dtype != self.dtype:
                     raise changed_error(self.name)
-                for first in range(row - row % self._height, self.n_samples, self._step):
-                    block = data[first : first + self._step]
+                first = row - row % self._height
+                while first < self.n_samples:
+                    block = data[first : self._end_of_block(first)]
                     yield first, block.reshape(len(block), -1)
-        except (OSError, RuntimeError) as error:
+                    first += len(block)
+        except (DataError, FitError, MemoryError):
+            raise
+        except Exception as error:  # h5py raises errors of many kinds
             raise read_error(self.name, error) from error
+
+    def _end_of_block(self, first):
+        """A block that is a part of a row of chunks ends with it, or another would be decoded."""
+        end = first + self._step
+        if self._step < self._height:
+            end = min(end, first - first % self._height + self._height)
+        return min(end, self.n_samples)

@@ -1,6 +1,5 @@
 """Arrow IPC files and streams, among them Feather: batch after batch."""
 
-import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow as pa
 from ..errors import DataError
 from .arrow import choose_fields, numpy_dtype, values
 from .base import NoRowsError
+from .boundaries import Listed
 from .npy import changed_error, open_regular
 from .stream import StreamSource, read_error
 
@@ -32,8 +32,7 @@ class IpcSource(StreamSource):
     """
 
     def __init__(self, path, *, columns=None):
-        super().__init__()
-        self.name, self.path = path, os.path.abspath(path)
+        super().__init__(path, "Arrow")
         with self._opened() as reader:
             self._schema = reader.schema
         self._columns, self.notes = choose_fields(self._schema, columns, self.name)
@@ -47,9 +46,9 @@ class IpcSource(StreamSource):
         kinds = [(f.type, i in missing) for i, f in zip(self._columns, fields, strict=True)]
         self.dtype = numpy_dtype(kinds)
         self._starts = np.cumsum([0, *rows[:-1]], dtype=np.int64)
-        self.boundaries = np.zeros(1, np.int64)
+        self.boundaries = Listed()
         if self._is_file:
-            self.boundaries = self._starts[np.array(rows) > 0]
+            self.boundaries = Listed(self._starts[np.array(rows) > 0])
 
     def _survey(self):
         """The rows of each batch, and which columns miss values."""

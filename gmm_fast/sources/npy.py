@@ -15,9 +15,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from .. import npyheader
-from ..errors import DataError, FitError
+from ..errors import ChangedError, DataError, FitError
 from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
 from .forks import remake_after_fork
+from .stamps import Stamp
 
 # Two wanted row ranges closer than this are read as one: reading 64 KiB costs about one call.
 _GAP_BYTES = 64 << 10
@@ -42,6 +43,7 @@ class NpySource(Source):
     """
 
     concurrent = True
+    _stamp = None
 
     def __init__(self, path, *, one_feature=False):
         self.name = os.fsdecode(path)
@@ -58,13 +60,17 @@ class NpySource(Source):
         # would warn) when the source goes away.
         self._close = weakref.finalize(self, self._file.close)
         try:
+            status = os.fstat(self._file.fileno())
+            if self._stamp is None:
+                self._stamp = Stamp(self.name, status)
+            self._stamp.check(status)
             shape, fortran, self.dtype, self._offset, end = self._layout()
             check_dtype(self.dtype, self.name)
             self.n_samples, self.n_features = check_shape(shape, self.name, self.one_feature)
             self._fortran = fortran and self.n_features > 1
             check_size(self, end - self._offset, self._fortran)
         except BaseException:
-            self.close()
+            self._close()
             raise
         # Columns lie far apart in Fortran order: one read of a range costs n_features calls.
         self._max_gap = (
@@ -103,11 +109,19 @@ class NpySource(Source):
         """Open the file again after `rest`; it must hold what it held."""
         if self._closed:
             raise ValueError(f"{self.name}: read from a closed source")
-        before = self.n_samples, self.n_features, self.dtype
         self._open()
-        if before != (self.n_samples, self.n_features, self.dtype):
-            self.close()
-            raise changed_error(self.name)
+
+    def check_unchanged(self, start=0, stop=None):
+        file = self._file
+        try:
+            # what is open may have another file at its path by now, and is what it was
+            status = None if file is None else os.fstat(file.fileno())
+        except ValueError:  # it rests
+            status = None
+        if status is None:
+            self._stamp.check_path(self.path)
+        else:
+            self._stamp.check(status)
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)
@@ -147,7 +161,7 @@ class NpySource(Source):
             except OSError as error:
                 raise FitError(f"{self.name}: reading failed: {error.strerror}") from error
             if count == 0:
-                raise DataError(
+                raise ChangedError(
                     f"{self.name}: the file became shorter while it was read; do not write to "
                     "it during the work"
                 )
@@ -207,7 +221,7 @@ def _nothing():
 
 
 def changed_error(name):
-    return DataError(f"{name}: the file changed while it was used; do not write to it meanwhile")
+    return ChangedError(f"{name}: the file changed while it was used; do not write to it meanwhile")
 
 
 def read_header(file, name):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import check_dtype, check_shape
+from .boundaries import Listed
 from .columns import listed
 from .npy import NpySource, changed_error, check_size, open_regular, read_header
 from .stream import StreamSource, block_rows, read_error
@@ -138,12 +139,10 @@ class StoredNpzSource(NpySource):
 class PackedNpzSource(StreamSource):
     """A compressed array of an archive, unpacked from its beginning in every pass."""
 
-    boundaries = np.zeros(1, np.int64)
+    boundaries = Listed()
 
     def __init__(self, path, member, *, one_feature=False):
-        super().__init__()
-        self.name = path
-        self.path = os.path.abspath(path)
+        super().__init__(path, ".npz")
         self._member = member.filename
         with (
             _refusing_damage(path),

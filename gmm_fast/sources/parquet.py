@@ -6,13 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import DataError
+from ..errors import DataError, FitError
 from .arrow import choose_fields, dtype_of, numpy_dtype, values
 from .base import NoRowsError
+from .boundaries import Listed
 from .columns import choose
 from .npy import changed_error, open_regular
-from .stream import StreamSource, block_rows, read_error
+from .stream import StreamSource, block_rows, read_error, refusing_damage
 
+_KIND = "a Parquet file"
 # Read-ahead of one column, and of all of them together.
 _BUFFER_BYTES = 256 << 10
 _ALL_BUFFERS_BYTES = 8 << 20
@@ -36,10 +38,8 @@ class ParquetSource(StreamSource):
     """
 
     def __init__(self, path, *, columns=None):
-        super().__init__()
-        self.name = os.fsdecode(path)
-        self.path = os.path.abspath(self.name)
-        with self._opened() as file:
+        super().__init__(path, "Parquet")
+        with refusing_damage(self.name, _KIND), self._opened() as file:
             schema, metadata = file.schema_arrow, file.metadata
             self._columns, self.notes = choose_fields(schema, columns, self.name)
             self._read_names = _names_to_read(schema.names, self._columns)
@@ -47,8 +47,10 @@ class ParquetSource(StreamSource):
             self.n_samples, self.n_features = metadata.num_rows, len(self._columns)
             if self.n_samples < 1:
                 raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
-            self.dtype = _dtype(schema, self._columns, metadata)
-            self.boundaries = _group_starts(metadata)
+            self.dtype = _dtype(file, self._columns)
+            self._starts = _group_starts(metadata)
+            # a group may be empty, the last one, too
+            self.boundaries = Listed(np.unique(self._starts[self._starts < self.n_samples]))
         width = sum(dtype_of(schema.field(i).type).itemsize for i in self._columns)
         self._batch_rows = block_rows(1, width)
 
@@ -60,23 +62,17 @@ class ParquetSource(StreamSource):
             raise DataError(f"{self.name}: the file is empty; write the Parquet file again")
         buffer = _ALL_BUFFERS_BYTES // max(1, getattr(self, "n_features", 1))
         buffer = max(1 << 14, min(_BUFFER_BYTES, buffer))
-        try:
+        with refusing_damage(self.name, _KIND):
             return pq.ParquetFile(self.path, memory_map=False, pre_buffer=False, buffer_size=buffer)
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(
-                f"{self.name}: is not a Parquet file, or cut short ({reason}); write or copy it "
-                "again"
-            ) from error
 
     def _blocks(self, row):
-        group = int(np.searchsorted(self.boundaries, row, side="right")) - 1
-        first = int(self.boundaries[group])
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        first = int(self._starts[group])
         with self._opened() as file:
-            same = np.array_equal(_group_starts(file.metadata), self.boundaries)
-            if not same or file.metadata.num_rows != self.n_samples:
-                raise changed_error(self.name)
             try:
+                same = np.array_equal(_group_starts(file.metadata), self._starts)
+                if not same or file.metadata.num_rows != self.n_samples:
+                    raise changed_error(self.name)
                 batches = file.iter_batches(
                     self._batch_rows,
                     row_groups=range(group, file.num_row_groups),
@@ -87,7 +83,9 @@ class ParquetSource(StreamSource):
                     if len(batch):
                         yield first, self._columns_of(batch)
                     first += len(batch)
-            except (pa.ArrowException, OSError) as error:
+            except (DataError, FitError):
+                raise
+            except Exception as error:  # pyarrow's, and Python's over names that are no text
                 raise read_error(self.name, error) from error
 
     def columns_of(self, names):
@@ -120,26 +118,32 @@ def _names_to_read(names, columns):
 
 
 def _group_starts(metadata):
+    """Row numbers at which groups begin; ValueError where they do not make the table."""
     rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    starts = np.cumsum([0, *rows[:-1]], dtype=np.int64)
-    return starts[np.array(rows) > 0] if 0 in rows else starts
+    if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
+        raise ValueError(f"{metadata.num_rows} rows in groups of {rows[:10]}")
+    return np.cumsum([0, *rows[:-1]], dtype=np.int64)
 
 
-def _dtype(schema, columns, metadata):
+def _dtype(file, columns):
+    schema, metadata = file.schema_arrow, file.metadata
     leaves = {metadata.schema.column(j).path: j for j in range(metadata.num_columns)}
     kinds = []
     for i in columns:
         field = schema.field(i)
         floating = pa.types.is_floating(field.type)
-        missing = not floating and field.nullable and _may_miss(metadata, leaves[field.name])
+        missing = not floating and field.nullable and _may_miss(file, field.name, leaves)
         kinds.append((field.type, missing))
     return numpy_dtype(kinds)
 
 
-def _may_miss(metadata, leaf):
+def _may_miss(file, name, leaves):
     """Whether a column may hold nulls, as far as the statistics in the file tell."""
-    for i in range(metadata.num_row_groups):
-        statistics = metadata.row_group(i).column(leaf).statistics
+    for i in range(file.num_row_groups):
+        # Damage that reading raises an error for, asking for statistics would end the process.
+        for _ in file.iter_batches(1, row_groups=[i], columns=[name], use_threads=False):
+            break
+        statistics = file.metadata.row_group(i).column(leaves[name]).statistics
         if statistics is None or not statistics.has_null_count or statistics.null_count:
             return True
     return False

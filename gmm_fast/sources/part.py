@@ -34,6 +34,10 @@ class RowRange(Source):
     def gather(self, indices, out, *, origin=None):
         self.source.gather(indices + self.start, out, origin=origin)
 
+    def check_unchanged(self, start=0, stop=None):
+        stop = self.n_samples if stop is None else stop
+        self.source.check_unchanged(self.start + start, self.start + stop)
+
     @property
     def decoded(self):
         return self.source.decoded

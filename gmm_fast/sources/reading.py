@@ -63,6 +63,7 @@ def _copied_chunks(source, rows, dtype, origin, readers):
     shape = (min(rows, n), source.n_features)
     if rows >= n:
         yield _read_new(source, 0, n, dtype, origin)
+        source.check_unchanged()
         return
 
     buffers = [np.empty(shape, dtype), np.empty(shape, dtype)]
@@ -91,6 +92,8 @@ def _copied_chunks(source, rows, dtype, origin, readers):
             pending = fill(following)
             yield chunk
         yield wait(*pending)
+    # behind the pass: nothing went in before that was not read before
+    source.check_unchanged()
 
 
 def load_resident(source, dtype, *, origin=None):
@@ -113,6 +116,7 @@ def load_resident(source, dtype, *, origin=None):
     whole = source.view(0, n, dtype) if origin is None else None
     if whole is None:
         whole = _read_new(source, 0, n, dtype, origin)
+        source.check_unchanged()
     return ArraySource(whole, source.name)
 
 
@@ -150,6 +154,8 @@ def take(source, indices, dtype, *, origin=None):
         raise IndexError(f"{source.name}: indices outside its {source.n_samples} rows")
     out = np.empty((len(indices), source.n_features), dtype)
     source.gather(indices, out, origin=origin)
+    if indices.size:
+        source.check_unchanged(int(indices[0]), int(indices[-1]) + 1)
     return out
 
 
@@ -172,6 +178,7 @@ def first_bad_row(source) -> tuple[int, int, float] | None:
     for chunk in chunks(source, rows, source.dtype.newbyteorder("=")):
         finite = np.isfinite(chunk)
         if not finite.all():
+            source.check_unchanged()
             row, column = divmod(int(np.argmin(finite)), source.n_features)
             return start + row, column, float(chunk[row, column])
         start += len(chunk)

@@ -1,7 +1,5 @@
 """Sparse matrices in HDF5 files, as AnnData (``.h5ad``) stores them."""
 
-import os
-
 import h5py
 import numpy as np
 
@@ -38,8 +36,7 @@ class SparseHdf5Source(StreamSource):
     notes = (NOTE,)
 
     def __init__(self, path, group, opened, *, columns=None, names=None):
-        super().__init__()
-        self.name, self.path = path, os.path.abspath(path)
+        super().__init__(path, "HDF5")
         self._inside, self._opened = group.name, opened
         self._layout = n, d = self._layout_of(group)
         check_shape((n, d), path, False)

@@ -1,13 +1,17 @@
 """What formats share that can only be decoded front to back, block after block."""
 
+import os
 import threading
 from abc import abstractmethod
+from contextlib import contextmanager
 
 import numpy as np
 
 from ..errors import DataError, FitError
 from .base import Source, check_range, convert
 from .forks import leave, remake_after_fork
+from .npy import open_regular
+from .stamps import Stamp
 
 # A decoded block: large enough to hide the cost of a call, small beside any chunk.
 BLOCK_BYTES = 1 << 20
@@ -32,11 +36,24 @@ class StreamSource(Source):
 
     A subclass sets what `Source` asks for and gives `_blocks`. A block is a 2-D array, or a list
     of 1-D arrays, one for each column.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike, optional
+        Of the file, which has to stay what it is.
+    kind : str
+        Of the file, for messages.
     """
 
     _transient = ("_lock", "_stream", "_first", "_block")
+    _stamp = None
 
-    def __init__(self):
+    def __init__(self, path=None, kind=""):
+        if path is not None:
+            self.name = os.fsdecode(path)
+            self.path = os.path.abspath(self.name)
+            with open_regular(self.path, self.name, kind) as file:
+                self._stamp = Stamp(self.name, os.fstat(file.fileno()))
         self._closed = False
         self._start_over()
         remake_after_fork(self)
@@ -107,12 +124,15 @@ class StreamSource(Source):
                 self._first, self._block = next(self._stream)
         except StopIteration:
             self._close_stream()
+            self.check_unchanged()
             raise DataError(
                 f"{self.name}: has fewer rows than when it was opened ({self.n_samples}); do not "
                 "write to it during the work"
             ) from None
-        except BaseException:
+        except BaseException as error:
             self._close_stream()
+            if isinstance(error, DataError):
+                self.check_unchanged()  # which says it better
             raise
         if self._stream and self._first + _length(self._block) >= self.n_samples:
             self._stream.close()  # the file is not kept open between passes
@@ -126,8 +146,11 @@ class StreamSource(Source):
         end = self._first + _length(self._block)
         if self.boundaries is None:
             return row > end
-        near = self.boundaries[np.searchsorted(self.boundaries, row, side="right") - 1]
-        return near > end
+        return self.boundaries.before(row) > end
+
+    def check_unchanged(self, start=0, stop=None):
+        if self._stamp is not None:
+            self._stamp.check_path(self.path)
 
     def _close_stream(self):
         stream = self._stream
@@ -148,12 +171,32 @@ def _length(block):
     return len(block) if isinstance(block, np.ndarray) else len(block[0])
 
 
+@contextmanager
+def refusing_damage(name, kind):
+    """Give what a library raises while it opens a file, errors of many kinds, as a `DataError`.
+
+    Those of memory, too: a forged file asks for more than there is.
+    """
+    try:
+        yield
+    except (DataError, FitError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{name}: is not {kind}, or a damaged one ({reason_of(error)}); write or copy it again"
+        ) from error
+
+
 def read_error(name, error):
     """The error of this package for one that a reader of files raised in the middle of the work."""
     if isinstance(error, OSError) and error.errno:
         return FitError(f"{name}: reading failed: {error}")
-    reason = " ".join(str(error).split())[:300]
-    return DataError(f"{name}: cannot be read ({reason}); write or copy the file again")
+    return DataError(f"{name}: cannot be read ({reason_of(error)}); write or copy the file again")
+
+
+def reason_of(error):
+    """What a library said, in one line that is not too long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def put_columns(columns, dtype, out, origin, name, rows):

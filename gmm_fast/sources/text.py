@@ -6,7 +6,6 @@ look checks every cell, and keeps the rows if there are not too many of them.
 
 import copy
 import lzma
-import os
 import re
 from functools import partial
 
@@ -19,11 +18,11 @@ from ..errors import DataError
 from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
+from .boundaries import Listed
 from .columns import choose, listed
 from .dialect import BLANKS, MISSING, Dialect
 from .layout import BOOLEANS, COMMA_NUMBER, Said
 from .lines import FilteredLines, one_tab, without_comments
-from .npy import open_regular
 from .sniff import decimal_said, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
@@ -71,14 +70,12 @@ class TextSource(StreamSource):
 
     dtype = np.dtype("f8")
     # Also while rows are held: workers, whose parts begin here, hold none.
-    boundaries = np.zeros(1, np.int64)
+    boundaries = Listed()
     _held = None
 
     def __init__(self, path, *, columns=None, dialect=None, keep_bytes=0, name=None):
-        super().__init__()
-        self.path = os.path.abspath(os.fsdecode(path))
-        self.name = os.fsdecode(path) if name is None else name
-        open_regular(self.path, self.name, "CSV or TSV").close()
+        super().__init__(path, "CSV or TSV")
+        self.name = self.name if name is None else name
         self._dialect = dialect or Dialect()
         self._layout = find_layout(self.path, self.name, self._dialect)
         names, n = self._layout.names, self._layout.n_columns
@@ -104,6 +101,10 @@ class TextSource(StreamSource):
     def decoded(self):
         return self._held is None
 
+    def check_unchanged(self, start=0, stop=None):
+        if self._held is None:
+            super().check_unchanged()
+
     def __getstate__(self):
         return super().__getstate__() | {"_held": None, "held_bytes": 0}
 
@@ -123,6 +124,7 @@ class TextSource(StreamSource):
                 kept.resize((rows, self.n_features), refcheck=False)
             for j, column in enumerate(block):
                 kept[first:count, j] = column
+        self.check_unchanged()
         if count < 1:
             raise NoRowsError(
                 f"{self.name}: has no rows; at least one row is needed{self._doubt()}"

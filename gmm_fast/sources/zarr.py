@@ -8,6 +8,7 @@ import zarr
 
 from ..errors import DataError
 from .base import check_dtype, check_shape
+from .boundaries import Even
 from .columns import choose, listed
 from .npy import changed_error
 from .stream import StreamSource, block_rows, read_error
@@ -71,7 +72,7 @@ class ZarrSource(StreamSource):
         self.n_samples, self.n_features = n, d if columns is None else len(self._columns)
         rows = block_rows(d, self.dtype.itemsize)
         self._step = rows - rows % height if rows >= height else height
-        self.boundaries = np.arange(0, n, self._step, dtype=np.int64)
+        self.boundaries = Even(self._step, n)
 
     def _blocks(self, row):
         try:
