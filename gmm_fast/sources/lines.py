@@ -5,6 +5,8 @@ import io
 import numpy as np
 
 _TAB, _SPACE, _QUOTE, _LF, _CR = (ord(sign) for sign in '\t "\n\r')
+# Where none of these is in a text, single spaces are between its cells and nowhere else.
+_ODD_BLANKS = (b"  ", b"\t", b'"', b" \n", b"\n ", b" \r", b"\r ")
 _PIECE_BYTES = 256 << 10
 
 
@@ -21,8 +23,8 @@ def one_tab(content):
     content : bytes
         Whole lines. What stands between double quotes stays.
     """
-    if not content:
-        return content
+    if not any(odd in content for odd in _ODD_BLANKS) and content == content.strip(b" "):
+        return content.replace(b" ", b"\t")  # many times as fast
     signs = np.frombuffer(content, np.uint8)
     blank = (signs == _TAB) | (signs == _SPACE)
     if b'"' in content:
