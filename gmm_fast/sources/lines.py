@@ -5,8 +5,6 @@ import io
 import numpy as np
 
 _TAB, _SPACE, _QUOTE, _LF, _CR = (ord(sign) for sign in '\t "\n\r')
-# Where none of these is in a text, single spaces are between its cells and nowhere else.
-_ODD_BLANKS = (b"  ", b"\t", b'"', b" \n", b"\n ", b" \r", b"\r ")
 _PIECE_BYTES = 256 << 10
 
 
@@ -23,9 +21,11 @@ def one_tab(content):
     content : bytes
         Whole lines. What stands between double quotes stays.
     """
-    if not any(odd in content for odd in _ODD_BLANKS) and content == content.strip(b" "):
-        return content.replace(b" ", b"\t")  # many times as fast
+    if not content:
+        return content
     signs = np.frombuffer(content, np.uint8)
+    if _is_tidy(signs) and b'"' not in content:
+        return content.replace(b" ", b"\t")  # many times as fast
     blank = (signs == _TAB) | (signs == _SPACE)
     if b'"' in content:
         blank &= ~(np.cumsum(signs == _QUOTE) % 2).astype(bool)
@@ -38,6 +38,16 @@ def one_tab(content):
     keep[starts[inner]] = True
     signs = np.where(blank, np.uint8(_TAB), signs)
     return signs[keep].tobytes()
+
+
+def _is_tidy(signs):
+    """Whether single blanks are between cells, and nowhere else."""
+    if signs[0] in b"\t " or signs[-1] in b"\t ":
+        return False
+    space = signs <= _SPACE
+    pairs = space[1:] & space[:-1]
+    pairs &= (signs[1:] != _LF) | (signs[:-1] != _CR)
+    return not pairs.any()
 
 
 def without_comments(content, sign):
