@@ -232,6 +232,11 @@ def test_thousands_and_decimals_refused(put, content, options, message):
         open_source(put(content), **options)
 
 
+def test_excel_is_told_the_delimiter(put):
+    notes = check(open_source(put("sep=;\r\na;b\r\n1;2,5\r\n")), ["a", "b"], [[1, 2.5]])
+    assert notes == ["x.csv: decimal ',', names in line 2; --decimal, --header say otherwise"]
+
+
 def test_a_tsv_with_commas(put):
     notes = check(open_source(put("a,b\n1,2\n3,4\n", "x.tsv")), ["a", "b"], [[1, 2], [3, 4]])
     assert "delimiter ','" in notes[0]

@@ -25,7 +25,7 @@ def one_tab(content):
         return content
     signs = np.frombuffer(content, np.uint8)
     if _is_tidy(signs) and b'"' not in content:
-        return content.replace(b" ", b"\t")  # many times as fast
+        return content.replace(b" ", b"\t")  # more than twice as fast
     blank = (signs == _TAB) | (signs == _SPACE)
     if b'"' in content:
         blank &= ~(np.cumsum(signs == _QUOTE) % 2).astype(bool)
