@@ -573,13 +573,16 @@ def test_options_of_text_on_the_command_line(put):
     assert facts["events"][0] == "data.log: 1 of 3 rows miss a value and were left out"
 
 
-def test_standard_input_on_the_command_line(put):
+def test_standard_input_on_the_command_line(put, tmp_path, monkeypatch):
     put("")
-    line = "fit -k 1 - --threads 1 --json"
-    result = CliRunner().invoke(main, line.split(), input="a b\n1 2\n3 5\n2 2\n")
-    assert result.exit_code == 0, result.output
-    facts = json.loads(result.stdout)
-    assert (facts["means"], facts["model"]) == ([[2, 3]], "stdin.gmm.npz")
+    (tmp_path / "other").mkdir()
+    for line in ("fit -k 1 - --checkpoint c --threads 1 --json", "fit --resume ../c --json"):
+        result = CliRunner().invoke(main, line.split(), input="a b\n1 2\n3 5\n2 2\n")
+        assert result.exit_code == 0, result.output
+        facts = json.loads(result.stdout)
+        assert facts["means"] == [[2, 3]]
+        assert facts["model"].endswith("stdin.gmm.npz")
+        monkeypatch.chdir(tmp_path / "other")
 
 
 # The table of rules -----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import open_path, stem_of
+from .paths import STDIN, open_path, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
@@ -40,6 +40,7 @@ from .tables import open_table
 
 __all__ = [
     "OPTIONS",
+    "STDIN",
     "ArrayPart",
     "ArraySource",
     "DaskSource",
@@ -69,9 +70,9 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
     ----------
     data : Source, path, array-like or table
         A `Source` is returned as it is. A str, bytes or `os.PathLike` names a file (``.npy``,
-        ``.npz``, Parquet, CSV, TSV, HDF5; ``file:name`` an array within it), a folder of files or
-        a pattern. Arrow tables, polars frames, Dask arrays and frames are read piece by piece.
-        Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
+        ``.npz``, Parquet, text, HDF5; ``file:name`` an array within it), a folder of files or
+        a pattern; "-" is standard input. Arrow tables, polars frames, Dask arrays and frames are
+        read piece by piece. Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
         neither arrays nor memory maps.
     one_feature : bool
         Take 1-D data as one column instead of refusing it.
