@@ -72,8 +72,8 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
         A `Source` is returned as it is. A str, bytes or `os.PathLike` names a file (``.npy``,
         ``.npz``, Parquet, text, HDF5; ``file:name`` an array within it), a folder of files or
         a pattern; "-" is standard input. Arrow tables, polars frames, Dask arrays and frames are
-        read piece by piece. Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
-        neither arrays nor memory maps.
+        read piece by piece. Anything else (a pandas DataFrame, too) goes through `numpy.asarray`,
+        which copies neither arrays nor memory maps.
     one_feature : bool
         Take 1-D data as one column instead of refusing it.
     columns : list of str or int, optional
