@@ -11,6 +11,7 @@ import numpy as np
 from .checkpoint import EVERY, Checkpoint, Keeper, read_checkpoint
 from .errors import DataError
 from .outputs import remove_leftovers
+from .sources import STDIN
 
 # Options that do not touch the result: a fit may go on with others.
 FREE = ("threads", "memory", "workers", "scheduler", "verbose", "quiet", "every", "report_path")
@@ -217,7 +218,7 @@ def _options_of(checkpoint, settings, given):
 
 def _from_here(path, folder):
     """A path that was written in `folder`, as it is to be written here."""
-    if path is None or folder == os.getcwd():
+    if path in (None, STDIN) or folder == os.getcwd():
         return path
     # a pattern's folder is none, whatever its name looks like
     return os.path.join(glob.escape(folder) if glob.has_magic(path) else folder, path)

@@ -232,6 +232,11 @@ def test_thousands_and_decimals_refused(put, content, options, message):
         open_source(put(content), **options)
 
 
+def test_excel_is_told_the_delimiter(put):
+    notes = check(open_source(put("sep=;\r\na;b\r\n1;2,5\r\n")), ["a", "b"], [[1, 2.5]])
+    assert notes == ["x.csv: decimal ',', names in line 2; --decimal, --header say otherwise"]
+
+
 def test_a_tsv_with_commas(put):
     notes = check(open_source(put("a,b\n1,2\n3,4\n", "x.tsv")), ["a", "b"], [[1, 2], [3, 4]])
     assert "delimiter ','" in notes[0]
@@ -482,8 +487,8 @@ def table_of_gaps():
 
 
 GUESSED = (
-    "reading x.csv: delimiter ';', decimal ',', names in line 1, first column left out (row numbers); "
-    "--delimiter, --decimal, --header, --columns say otherwise"
+    "reading x.csv: delimiter ';', decimal ',', names in line 1, first column left out (row "
+    "numbers); --delimiter, --decimal, --header, --columns say otherwise"
 )
 DROPPED = "reading x.csv: 4 of 40 rows miss a value and were left out"
 
@@ -568,13 +573,16 @@ def test_options_of_text_on_the_command_line(put):
     assert facts["events"][0] == "reading data.log: 1 of 3 rows miss a value and were left out"
 
 
-def test_standard_input_on_the_command_line(put):
+def test_standard_input_on_the_command_line(put, tmp_path, monkeypatch):
     put("")
-    line = "fit -k 1 - --threads 1 --json"
-    result = CliRunner().invoke(main, line.split(), input="a b\n1 2\n3 5\n2 2\n")
-    assert result.exit_code == 0, result.output
-    facts = json.loads(result.stdout)
-    assert (facts["means"], facts["model"]) == ([[2, 3]], "stdin.gmm.npz")
+    (tmp_path / "other").mkdir()
+    for line in ("fit -k 1 - --checkpoint c --threads 1 --json", "fit --resume ../c --json"):
+        result = CliRunner().invoke(main, line.split(), input="a b\n1 2\n3 5\n2 2\n")
+        assert result.exit_code == 0, result.output
+        facts = json.loads(result.stdout)
+        assert facts["means"] == [[2, 3]]
+        assert facts["model"].endswith("stdin.gmm.npz")
+        monkeypatch.chdir(tmp_path / "other")
 
 
 # The table of rules -----------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import needing, open_path, stem_of
+from .paths import STDIN, needing, open_path, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
@@ -44,6 +44,7 @@ from .tables import open_table
 
 __all__ = [
     "OPTIONS",
+    "STDIN",
     "ArrayPart",
     "ArraySource",
     "DaskSource",
@@ -76,11 +77,11 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
     ----------
     data : Source, path, array-like or table
         A `Source` is returned as it is. A str, bytes or `os.PathLike` names a file (``.npy``,
-        ``.npz``, Parquet, CSV, TSV, HDF5; ``file:name`` an array within it), a folder of files or
-        a pattern. Arrow tables, polars frames, sparse matrices, the X of AnnData, Dask arrays and
-        frames are read piece by piece.
-        Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
-        neither arrays nor memory maps.
+        ``.npz``, Parquet, text, HDF5, FCS, Arrow, Zarr; ``file:name`` an array within it), a
+        folder of files or a pattern; "-" is standard input. Arrow tables, polars frames, sparse
+        matrices, the X of AnnData, Dask arrays and frames are read piece by piece. Anything else
+        (a pandas DataFrame, too) goes through `numpy.asarray`, which copies neither arrays nor
+        memory maps.
     one_feature : bool
         Take 1-D data as one column instead of refusing it.
     columns : list of str or int, optional

@@ -97,6 +97,7 @@ class Look(Layout):
         if not self.head:
             raise DataError(f"{name}: the file is empty; write a table of numbers to it")
         self.bom = b""
+        self.told_delimiter = None  # by the file
         self.lines = []  # of the table; text, and where in the file it ends: bytes, number
         self.comments = []  # before the table, likewise
         self.rows = []  # lists of cells

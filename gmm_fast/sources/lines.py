@@ -24,6 +24,8 @@ def one_tab(content):
     if not content:
         return content
     signs = np.frombuffer(content, np.uint8)
+    if _is_tidy(signs) and b'"' not in content:
+        return content.replace(b" ", b"\t")  # more than twice as fast
     blank = (signs == _TAB) | (signs == _SPACE)
     if b'"' in content:
         blank &= ~(np.cumsum(signs == _QUOTE) % 2).astype(bool)
@@ -36,6 +38,16 @@ def one_tab(content):
     keep[starts[inner]] = True
     signs = np.where(blank, np.uint8(_TAB), signs)
     return signs[keep].tobytes()
+
+
+def _is_tidy(signs):
+    """Whether single blanks are between cells, and nowhere else."""
+    if signs[0] in b"\t " or signs[-1] in b"\t ":
+        return False
+    space = signs <= _SPACE
+    pairs = space[1:] & space[:-1]
+    pairs &= (signs[1:] != _LF) | (signs[:-1] != _CR)
+    return not pairs.any()
 
 
 def without_comments(content, sign):

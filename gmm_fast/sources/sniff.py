@@ -20,6 +20,8 @@ from .lines import split_lines
 _HEAD_ROWS = 50
 # In the order in which equals are taken.
 _DELIMITERS = ",;\t|" + BLANKS
+# A first line by which Excel is told the delimiter.
+_SEP = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _COMMENTS = ("#", "%")
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 
@@ -124,7 +126,10 @@ def _take_lines(look, text):
         size = len(line.encode(look.encoding))
         at += size
         look.line_bytes = max(look.line_bytes, size)
-        if number <= skip:
+        found = _SEP.fullmatch(line.strip("\r\n")) if number == skip + 1 else None
+        if found:
+            look.told_delimiter = found[1]
+        if number <= skip or found:
             look.head_bytes = at
         elif line.strip("\r\n"):
             look.lines.append((line, at, number))
@@ -158,7 +163,7 @@ def _comment(look):
 
 def _delimiter(look):
     """The sign that splits the lines into equally many cells, most of them numbers."""
-    given = look.given.delimiter
+    given = look.given.delimiter or look.told_delimiter
     signs = _DELIMITERS if given is None else given
     if look.tabbed:
         signs = "\t" + signs.replace("\t", "") if given is None else given

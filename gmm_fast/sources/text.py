@@ -328,12 +328,11 @@ class TextSource(StreamSource):
             advice.append("a column holds numbers, or TRUE and FALSE, not both")
         elif (good and label in good) or not any(c.isalnum() for c in cell):
             advice.append(f"if that means missing, say --na '{cell[:40]}' and --missing drop")
-        elif row < _FIRST_ROWS:
-            advice.append("leave out lines before the table (--skip N)")
         if good and len(good) < self._layout.n_columns:
-            advice.append(
-                f"choose other columns with columns= (--columns); numeric are {listed(good)}"
-            )
+            numeric = listed(good)
+            advice.append(f"choose other columns with columns= (--columns); numeric are {numeric}")
+        if row < _FIRST_ROWS and label not in good:
+            advice.append("leave out lines before the table, if it is one (--skip N)")
         return "; ".join([*advice, "correct or remove such rows"])
 
     def _doubt(self):
