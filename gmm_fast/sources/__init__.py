@@ -8,10 +8,10 @@ every source. A new data format is one file here, with one subclass of `Source` 
 `base` the interface, checks and conversion; `stream` what formats share that are decoded front
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
 a format; `files` many files as one; `part` a range of rows as a source. A format each: `array`,
-`npy`, `npz`, `parquet`, `text` (with `dialect`), `hdf5`, `sparse` and `sparse_hdf5`, `arrow`
-(tables in memory; `tables` says which), `dask`.
+`npy`, `npz`, `parquet`, `text` (with `dialect`), `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`,
+`arrow` (tables in memory; `tables` says which), `ipc` (Arrow's files), `dask`.
 
-pyarrow and h5py are imported with the format that needs them, never before.
+Other packages are imported with the format that needs them, never before.
 """
 
 import os
@@ -66,11 +66,10 @@ def open_source(data, *, one_feature=False, columns=None, header=None, keep_byte
     ----------
     data : Source, path, array-like or table
         A `Source` is returned as it is. A str, bytes or `os.PathLike` names a file (``.npy``,
-        ``.npz``, Parquet, CSV, TSV, HDF5; ``file:name`` an array within it), a folder of files or
-        a pattern. Arrow tables, polars frames, sparse matrices, the X of AnnData, Dask arrays and
-        frames are read piece by piece.
-        Anything else (a pandas DataFrame, too) goes through `numpy.asarray`, which copies
-        neither arrays nor memory maps.
+        ``.npz``, Parquet, Arrow, CSV, TSV, HDF5, Zarr, FCS; ``file:name`` an array within it), a
+        folder of files or a pattern. Arrow tables, polars frames, sparse matrices, the X of
+        AnnData, Dask arrays and frames are read piece by piece. Anything else (a pandas DataFrame,
+        too) goes through `numpy.asarray`, which copies neither arrays nor memory maps.
     one_feature : bool
         Take 1-D data as one column instead of refusing it.
     columns : list of str or int, optional
