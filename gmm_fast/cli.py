@@ -160,8 +160,8 @@ def command_line():
 def main():
     """Gaussian mixtures for large data: fit, choose, use.
 
-    DATA holds samples in rows and features in columns: a .npy, .npz, Parquet, CSV, TSV or HDF5
-    file (file.h5:/path), a folder of such files, or a quoted pattern.
+    DATA holds samples in rows and features in columns: a .npy, .npz, Parquet, Arrow, CSV, TSV,
+    HDF5, Zarr or FCS file (file.h5:/path), a folder of such files, or a quoted pattern.
 
     \b
     gmm-fast fit --k 4 data.npy              fit 4 components

@@ -38,6 +38,7 @@ from gmm_fast.sources import (
     first_bad_row,
     load_resident,
     open_source,
+    stream,
     take,
 )
 
@@ -730,3 +731,15 @@ def test_damaged_chunks_of_zarr(tmp_path):
     chunk.write_bytes(chunk.read_bytes()[:7])
     with open_source(path) as source, pytest.raises(DataError, match=r"data\.zarr: cannot be read"):
         joined(source, 5, "f8")
+
+
+@pytest.mark.parametrize(
+    ("way", "what"), [("zarr", "rows of chunks"), ("feather", "batches of rows")]
+)
+def test_large_pieces_are_told_of(tmp_path, monkeypatch, way, what):
+    monkeypatch.setattr(stream, "_LARGE_BYTES", 100)
+    with open_source(WAYS[way](tmp_path, table())) as source:
+        assert len(source.notes) == 1
+        assert source.notes[0].startswith(
+            f"{what} take up to {5 * 3 * 8 if way == 'zarr' else 216}"
+        )

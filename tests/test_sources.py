@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -264,7 +265,7 @@ def test_objects_that_are_numbers():
     assert_same_bits(source.array, np.column_stack([numbers.astype("f8"), [1.0, 2, 3]]))
     missing = open_source(np.array([[1, None]]))  # NumPy's and scikit-learn's reading of None
     assert first_bad_row(missing)[:2] == (0, 1)
-    frame["d"] = pd.Categorical(["x", "y", "x"])
+    frame["d"] = pd.Categorical(["1", "2", "3"])
     with pytest.raises(DataError, match=r"X: column 'd' \(category\) holds no real numbers"):
         open_source(frame)
     frame["d"] = ["1", "2", "3"]
@@ -606,6 +607,7 @@ def header_file(path, descr="<f8", shape=(4, 2), body=64, fortran=False):
         (np.zeros((2, 2), [("a", "f8")]), r"X: dtype .* holds records.*structured_to_unstruct"),
         ([[1, 2], [3]], r"X: list is not an array of numbers.*give a 2-D array"),
         (np.ma.masked_equal([[1, 2]], 2), r"X: holds masked values; remove or fill"),
+        (scipy.sparse.csr_array((3, 2001)), r"Sparse data was .* X, but dense .*TruncatedSVD"),
     ],
 )
 def test_arrays_refused(data, message):

@@ -1,5 +1,6 @@
 """Sparse matrices, of SciPy and in AnnData, in memory and in files."""
 
+import pickle
 import sys
 import types
 
@@ -66,6 +67,13 @@ def test_what_is_stored_twice_is_added(tmp_path):
         with open_source(data) as source:
             np.testing.assert_array_equal(joined(source, 9, "f8"), twice.toarray())
     assert twice.nnz == 3  # the caller's is not changed
+
+
+def test_pickled_sources_read_on(tmp_path):
+    X = dense_of()
+    for data in (scipy.sparse.csr_array(X), h5ad(tmp_path / "x.h5ad", scipy.sparse.csr_array(X))):
+        with pickle.loads(pickle.dumps(open_source(data, columns=[1, 3]))) as copy:
+            np.testing.assert_array_equal(joined(copy, 7, "f8"), X[:, [1, 3]])
 
 
 def test_wide_matrices_are_refused_or_chosen_of(tmp_path):

@@ -13,7 +13,7 @@ that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text`, `hdf
 text, `dialect` is what the user says, `sniff` and `headers` guess the rest, `layout` is what that
 comes to; `unpack` and `lines` prepare its bytes.
 
-pyarrow and h5py are imported with the format that needs them, never before.
+Other packages are imported with the format that needs them, never before.
 """
 
 import os

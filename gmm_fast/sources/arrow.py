@@ -31,7 +31,12 @@ def choose_fields(schema, columns, name):
     DataError
         No such column, or one that holds no real numbers.
     """
-    names, notes = list(schema.names), ()
+    try:
+        names, notes = list(schema.names), ()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}: is damaged, the name of a column is not UTF-8 ({error}); write it again"
+        ) from error
     index = _index_fields(schema)
     if columns is not None:
         chosen = choose(columns, names, len(names), name)

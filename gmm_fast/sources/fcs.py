@@ -6,6 +6,7 @@ A file is a HEADER with the places of the other segments, TEXT with keywords, DA
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import flowio
 import numpy as np
@@ -52,11 +53,26 @@ class Channel:
             stored = stored & stored.dtype.type(self.mask)
         if not self.scaled:
             return stored
-        found = stored.astype(np.float64)
         if self.decades > 0:
-            with np.errstate(over="ignore"):
-                found = 10 ** (self.decades * found / self.span) * self.least
-        return found * self.factor
+            return self._linear(stored) * self.factor
+        return stored * np.float64(self.factor)
+
+    def _linear(self, stored):
+        how = self.decades, self.span, self.least
+        if stored.dtype.itemsize > 2:
+            return _power(stored, *how)
+        return _powers(stored.dtype.itemsize, *how)[stored]
+
+
+def _power(stored, decades, span, least):
+    with np.errstate(over="ignore"):
+        return 10 ** (decades * stored.astype(np.float64) / span) * least
+
+
+@lru_cache(maxsize=32)
+def _powers(n_bytes, *how):
+    """All of them: looking one up takes a tenth of the time of computing it."""
+    return _power(np.arange(1 << 8 * n_bytes), *how)
 
 
 class FcsSource(StreamSource):
@@ -180,8 +196,10 @@ class FcsSource(StreamSource):
         if len(kinds) > 1 or not plain:
             return self._columns_of(stored)
         block = stored.view(kinds.pop()).reshape(len(stored), -1)
-        whole = self._chosen == list(range(len(self._channels)))
-        return block if whole else block[:, self._chosen]
+        first, last = self._chosen[0], self._chosen[-1]
+        if self._chosen == list(range(first, last + 1)):
+            return block[:, first : last + 1]
+        return np.take(block, self._chosen, axis=1)
 
     def _columns_of(self, stored):
         return [self._channels[i].numbers(stored[f"{i}"]) for i in self._chosen]

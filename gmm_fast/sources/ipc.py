@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import choose_fields, numpy_dtype, values
+from .arrow import choose_fields, dtype_of, numpy_dtype, values
 from .base import NoRowsError
 from .boundaries import Listed
 from .npy import changed_error, open_regular
-from .stream import StreamSource, read_error
+from .stream import StreamSource, large_notes, read_error
 
 # What Arrow raises for damaged files; its own errors of memory, too.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError)
@@ -45,6 +45,8 @@ class IpcSource(StreamSource):
         self.n_samples = sum(rows)
         kinds = [(f.type, i in missing) for i, f in zip(self._columns, fields, strict=True)]
         self.dtype = numpy_dtype(kinds)
+        width = sum(dtype_of(field.type).itemsize for field in fields)
+        self.notes = (*self.notes, *large_notes("batches of rows", max(rows) * width))
         self._starts = np.cumsum([0, *rows[:-1]], dtype=np.int64)
         self.boundaries = Listed()
         if self._is_file:

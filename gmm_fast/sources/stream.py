@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..errors import DataError, FitError
+from ..memory import show_size
 from .base import Source, check_range, convert
 from .forks import leave, remake_after_fork
 from .npy import open_regular
@@ -17,6 +18,8 @@ from .stamps import Stamp
 BLOCK_BYTES = 1 << 20
 # A block of a wide table: every column of it costs a few microseconds, however short.
 WIDE_BLOCK_ROWS, WIDE_BLOCK_BYTES = 2048, 16 << 20
+# Pieces that can only be decoded as a whole are told of from here on.
+_LARGE_BYTES = 64 << 20
 # Columns are interleaved by tiles of this size, so that a tile stays in the cache while one
 # column after the other is written to it: 1.5 to 3 times as fast as whole columns.
 _TILE_BYTES = 256 << 10
@@ -165,6 +168,15 @@ class StreamSource(Source):
     def close(self):
         self._closed = True
         self.rest()
+
+
+def large_notes(what, n_bytes):
+    """A note if pieces that can only be decoded as a whole are large; a promise on memory ends."""
+    if n_bytes > _LARGE_BYTES:
+        yield (
+            f"{what} take up to {show_size(n_bytes)} of memory while they are read, whatever "
+            "--memory promises; smaller ones take less"
+        )
 
 
 def _length(block):

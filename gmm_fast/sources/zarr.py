@@ -11,7 +11,7 @@ from .base import check_dtype, check_shape
 from .boundaries import Even
 from .columns import choose, listed
 from .npy import changed_error
-from .stream import StreamSource, block_rows, read_error
+from .stream import StreamSource, block_rows, large_notes, read_error
 
 
 @contextmanager
@@ -67,7 +67,8 @@ class ZarrSource(StreamSource):
             n, d = check_shape(array.shape, path, one_feature)
             self._shape, self.dtype = array.shape, np.dtype(array.dtype)
             height = min(array.chunks[0], n)
-            self.notes = tuple(_notes(array))
+            across = height * d * self.dtype.itemsize
+            self.notes = (*_notes(array), *large_notes("rows of chunks", across))
         self._columns = None if columns is None else choose(columns, None, d, path)
         self.n_samples, self.n_features = n, d if columns is None else len(self._columns)
         rows = block_rows(d, self.dtype.itemsize)
