@@ -83,9 +83,9 @@ def _run(folder):
 def test_no_folder_for_compiled_kernels_is_told_once(folders):
     """As in a read-only installation without a home."""
     code = (
-        "from numba.core.caching import _CacheImpl\n"
-        "found = _CacheImpl._locator_classes\n"
-        f"found[:] = found * {folders}\n"
+        "from numba.core import caching\n"
+        "impl = getattr(caching, 'CacheImpl', None) or caching._CacheImpl\n"  # its name changed
+        f"impl._locator_classes[:] *= {folders}\n"
         "import numpy as np\n"
         "from gmm_fast.backends import LocalBackend\n"
         "from gmm_fast.sources import open_source\n"
