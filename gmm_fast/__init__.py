@@ -9,16 +9,17 @@ and `newcomers.py`, how they follow one another in `climbing.py`, which solution
 in `judge.py`, short runs of EM in `short.py`; wide data in `wide.py`, with partitions in
 `spaces.py` and `one_covariance.py`, judged in `evidence.py`; scikit-learn's own starts in
 `named_starts.py`), a step on a batch in `incremental.py`, models to and from elsewhere in
-`convert.py`, a criterion in `criteria.py`, which candidate of a search is the best and what is
-doubtful in `choice.py`, a search's course in `selection.py` (how its fits share work in
-`searching.py`, cross-validation in `crossval.py`), a kernel in `kernels/`, where a pass over the
-data runs in `backends/`, what a parameter of the estimator may be in `arguments.py`, a command in
-`cli.py`, its options in `options.py`, its tables in `report.py`, the live line in `progress.py`,
-what `verbose` says in `log.py`, the HTML page to pass on in `page/`, what a checkpoint holds in
-`checkpoint.py`, pictures in `plots.py` (over a backend in `composition.py`, what is looked at in
-`views.py`, what is drawn on one Axes in `drawing.py`, what captions say in `captions.py`, which
-rows in `cloud.py`, through which axes in `projection.py`, files in `canvas.py`, films in
-`animation.py`, the commands' in `picturing.py`).
+`convert.py` (attributes set by hand in `byhand.py`, subclasses' hooks in `hooks.py`), names of
+features in `names.py`, tables that are written in `tablefiles.py`, a criterion in `criteria.py`,
+which candidate of a search is the best and what is doubtful in `choice.py`, a search's course in
+`selection.py` (how its fits share work in `searching.py`, cross-validation in `crossval.py`), a
+kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
+estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
+in `report.py`, the live line in `progress.py`, what `verbose` says in `log.py`, the HTML page to
+pass on in `page/`, what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (over a
+backend in `composition.py`, what is looked at in `views.py`, what is drawn on one Axes in
+`drawing.py`, what captions say in `captions.py`, which rows in `cloud.py`, through which axes in
+`projection.py`, files in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
 """
 
 from .errors import DataError, FitError, ModelFileError

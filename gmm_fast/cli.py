@@ -20,6 +20,7 @@ from .options import (
     UnlessResumed,
     animate_option,
     checkpoint_options,
+    clobber_option,
     data_options,
     em_options,
     json_option,
@@ -293,6 +294,7 @@ def search(as_json, **settings):
 )
 @click.option("--proba", is_flag=True, help="Write responsibilities, samples x components.")
 @keep_option
+@clobber_option
 @reading_options
 @json_option
 @refusing
@@ -315,6 +317,7 @@ def predict(model, out, proba, keep, as_json, **settings):
 @click.option(
     "--samples", "out", type=click.Path(), help="Write ln p(x) of every sample (.npy, .csv ...)."
 )
+@clobber_option
 @data_options
 @json_option
 @refusing
@@ -370,9 +373,10 @@ def plot(model, out, kind, as_json, **settings):
     "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
 )
 @seed_option
+@clobber_option
 @json_option
 @refusing
-def sample(model, n, out, labels_path, seed, as_json):
+def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     """Draw N samples from MODEL.
 
     \b
@@ -380,7 +384,7 @@ def sample(model, n, out, labels_path, seed, as_json):
     """
     from . import commands
 
-    commands.sample(model, n, out, labels_path, seed, as_json)
+    commands.sample(model, n, out, labels_path, seed, no_clobber, as_json)
 
 
 @main.command()

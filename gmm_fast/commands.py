@@ -179,7 +179,7 @@ def predict(model, out, proba, keep, as_json, settings):
     check_columns(source, params.n_features, str(model))
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
-    check_outputs({"--out": out}, [*files_of(source), model])
+    _check_outputs({"--out": out}, [*files_of(source), model], settings["no_clobber"])
     names = [f"component_{k}" for k in range(params.n_components)] if proba else ["label"]
     kept = KeptColumns(source, keep, names) if keep else None
     progress = Progress(source.n_samples, quiet=settings["quiet"])
@@ -217,7 +217,8 @@ def score(model, out, as_json, settings):
     data = settings["data"]
     source = inputs.open_data(settings, facts.get("features"))
     check_columns(source, params.n_features, str(model))
-    check_outputs({"--samples": out}, [*files_of(source), model, settings["weights"]])
+    read = [*files_of(source), model, settings["weights"]]
+    _check_outputs({"--samples": out}, read, settings["no_clobber"])
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
@@ -239,12 +240,12 @@ def score(model, out, as_json, settings):
     report.print_facts(f"{data} under {model}", rows)
 
 
-def sample(model, n, out, labels_path, seed, as_json):
+def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     """`gmm-fast sample`."""
     check_table("--out", out)
     check_table("--labels", labels_path)
     params, facts = read_model(model)
-    check_outputs({"--out": out, "--labels": labels_path}, [model])
+    _check_outputs({"--out": out, "--labels": labels_path}, [model], no_clobber)
     x, labels = draw(params, n, seed)
     names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
     save_table(out, x, names)
@@ -299,7 +300,8 @@ class _Outputs:
         self.data, self.source = settings["data"], source
         if settings["model_path"] is None and not settings["no_model"]:
             # said, so that a fit that goes on in another folder writes it here
-            settings["model_path"] = stem_of(self.data) + ".gmm.npz"
+            ending = ".search.gmm.npz" if kept.command == "search" else ".gmm.npz"
+            settings["model_path"] = stem_of(self.data) + ending
         self.model = settings["model_path"]
         self.labels = settings["labels_path"]
         self.report = settings["report_path"]
@@ -311,10 +313,13 @@ class _Outputs:
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         paths |= {"--plot": self.plot, "--animate": self.animation}
-        check_outputs(paths | {kept.option: self.checkpoint}, read)
-        if kept.resumed:  # the one before may have been killed while it wrote them
+        paths |= {kept.option: self.checkpoint}
+        if kept.resumed:  # the one before may have written them, or was killed while it did
+            check_outputs(paths, read)
             for path in filter(None, paths.values()):
                 remove_leftovers(path)
+        else:
+            _check_outputs(paths, read, kept.no_clobber)
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
@@ -328,6 +333,12 @@ class _Outputs:
                 "dtype": str(backend.dtype),
             }
             write_model(self.model, candidate.result.params, facts)
+
+
+def _check_outputs(outputs, inputs, no_clobber):
+    """As `check_outputs`, by --no-clobber; says what is going to be replaced."""
+    for path in check_outputs(outputs, inputs, replace=not no_clobber):
+        report.note(f"{path}: the file that is there is replaced")
 
 
 def _check_names(settings):

@@ -304,13 +304,18 @@ em_options = several(
         help="Rows of the sample for the silhouette; 0 for none.",
     ),
 )
+clobber_option = click.option(
+    "--no-clobber", is_flag=True, help="Refuse to replace files that are there."
+)
 output_options = several(
+    clobber_option,
     click.option(
         "-o",
         "--model",
         "model_path",
         type=click.Path(),
-        help="Where to write the model.  [default: DATA's name with .gmm.npz, in this folder]",
+        help="Where to write the model.  [default: DATA's name with .gmm.npz, of a search with "
+        ".search.gmm.npz, in this folder]",
     ),
     click.option(
         "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
@@ -394,6 +399,7 @@ checkpoint_options = several(
         type=click.Path(),
         help="Keep here how far the work is, to go on after an interruption.",
     ),
+    click.option("--overwrite", is_flag=True, help="Let --checkpoint replace that of another fit."),
     click.option(
         "--every",
         type=Duration(),

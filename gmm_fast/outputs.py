@@ -55,7 +55,7 @@ def check_writable(path):
         raise DataError(f"{name}: folder {folder} is not writable; give another path")
 
 
-def check_outputs(outputs, inputs):
+def check_outputs(outputs, inputs, *, replace=True):
     """Make sure that files can be written, and that none destroys an input or another output.
 
     Parameters
@@ -63,12 +63,20 @@ def check_outputs(outputs, inputs):
     outputs : dict of str -> str, os.PathLike or None
         By option, for the messages; None where nothing is to be written.
     inputs : sequence of str, os.PathLike or None
+    replace : bool
+        Whether files that are there may be replaced.
+
+    Returns
+    -------
+    list of str
+        The outputs that are there, as an option and a path.
 
     Raises
     ------
     DataError
-        As `check_writable`, or two names of one file.
+        As `check_writable`, two names of one file, or a file that must not be replaced.
     """
+    there = []
     taken = {os.path.realpath(path): "input" for path in inputs if path is not None}
     for option, path in outputs.items():
         if path is None:
@@ -83,6 +91,14 @@ def check_outputs(outputs, inputs):
             )
         taken[real] = option
         check_writable(path)
+        if os.path.lexists(path):
+            there.append(f"{option} {os.fspath(path)}")
+            if not replace:
+                raise DataError(
+                    f"{there[-1]}: is there already, and --no-clobber says not to replace it; give "
+                    "another path"
+                )
+    return there
 
 
 @contextmanager

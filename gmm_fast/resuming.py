@@ -32,7 +32,7 @@ PATHS = (
 # Options that there were not always: what checkpoints without them were begun with.
 _LATER = {"effort": 1.0, "resolution": None}
 # What is no option of the work: where it is kept, and how its result is shown.
-_OUTSIDE = ("checkpoint", "resume", "as_json")
+_OUTSIDE = ("checkpoint", "resume", "as_json", "no_clobber", "overwrite")
 # How far sums over the same data may be apart on another machine, by what they are computed in.
 _ROUNDING = {"float64": 1e-10, "float32": 1e-5}
 _ADVICE = "give the data of then, or start a new fit"
@@ -59,6 +59,10 @@ class Kept:
     keeper : Keeper
     option : str
         What names the checkpoint in messages.
+    resumed : bool
+        Whether it goes on from a checkpoint.
+    no_clobber : bool
+        Whether files that are there must stay.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class Kept:
 
     def __init__(self, command, settings, given, say):
         self._say = say
+        self.command, self.no_clobber = command, settings["no_clobber"]
         self.resumed = settings["resume"] is not None
         self.option = "--resume" if self.resumed else "--checkpoint"
         path = settings["resume"] if self.resumed else settings["checkpoint"]
@@ -78,15 +83,19 @@ class Kept:
             checkpoint = _read(command, path)
             self.options |= _options_of(checkpoint, self.options, given)
             remove_leftovers(path)
+            if checkpoint.complete:
+                say(f"{path}: the {command} was already finished; its outputs are written again")
             if checkpoint.version != Checkpoint.version:
                 say(
                     f"{path} was written by gmm-fast {checkpoint.version}, this is "
                     f"{Checkpoint.version}: the last digits of the result may differ"
                 )
+        elif path is None and settings["overwrite"]:
+            raise DataError("--overwrite needs --checkpoint, the file that it may replace")
         elif path is None and self.options["every"] is not None:
             raise DataError("--every needs --checkpoint or --resume: nothing is kept without")
         elif path is not None:
-            _check_replaceable(path)
+            _check_replaceable(path, command, self.options, settings["overwrite"])
             checkpoint = Checkpoint(command, {}, os.getcwd())
         every = EVERY if self.options["every"] is None else self.options["every"]
         self.keeper = Keeper(path, checkpoint, every=every, say=say)
@@ -173,8 +182,8 @@ def _read(command, path):
     return checkpoint
 
 
-def _check_replaceable(path):
-    """Make sure that a file named by --checkpoint is not there, or one that has served."""
+def _check_replaceable(path, command, options, overwrite):
+    """Make sure that a file named by --checkpoint is not there, or has served the same fit."""
     if not os.path.isfile(path):
         return
     try:
@@ -184,11 +193,34 @@ def _check_replaceable(path):
             f"--checkpoint {path}: would overwrite a file that is no checkpoint, or a damaged "
             "one; give another path, or delete it"
         ) from None
+    if overwrite:
+        return
     if not found.complete:
         raise DataError(
             f"--checkpoint {path}: is the checkpoint of a {found.command} that has not ended; "
-            f"go on with {Keeper(path, found).go_on}, or delete it"
+            f"go on with {Keeper(path, found).go_on}, replace it with --overwrite, or delete it"
         )
+    differs = _first_difference(found, options) if found.command == command else "command"
+    if differs is not None:
+        raise DataError(
+            f"--checkpoint {path}: is the checkpoint of another {found.command} (its {differs} "
+            "differs); give another path, or replace it with --overwrite"
+        )
+
+
+def _first_difference(checkpoint, options):
+    """The first option of a fit that is not that of a checkpoint; None where all are."""
+    for name, value in checkpoint.options.items():
+        new = options.get(name)
+        # what was not said may have been found out then, such as the name of the model
+        if name in FREE or name in _OUTSIDE or new is None:
+            continue
+        old = _from_here(value, checkpoint.folder) if name in PATHS else value
+        if name in PATHS and old is not None:
+            old, new = os.path.realpath(old), os.path.realpath(new)
+        if old != new:
+            return "--" + name.replace("_", "-") if name != "data" else "data"
+    return None
 
 
 def _options_of(checkpoint, settings, given):

@@ -500,6 +500,7 @@ def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
     stopped = interrupted(f"{SEARCH} -o m --checkpoint c", 22)
     assert fits == jobs[:3]
     assert stopped.stderr == (
+        "note: --model m: the file that is there is replaced\n"
         "Interrupted at iteration 4 of K=3 full; go on with: gmm-fast search --resume c\n"
     )
     stopped = interrupted("search --resume c", 5 + 9 + 1)  # the first iteration of the fifth
@@ -756,7 +757,7 @@ def test_files_that_are_no_checkpoints(fit_ckpt):
         (f"{FIT} --checkpoint text", "--checkpoint text: would overwrite a file that is no"),
         (f"{FIT} --checkpoint data.npy", "--checkpoint data.npy: would overwrite a file that"),
         (f"{FIT} --checkpoint c", "--checkpoint c: is the checkpoint of a fit that has not ended"),
-        (f"{FIT} --checkpoint c", "go on with gmm-fast fit --resume c, or delete it"),
+        (f"{FIT} --checkpoint c", "go on with gmm-fast fit --resume c, replace it with"),
         (f"{FIT} --checkpoint new -o new", "--checkpoint new: would overwrite the --model file"),
         (f"{FIT} --checkpoint no/new", "no/new: there is no folder "),
         (f"{FIT} --checkpoint ''", "--checkpoint is empty; give the path of a file"),
@@ -812,10 +813,29 @@ def test_a_header_that_lacks_something(fit_ckpt, monkeypatch):
 
 
 def test_a_complete_checkpoint_is_replaced(fit_ckpt):
-    run("fit --resume c")
+    """By the same fit as it is, by another only if that is said."""
+    said = run("fit --resume c").stderr
+    assert "already finished" not in said
     assert read_checkpoint("c").complete
-    interrupted(f"fit -k 2 data.npy --tol 0 --checkpoint {os.path.abspath('c')}", 2)
+    other = f"fit -k 2 data.npy --tol 0 --checkpoint {os.path.abspath('c')}"
+    assert "is the checkpoint of another fit (its --k differs); give another" in refused(other)
+    wrong = refused("search 1 2 data.npy --checkpoint c")
+    assert "is the checkpoint of another fit (its command differs)" in wrong
+    assert read_checkpoint("c").complete
+    interrupted(f"{other} --overwrite", 2)
     assert not read_checkpoint("c").complete
+    assert "replace it with --overwrite" in refused(other)
+    run(f"{FIT} --checkpoint c --overwrite -o m")
+    said = run(f"{FIT} --checkpoint c -o m").stderr
+    assert "note: --checkpoint c: the file that is there is replaced" in said
+    assert "--overwrite needs --checkpoint" in refused(f"{FIT} --overwrite")
+
+
+def test_a_finished_fit_says_so(fit_ckpt):
+    run("fit --resume c")
+    said = run("fit --resume c").stderr
+    assert "note: c: the fit was already finished; its outputs are written again\n" in said
+    assert "is replaced" not in said
 
 
 def test_data_that_changes_meanwhile(fit_ckpt, monkeypatch):

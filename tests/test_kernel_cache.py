@@ -79,6 +79,26 @@ def _run(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folders", [0, 1])
+def test_no_folder_for_compiled_kernels_is_told_once(folders):
+    """As in a read-only installation without a home."""
+    code = (
+        "from numba.core import caching\n"
+        "impl = getattr(caching, 'CacheImpl', None) or caching._CacheImpl\n"  # its name changed
+        f"impl._locator_classes[:] *= {folders}\n"
+        "import numpy as np\n"
+        "from gmm_fast.backends import LocalBackend\n"
+        "from gmm_fast.sources import open_source\n"
+        "for _ in range(3):\n"
+        "    LocalBackend(open_source(np.eye(3)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == ""
+    assert run.stderr.count("set NUMBA_CACHE_DIR to a folder") == 1 - folders
+    assert len(run.stderr.splitlines()) == 1 - folders
+
+
+@pytest.mark.slow
 def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
     """Sums are in the order they are written in, whatever else the process has compiled."""
     code = (

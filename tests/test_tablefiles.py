@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,3 +125,33 @@ def test_a_table_appears_whole_or_not_at_all(tmp_path, ending, rows):
     ):
         writer.write(np.zeros(rows))
     assert not os.listdir(tmp_path)
+
+
+def test_models_of_a_search_are_named_so(cells):
+    run("fit -k 2 cells.csv --columns a,b")
+    before = load("cells.gmm.npz").means_
+    assert "replaced" not in run("search 2 3 cells.csv --columns a,b").stderr
+    np.testing.assert_array_equal(load("cells.gmm.npz").means_, before)
+    assert load("cells.search.gmm.npz").means_.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("fit -k 2 cells.csv --columns a,b -o m.npz", "--model m.npz"),
+        ("search 2 3 cells.csv --columns a,b --no-model --labels l.npy", "--labels l.npy"),
+        ("predict m.npz cells.csv -o l.npy", "--out l.npy"),
+        ("score m.npz cells.csv --samples l.npy", "--samples l.npy"),
+        ("sample m.npz 9 -o x.npy --labels l.npy", "--labels l.npy"),
+    ],
+)
+def test_what_is_replaced_is_told_or_refused(cells, line, told):
+    np.save("l.npy", np.zeros(3))
+    path = told.split()[1]
+    content = Path(path).read_bytes()
+    error = run(f"{line} --no-clobber", 2).stderr
+    assert f"{told}: is there already, and --no-clobber says not to replace it" in error
+    assert Path(path).read_bytes() == content
+    assert not Path("x.npy").exists()
+    assert f"note: {told}: the file that is there is replaced" in run(line).stderr
+    assert Path(path).read_bytes() != content

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import functools
 import math
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ..errors import DataError
 from ..forms import make_form
 from ..kernels import gaussian
 from ..kernels.tiles import BLOCK
+from ..log import LOGGER
 from ..memory import free_share
 from ..params import Params
 from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
@@ -116,6 +118,7 @@ class LocalBackend(Backend):
     """
 
     def __init__(self, source, *, dtype=None, weights=None, threads=None, room=None, origin=None):
+        say_uncached()
         self.name = source.name
         self.n_samples = source.n_samples
         self.n_features = source.n_features
@@ -327,6 +330,18 @@ def _merge_lanes(lanes):
 
 # Kernels are the same at any width, and matrices of many features cost seconds.
 _WARM_FEATURES = 64
+
+
+@functools.cache
+def say_uncached():
+    """Tell once, where kernels cannot be kept on disk, what that costs and how to mend it."""
+    kept = getattr(gaussian.triangular_pass, "_cache", None)
+    if kept is not None and kept.cache_path is None:
+        # on standard error where logging is not set up
+        LOGGER.warning(
+            "note: no folder to keep compiled kernels in can be written: every process compiles "
+            "them anew, which takes seconds to minutes; set NUMBA_CACHE_DIR to a folder that can"
+        )
 
 
 def warm_up(family, n_features, dtype, threads=None, *, side_by_side=False):
