@@ -23,9 +23,10 @@ from gmm_fast.backends import DaskBackend, LocalBackend, chunk_rows, connect, lo
 from gmm_fast.backends.connect import cluster
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli import main
-from gmm_fast.errors import DataError, FitError
+from gmm_fast.errors import ChangedError, DataError, FitError
 from gmm_fast.families import get_family
 from gmm_fast.modelfile import read_model
+from gmm_fast.params import Params
 from gmm_fast.sources import open_source
 
 # Dask's own: sockets of a loop that is closed while a worker is killed
@@ -266,6 +267,40 @@ def test_a_file_that_was_replaced_is_read_anew(two, tmp_path):
     for k in range(2):
         np.save(tmp_path / "x.npy", np.full((100, 2), float(k)))
         assert DaskBackend(two, open_source(tmp_path / "x.npy")).take([3])[0, 0] == k
+
+
+def test_a_file_that_changes_meanwhile(two, x, tmp_path, monkeypatch):
+    """Seen by the workers, whether they have it open or not."""
+    np.save(tmp_path / "x.npy", x)
+    monkeypatch.setattr(workers, "SHARE", 0.0)  # streamed
+    backend = DaskBackend(two, open_source(tmp_path / "x.npy"))
+    backend.survey()
+    os.utime(tmp_path / "x.npy", ns=(0, 1))
+    with pytest.raises(ChangedError, match="x.npy: the file changed while it was used: it was wri"):
+        backend.stats(unit(x))
+    with pytest.raises(ChangedError, match="x.npy: the file changed while it was used"):
+        DaskBackend(two, backend.source).survey()
+
+
+def unit(x):
+    """One standard component."""
+    d = x.shape[1]
+    return Params(np.ones(1), np.zeros((1, d)), np.ones((1, d)), "diag")
+
+
+def test_a_worker_that_is_killed_while_it_starts(tmp_path, monkeypatch):
+    """Another cluster is started."""
+    once = f"if not os.path.exists('{tmp_path}/x'): open('{tmp_path}/x', 'x').close(); "
+    killed = "os.kill(os.getpid(), 9)\n"
+    monkeypatch.setattr(connect, "_DEAF", f"{connect._DEAF}import os\n{once}{killed}")
+    with cluster(workers=2, threads=2) as client:
+        assert (tmp_path / "x").exists()
+        assert client.submit(sum, [1, 2]).result() == 3
+    monkeypatch.setattr(connect, "_DEAF", f"import os\n{killed}")
+    monkeypatch.setattr(connect, "STARTS", 2)
+    message = r"1 workers could not be started, 2 times \(.*\); try again, or with fewer workers"
+    with pytest.raises(FitError, match=message), cluster(workers=1):
+        pass
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch):

@@ -13,6 +13,8 @@ from ..threads import check_threads
 
 # Seconds within which a scheduler has to answer and to have a worker.
 PATIENCE = 10
+# Times that a cluster of our own is started, if a worker dies meanwhile: the system may kill one.
+STARTS = 3
 # What a worker holds besides data, buffers included, and what this process does.
 WORKER_BYTES = 200 * 10**6
 CLIENT_BYTES = 250 * 10**6
@@ -124,22 +126,32 @@ def _own(distributed, workers, threads, memory):
     """Address of a scheduler with that many workers on this machine."""
     threads = check_threads(threads)
     room_of_workers(memory, workers)
-    try:
-        with _deaf():
-            cluster = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=max(1, threads // workers),
-                processes=True,
-                # a promise is kept by `room_of_workers`, and not by killing
-                memory_limit="auto" if memory is None else None,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-                preload=[_DEAF],
-            )
-    except (OSError, TimeoutError, RuntimeError) as error:
-        raise FitError(f"{workers} workers could not be started: {error}") from None
-    with cluster:
+    with _started(
+        distributed.LocalCluster,
+        n_workers=workers,
+        threads_per_worker=max(1, threads // workers),
+        processes=True,
+        # a promise is kept by `room_of_workers`, and not by killing
+        memory_limit="auto" if memory is None else None,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+        preload=[_DEAF],
+    ) as cluster:
         yield cluster
+
+
+def _started(make, **options):
+    """The cluster that `make` makes; one more if a worker dies while it starts, as some will."""
+    for tries in range(STARTS, 0, -1):
+        try:
+            with _deaf():
+                return make(**options)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            if tries == 1:
+                raise FitError(
+                    f"{options['n_workers']} workers could not be started, {STARTS} times "
+                    f"({str(error).rstrip('.')}); try again, or with fewer workers"
+                ) from None
 
 
 def room_of_workers(memory, workers):
