@@ -275,6 +275,8 @@ def _on_grid(tied, counts, coarse, step, noise):
 
 def _is_of_most(tied, counts, rows, coarse, step, noise):
     """Whether most rows are on a grid of step `coarse`, and not by chance."""
+    if coarse < LEAST_ROUNDINGS * noise:
+        return False
     on = _on_grid(tied, counts, coarse, step, noise)
     here = counts[on] / rows
     if here.sum() < (MOST if coarse > 2.5 * step else MOST_OF_TWICE):

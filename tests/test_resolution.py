@@ -115,9 +115,11 @@ def test_a_type_without_digits_for_a_step_has_none():
     rng = np.random.default_rng(1)
     near = np.append(1500 + rng.normal(0, 2, 3000), [1800, 1990, 1700])
     far = 1e7 + rng.normal(0, 10, 3000)
+    integers = np.clip(rng.normal(90, 40, 300), 0, 255).round()
     for x, dtype in (
         (near, np.float16),
         (far, np.float32),
+        (integers, np.float16),
         (100 + rng.normal(0, 0.3, 3000), np.float16),
     ):
         x = x.astype(dtype).astype(np.float64)[:, None]

@@ -234,7 +234,7 @@ def test_thousands_and_decimals_refused(put, content, options, message):
 
 def test_excel_is_told_the_delimiter(put):
     notes = check(open_source(put("sep=;\r\na;b\r\n1;2,5\r\n")), ["a", "b"], [[1, 2.5]])
-    assert notes == ["x.csv: decimal ',', names in line 2; --decimal, --header say otherwise"]
+    assert notes == ["decimal ',', names in line 2; --decimal, --header say otherwise"]
 
 
 def test_a_tsv_with_commas(put):
