@@ -39,7 +39,7 @@ def test_search():
     chosen = next(line for line in lines if "★" in line[0])
     assert chosen[0].removeprefix("★ ") == str(facts["best"]["n_components"])
     assert chosen[1] == facts["best"]["covariance_type"]
-    assert "my data.gmm.npz" in found.text
+    assert "my data.search.gmm.npz" in found.text
     assert f"{facts['best']['n_iter']} iteration" in found.text
 
 
@@ -70,8 +70,8 @@ def test_no_report_without_the_option():
         ("--report report.pdf", "report.pdf: a report is an HTML page; give a name that ends in"),
         ("--report ''", "a report is an HTML page"),
         ("--report nowhere/report.html", "there is no folder"),
-        ("--report a.html --labels a.html", "would overwrite the --labels file"),
-        ("--report a.html --model a.html", "would overwrite the --model file"),
+        ("--report a.html --labels a.html", "--labels a.html: the ending decides the format"),
+        ("--report a.html --model a.html", "--model a.html: a model is an .npz"),
     ],
 )
 def test_refused_before_the_work(command, options, message, monkeypatch):

@@ -174,7 +174,7 @@ def test_criteria_of_a_search(folder):
         (f"{FIT} --plot out.jpg", "--plot out.jpg: unknown ending; let it end in .png"),
         (f"{FIT} --animate out.png", "--animate out.png: unknown ending; let it end in .gif"),
         (f"{FIT} --plot no/out.png", "make it first"),
-        (f"{FIT} --plot a.png --labels a.png", "would overwrite"),
+        (f"{FIT} --plot a.png --labels a.png", "the ending decides the format"),
         ("search 1 2 data.npy --plot out.gif", "--plot out.gif: unknown ending"),
     ],
 )
