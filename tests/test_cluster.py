@@ -28,6 +28,7 @@ from gmm_fast.families import get_family
 from gmm_fast.modelfile import read_model
 from gmm_fast.params import Params
 from gmm_fast.sources import open_source
+from gmm_fast.sources.boundaries import Listed
 
 # Dask's own: sockets of a loop that is closed while a worker is killed
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -107,10 +108,10 @@ def test_parts_depend_on_the_shape_alone_and_cover_it(d, chunks):
 def test_parts_begin_where_reading_can_begin():
     edges = part_edges(10**7, 8)
     groups = np.arange(0, 10**7, 300_000)
-    moved = part_edges(10**7, 8, groups)
+    moved = part_edges(10**7, 8, Listed(groups))
     assert set(moved[:-1]) <= set(groups)
     assert abs(len(moved) - len(edges)) <= 1
-    np.testing.assert_array_equal(part_edges(10**7, 8, np.zeros(1, np.int64)), [0, 10**7])
+    np.testing.assert_array_equal(part_edges(10**7, 8, Listed()), [0, 10**7])
 
 
 # The same fit ---------------------------------------------------------------------------------
