@@ -49,7 +49,7 @@ def main(folder, n):
     subprocess.run([sys.executable, "-m", "gmm_fast", *command.split()], cwd=folder, check=True)
 
     model = load(folder / "cells.gmm.npz")
-    found = model.predict(cells)
+    found = model.predict(folder / "cells.parquet")  # columns by their names
     print("\npopulation  share  found as  of them   of it")
     for k, share in enumerate(SHARES):
         here = populations == k
