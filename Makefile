@@ -42,8 +42,9 @@ bench-large: $(VENV)/.bench ## Make and fit files of 10^7 and 10^8 rows
 bench-cluster: $(VENV)/.bench ## Measure and compute how EM scales on clusters, to 10^12 rows
 	$(BIN)/python bench/scale_model.py --out bench/results
 
-bench-scale: $(VENV)/.bench ## Measure streaming, Parquet and two workers beside their targets
+bench-scale: $(VENV)/.bench ## Measure streaming, two workers, and how fast files are read
 	$(BIN)/python bench/scale.py --out bench/results
+	$(BIN)/python bench/formats.py --out bench/results
 
 bench-starts: $(VENV)/.bench ## Measure what default starts reach, and in which time
 	$(BIN)/python bench/starts.py --out bench/results
@@ -70,5 +71,5 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[bench,plot,dask,parquet]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench,plot,dask,parquet,hdf5,fcs,zarr]'
 	@touch $@

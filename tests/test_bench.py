@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -520,3 +521,12 @@ def test_no_such_case_of_the_starts(tmp_path):
     )
     assert done.returncode == 2
     assert "no such case: nowhere; choose from smooth" in done.stderr
+
+
+@pytest.mark.slow
+def test_formats(tmp_path):
+    printed = run("formats.py", "--rows", "10000", "--rounds", "1", "--out", ".", cwd=tmp_path)
+    assert len(re.findall(r"^ .* (?:GB/s) .* of the rate of \.npy", printed, re.M)) == 10
+    assert (tmp_path / "formats.md").read_text().count("GB/s") == 10
+    seconds = json.loads((tmp_path / "formats.json").read_text())["seconds"]
+    assert all(len(times) == 1 for times in seconds.values())
