@@ -33,7 +33,7 @@ def test_a_named_index_is_no_feature(tmp_path):
     for data in (tmp_path / "x.parquet", pa.Table.from_pandas(frame)):
         with open_source(data) as source:
             assert source.feature_names == list(pd.read_parquet(tmp_path / "x.parquet").columns)
-            assert source.notes == (LEFT_OUT,)
+            assert source.notes == (f"{LEFT_OUT} (2 of 2 files)",)
             assert_same_bits(joined(source, 99, "f8"), frame.to_numpy())
         with open_source(data, columns=["cell_id", "b"]) as source:
             assert source.notes == ()
@@ -81,7 +81,7 @@ def test_a_folder_says_it_once(tmp_path):
     for name in ("1", "2"):
         frame_of().to_parquet(tmp_path / f"{name}.parquet")
     with open_source(tmp_path) as source:
-        assert source.notes == (LEFT_OUT,)
+        assert source.notes == (f"{LEFT_OUT} (2 of 2 files)",)
     for i in range(7):
         frame_of().rename_axis(f"id{i}").to_parquet(tmp_path / f"{i}.parquet")
     with open_source(tmp_path) as source:
