@@ -33,7 +33,7 @@ def test_a_named_index_is_no_feature(tmp_path):
     for data in (tmp_path / "x.parquet", pa.Table.from_pandas(frame)):
         with open_source(data) as source:
             assert source.feature_names == list(pd.read_parquet(tmp_path / "x.parquet").columns)
-            assert source.notes == (f"{LEFT_OUT} (2 of 2 files)",)
+            assert source.notes == (LEFT_OUT,)
             assert_same_bits(joined(source, 99, "f8"), frame.to_numpy())
         with open_source(data, columns=["cell_id", "b"]) as source:
             assert source.notes == ()
