@@ -89,6 +89,18 @@ def test_a_folder_says_it_once(tmp_path):
         assert source.notes[-1] == "and 2 more such notes on its files"
 
 
+def test_a_null_of_a_dictionary_is_missing(tmp_path):
+    codes = pa.array([0, 1, 0], pa.int8())
+    column = pa.DictionaryArray.from_arrays(codes, pa.array([7, None]))
+    table = pa.table({"a": column, "b": [1, 2, 3]})
+    path = tmp_path / "x.arrow"
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+    for data in (table, path):
+        with open_source(data, missing="drop") as source:
+            np.testing.assert_array_equal(joined(source, 99, "f8"), [[7, 1], [7, 3]])
+
+
 # Decimals and categories ----------------------------------------------------------------------
 
 

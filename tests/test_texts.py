@@ -182,6 +182,56 @@ def test_guesses_are_said(put, content, rows, words):
     assert note.endswith("; --delimiter, --decimal, --header say otherwise")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "columns", "names", "rows"),
+    [
+        ("x.csv", "Datum;Kurs\n01.02.2020;1,5\n02.02.2020;2,5\n", [1], ["Kurs"], [[1.5], [2.5]]),
+        ("x.csv", "Hans;1,5\nKarl;2,5\n", [1], None, [[1.5], [2.5]]),
+        ("x.csv", "01.02.2020;1,5\n02.02.2020;2,5\n03.02.2020;3,75\n", [1], None,
+         [[1.5], [2.5], [3.75]]),
+        ("x.csv", "n;addr\n1;a, b\n2;c, d\n", ["n"], ["n"], [[1], [2]]),
+        ("x.csv", "Name;Wert;Zahl\nA;1.234,5;2,5\nB;345,6;3,5\n", ["Zahl"], ["Zahl"],
+         [[2.5], [3.5]]),
+        ("x.tsv", "id\tx\nSample 1\t10\nSample 2\t20\n", ["x"], ["x"], [[10], [20]]),
+        ("x.tsv", "AB 123\t1.5\nCD 456\t2.5\n", [1], None, [[1.5], [2.5]]),
+        ("x.txt", "Ville\tPrix\nParis 2\t1,5\nLyon 3\t2,5\n", ["Prix"], ["Prix"], [[1.5], [2.5]]),
+        ("x.csv", "#,HP,Atk\n1,45,49\n2,60,62\n", None, ["#", "HP", "Atk"],
+         [[1, 45, 49], [2, 60, 62]]),
+        ("x.csv", ",2019,2020\nA,1,2\nB,2,3\n", None, ["2019", "2020"], [[1, 2], [2, 3]]),
+        ("x.csv", ",100,200\n0,1,2\n1,2,3\n2,2,4\n", None, ["100", "200"],
+         [[1, 2], [2, 3], [2, 4]]),
+    ],
+)  # fmt: skip
+def test_signs_within_cells_split_none(put, name, content, columns, names, rows):
+    check(open_source(put(content, name), columns=columns), names, rows)
+
+
+@pytest.mark.parametrize(
+    "content", ["a\tb\n1 234,5\t2\n1 235,5\t2\n", "b\tP\n1 234\t1,5\n2 235\t2\n"]
+)
+def test_blanks_within_cells_are_no_delimiter(put, content):
+    with pytest.raises(DataError, match="'(1 234,5|1 234)', not a number"):
+        open_source(put(content, "x.tsv"))
+
+
+def test_a_first_row_that_misses_a_value_is_no_header(put):
+    name = put("1000025,5,?,2\n1002945,5,4,2\n", "x.data")
+    with pytest.raises(DataError, match=r"row 0 .* is '\?', not a number; if that means missing"):
+        open_source(name)
+    check(open_source(name, na="?", missing="drop"), None, [[1002945, 5, 4, 2]])
+
+
+def test_years_far_apart_are_asked_about(put):
+    with pytest.raises(DataError, match="names of columns, or a row"):
+        open_source(put("Country,1990,1995,2000\nA,1,2,3\nB,2,3,4\n"), columns=[1, 2, 3])
+
+
+def test_a_comma_that_comes_late_is_doubted_as_well(put):
+    content = "a;b\n" + "999;2\n" * 60 + "1,234;2\n"
+    (note,) = check(open_source(put(content)), ["a", "b"], [[999, 2]] * 60 + [[1.234, 2]])
+    assert "'1,234' is 1.234, not thousands" in note
+
+
 def test_the_note_of_all_guesses(put):
     (note,) = check(open_source(put(";a\n1;2,5\n2;3\n", "table.csv")), ["a"], [[2.5], [3]])
     assert note == (

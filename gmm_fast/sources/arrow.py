@@ -118,6 +118,13 @@ def dtype_of(kind):
     return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
+def misses_values(column):
+    """Whether a column of Arrow, chunked or not, has nulls; those of a dictionary count."""
+    chunks = getattr(column, "chunks", [column])
+    dictionaries = [c.dictionary for c in chunks if pa.types.is_dictionary(c.type)]
+    return any(part.null_count for part in [*chunks, *dictionaries])
+
+
 def values(array):
     """An Arrow array as a NumPy one, without a copy where possible; NaN for what is missing."""
     if pa.types.is_dictionary(array.type):
@@ -178,7 +185,7 @@ class ArrowSource(Source):
         if self.n_samples < 1:
             raise NoRowsError(f"{name}: has no rows; at least one row is needed")
         self.feature_names = list(self.table.schema.names)
-        self.dtype = numpy_dtype((c.type, c.null_count > 0) for c in self.table.columns)
+        self.dtype = numpy_dtype((c.type, misses_values(c)) for c in self.table.columns)
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)

@@ -60,7 +60,9 @@ def _is_header(look):
         return True  # as pandas writes an index before columns without names
     if len(first) > 1 and first == numbers:
         _ask_header(look)
-    texts = [j for j, cell in enumerate(first) if not is_value(cell, look)]
+    if len(first) > 1 and first[0] == "" and all(first[1:]) and _names_rows(look):
+        return True  # as pandas writes an index above columns named by numbers
+    texts = [j for j, cell in enumerate(first) if _is_text(cell, look)]
     if not rest or not texts:
         return bool(texts)
     if _texts_above(look):
@@ -72,9 +74,21 @@ def _is_header(look):
         return False
     others = [c for j, c in enumerate(first) if j not in texts and c not in MISSING]
     years = [int(c) for c in others if c.isascii() and c.isdigit() and 1000 <= int(c) <= 3000]
-    if len(years) == len(others) > 1 and {b - a for a, b in pairwise(years)} == {1}:
+    if len(years) == len(others) > 1 and len({b - a for a, b in pairwise(years)}) == 1:
         _ask_header(look)
     return False
+
+
+def _is_text(cell, look):
+    """Whether a cell is a word, and no sign of a missing value such as "?"."""
+    return not is_value(cell, look) and any(sign.isalnum() for sign in cell)
+
+
+def _names_rows(look):
+    """Whether the cells below the first one are text, or numbers of rows."""
+    below = look.below(0)
+    counts = [[str(i + start) for i in range(len(below))] for start in (0, 1)]
+    return below in counts or (below and not any(is_value(c, look) for c in below))
 
 
 def _ask_header(look):
@@ -91,7 +105,7 @@ def _texts_above(look):
     found = []
     for j, cell in enumerate(look.rows[0]):
         below = [c for c in look.below(j + look.short_names) if c not in MISSING]
-        if not is_value(cell, look) and below and all(is_value(c, look) for c in below):
+        if _is_text(cell, look) and below and all(is_value(c, look) for c in below):
             found.append(j)
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import choose_fields, dtype_of, numpy_dtype, values
+from .arrow import choose_fields, dtype_of, misses_values, numpy_dtype, values
 from .base import NoRowsError
 from .boundaries import Listed
 from .npy import changed_error, open_regular
@@ -64,7 +64,7 @@ class IpcSource(StreamSource):
                 for batch in _batches(reader):
                     rows.append(batch.num_rows)
                     found = zip(sorted(wanted), batch.columns, strict=True)
-                    missing |= {i for i, column in found if column.null_count}
+                    missing |= {i for i, column in found if misses_values(column)}
         except _DAMAGE as error:
             if isinstance(error, DataError):
                 raise

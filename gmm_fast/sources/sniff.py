@@ -145,6 +145,10 @@ def _comment(look):
     sign, first = look.given.comment, look.lines[0][0].lstrip(" \t")
     if sign is None:
         sign = next((s for s in _COMMENTS if first.startswith(s)), "")
+        if first[1:2] in tuple(",;\t|") and not any(
+            line[0].startswith(sign) for line in look.lines[1:]
+        ):
+            sign = ""  # the name of a column that counts the rows
     look.comment = sign
     if sign:
         is_comment = [line[0].lstrip(" \t").startswith(sign) for line in look.lines]
@@ -168,6 +172,8 @@ def _delimiter(look):
     if look.tabbed:
         signs = "\t" + signs.replace("\t", "") if given is None else given
     split = {sign: look.split(sign) for sign in signs}
+    if given is None and any(_is_even(split[sign][0]) for sign in ";\t|"):
+        signs = signs.replace(BLANKS, "")  # blanks are within cells then
     best = max(signs, key=lambda sign: _evenness(split[sign][0], sign))
     look.delimiter = best
     look.rows, look.used = split[best]
@@ -176,6 +182,11 @@ def _delimiter(look):
     plain = best == ("\t" if look.tabbed else ",")
     one = max(len(row) for row in look.rows) == 1
     return "delimiter " + ("blanks" if best == BLANKS else repr(best)), plain or one
+
+
+def _is_even(rows):
+    """Whether all lines, the first one too, have as many cells, and several."""
+    return len(rows[0]) > 1 and {len(row) for row in rows} == {len(rows[0])}
 
 
 def _evenness(rows, sign):
@@ -187,8 +198,9 @@ def _evenness(rows, sign):
     numbers = sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
     clear = sign != "," and even and numbers * 2 > len(cells)
     if sign == BLANKS:  # words and dates have blanks, too
-        return width > 1 and even and numbers > 0, clear, False, 0
-    return width > 1, clear, even, width
+        return width > 1 and even and numbers > 0, clear, False, False, 0
+    # so they do beside text, which leaves few numbers: one sign splits the first line, too
+    return width > 1, clear, _is_even(rows), even, width, sign != ","
 
 
 def _width(rows):

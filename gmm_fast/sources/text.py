@@ -42,6 +42,8 @@ _GROUPS = re.compile(r"\s*[+-]?\d{1,3}([., '\xa0]\d{3})+([.,]\d+)?\s*")
 class _DecimalComma(DataError):
     """A cell is a number only if its comma is a decimal sign."""
 
+    cell = ""
+
 
 class TextSource(StreamSource):
     """A text table, parsed anew in every pass unless its rows fit into `keep_bytes`.
@@ -86,9 +88,9 @@ class TextSource(StreamSource):
         self.feature_names = None if names is None else [names[j] for j in self._columns]
         try:
             self._held = self._look(keep_bytes)
-        except _DecimalComma:  # the first lines did not show it
+        except _DecimalComma as error:  # the first lines did not show it
             self._layout.decimal = ","
-            self._layout.said["decimal"] = Said(*decimal_said(","), "--decimal")
+            self._layout.said["decimal"] = Said(*decimal_said(",", [error.cell]), "--decimal")
             self._held = self._look(keep_bytes)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
 
@@ -309,10 +311,12 @@ class TextSource(StreamSource):
             what = "though it is empty in the first rows; give the last column a name"
         elif j in layout.booleans:
             what = "neither TRUE nor FALSE, as the first rows are"
-        return kind(
+        error = kind(
             f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {shown!r}, "
             f"{what}; {self._advice(row, j, cell)}{self._doubt()}"
         )
+        error.cell = cell
+        return error
 
     def _advice(self, row, j, cell):
         """What to do about text in a column: leave the column out, or correct the cell."""
