@@ -313,6 +313,8 @@ class _Outputs:
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         paths |= {"--plot": self.plot, "--animate": self.animation}
+        if kept.resumed and kept.no_clobber:
+            check_outputs(paths, read, replace=False)
         paths |= {kept.option: self.checkpoint}
         if kept.resumed:  # the one before may have written them, or was killed while it did
             check_outputs(paths, read)

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -33,6 +34,12 @@ def open_named(data, names, memory, **options):
     DataError
         It has names, but not all of these.
     """
+    if any(_is_number(name) for name in names) and options.get("header") is None:
+        # a first line of these names is no row, though it reads like one
+        with suppress(DataError):
+            source = fitting.open_data(data, memory, **options | {"columns": names, "header": True})
+            if source.feature_names == list(names):
+                return source
     try:
         source = fitting.open_data(data, memory, columns=names, **options)
         if source.feature_names is not None:  # or names like "0" were taken for numbers
@@ -111,6 +118,12 @@ def named_otherwise(fitted, source):
     return fitted is not None and found is not None and list(found) != list(fitted)
 
 
+def _is_number(name):
+    with suppress(ValueError):
+        return float(name) == float(name)
+    return False
+
+
 def _frame_names(X):
     """Names of the columns of a frame or table that is not opened yet; None without."""
     if hasattr(X, "collect"):  # a lazy frame, whose columns would have to be computed first
@@ -123,7 +136,7 @@ def _frame_names(X):
     if columns is None:
         return None
     names = list(columns)
-    return names if all(isinstance(name, str) for name in names) else None
+    return names if any(isinstance(name, str) for name in names) else None
 
 
 def _difference(fitted, found):
@@ -133,7 +146,7 @@ def _difference(fitted, found):
         (found, fitted, "Feature names unseen at fit time"),
         (fitted, found, "Feature names seen at fit time, yet now missing"),
     ):
-        if only := sorted(set(names) - set(others)):
+        if only := sorted(map(str, set(names) - set(others))):
             some = only[:_MAX_NAMED] + ["..."] * (len(only) > _MAX_NAMED)
             text += f"{what}:\n" + "".join(f"- {name}\n" for name in some)
     return text

@@ -8,7 +8,7 @@ import pytest
 from blobs import blobs
 from invoking import run
 
-from gmm_fast import load
+from gmm_fast import GaussianMixture, load
 
 
 @pytest.fixture
@@ -57,3 +57,18 @@ def test_several_columns_of_one_name(frame):
     frame.set_axis(["a", "a"], axis=1).to_csv("cells.csv", index=False)
     run("fit -k 3 cells.csv -o m.npz")
     assert score("cells.csv") == load("m.npz").score("cells.csv")
+
+
+def test_names_that_are_numbers(tmp_path, monkeypatch):
+    """A first line that holds the very names of the fit is no row."""
+    monkeypatch.chdir(tmp_path)
+    x = blobs(seed=1, sizes=(90, 60), d=2, apart=5) * [1, 100]
+    frame = pd.DataFrame(x, columns=["0", "1"])
+    model = GaussianMixture(2, random_state=0).fit(frame)
+    frame[["1", "0"]].to_csv("turned.csv", index=False)
+    np.savetxt("nameless.csv", x, delimiter=",")
+    for name in ("turned.csv", "nameless.csv"):
+        assert model.score(name) == pytest.approx(model.score(frame))
+        assert len(model.predict(name)) == len(x)
+    mixed = frame[["1", "0"]].assign(**{"c": 0.0}).rename(columns={"c": 7})
+    assert model.score(mixed) == model.score(frame)

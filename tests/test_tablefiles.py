@@ -155,3 +155,14 @@ def test_what_is_replaced_is_told_or_refused(cells, line, told):
     assert not Path("x.npy").exists()
     assert f"note: {told}: the file that is there is replaced" in run(line).stderr
     assert Path(path).read_bytes() != content
+
+
+def test_a_fit_that_goes_on_replaces_nothing_either(cells):
+    run("fit -k 2 cells.csv --columns a,b -o once.npz --labels once.npy --checkpoint once.ckpt")
+    Path("once.npy").write_bytes(b"precious")
+    Path("once.npz").unlink()
+    error = run("fit --resume once.ckpt --no-clobber", 2).stderr
+    assert "--labels once.npy: is there already, and --no-clobber says not to replace it" in error
+    Path("once.npy").unlink()
+    run("fit --resume once.ckpt --no-clobber")
+    assert len(np.load("once.npy")) == len(pd.read_csv("cells.csv"))
