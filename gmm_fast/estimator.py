@@ -615,7 +615,11 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         params = self._params()
         with serial_blas():
             stats = backend.stats(params)
-        return em.FitResult.of(params, stats, backend.n_samples)
+        result = em.FitResult.of(params, stats, backend.n_samples)
+        if overrides(self, "score_samples"):  # the scores and criteria of scikit-learn call it
+            weights = 1.0 if sample_weight is None else np.asarray(sample_weight)
+            result.log_likelihood = float(np.sum(weights * self.score_samples(X)))
+        return result
 
     # -- conversion ----------------------------------------------------------------------------
 

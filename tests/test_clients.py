@@ -69,6 +69,16 @@ def test_subclasses_without_hooks_are_as_their_parent(x):
     assert model.bic(x) == pytest.approx(parent.bic(x) + more * np.log(len(x)))
 
 
+def test_scores_call_the_score_samples_of_a_subclass(x):
+    ours, theirs = (
+        type("Flat", (parent,), {"score_samples": lambda self, X: np.full(len(X), -2.0)})(2).fit(x)
+        for parent in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    )
+    for name in ("score", "bic", "aic"):
+        assert getattr(ours, name)(x) == pytest.approx(getattr(theirs, name)(x))
+    assert ours.score(x, sample_weight=np.arange(len(x))) == pytest.approx(-2)
+
+
 @pytest.mark.parametrize("parent", [GaussianMixture, sklearn.mixture.GaussianMixture])
 def test_fit_calls_the_fit_predict_of_a_subclass(x, parent):
     class Standardised(parent):
