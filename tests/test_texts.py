@@ -221,6 +221,13 @@ def test_a_first_row_that_misses_a_value_is_no_header(put):
     check(open_source(name, na="?", missing="drop"), None, [[1002945, 5, 4, 2]])
 
 
+@pytest.mark.parametrize(
+    "content", ["a,b\n1,2\n-999.0,3\n-9.99e2,4\n", "a;b\n1;2\n-999,0;3\n-999;4\n"]
+)
+def test_a_number_for_what_is_missing_counts_by_its_value(put, content):
+    check(open_source(put(content), na="-999", missing="drop"), ["a", "b"], [[1, 2]])
+
+
 def test_years_far_apart_are_asked_about(put):
     with pytest.raises(DataError, match="names of columns, or a row"):
         open_source(put("Country,1990,1995,2000\nA,1,2,3\nB,2,3,4\n"), columns=[1, 2, 3])

@@ -1,5 +1,6 @@
 """How a text table is written, as far as the user says; `sniff` finds out the rest."""
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
 from ..errors import DataError
@@ -71,6 +72,14 @@ class Dialect:
             raise DataError(f"na must be one or more words, not {self.na!r}")
         self._put("na", na)
         self._check()
+
+    def na_numbers(self):
+        """Those of `na` that are numbers, floats."""
+        found = []
+        for token in self.na:
+            with suppress(ValueError):
+                found.append(float(token.replace(",", ".")))
+        return found
 
     def _put(self, name, value):
         object.__setattr__(self, name, value)

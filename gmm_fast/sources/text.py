@@ -267,10 +267,13 @@ class TextSource(StreamSource):
 
     def _columns_of(self, first, batch):
         columns = [batch.column(i) for i in range(self.n_features)]
-        return [
+        found = [
             values(c if c.type != pa.string() else self._without_thousands(first, j, c))
             for j, c in zip(self._columns, columns, strict=True)
         ]
+        # a missing value may be a number, which is spelled in several ways: -999, -999.0
+        gone = self._dialect.na_numbers()
+        return [np.where(np.isin(x, gone), np.nan, x) for x in found] if gone else found
 
     def _without_thousands(self, first, j, cells):
         """The numbers of cells in which a sign parts thousands."""
