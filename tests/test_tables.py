@@ -3,11 +3,13 @@
 import json
 from decimal import Decimal
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from formats import hdf5, zarr_array
 from invoking import run
 from test_sources import assert_same_bits, joined
 
@@ -99,6 +101,24 @@ def test_a_null_of_a_dictionary_is_missing(tmp_path):
     for data in (table, path):
         with open_source(data, missing="drop") as source:
             np.testing.assert_array_equal(joined(source, 99, "f8"), [[7, 1], [7, 3]])
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 2)])
+def test_packed_numbers_are_told_of(tmp_path, chunks):
+    packed = np.array([[1, 2], [3, -32768], [5, 6]], "i2")
+    told = {"scale_factor": 0.01, "_FillValue": -32768}
+    path = hdf5(tmp_path, packed, chunks=chunks)
+    with h5py.File(path, "a") as file:
+        file["X"].attrs.update(told)
+    folder = zarr_array(tmp_path, packed, attributes=told)
+    for data in (path, folder):
+        with open_source(data) as source:
+            assert "though scale_factor, _FillValue say what they stand for" in source.notes[0]
+    with h5py.File(path, "a") as file:
+        del file["X"].attrs["scale_factor"]
+        file["X"].attrs["_FillValue"] = np.nan
+    with open_source(path) as source:
+        assert source.notes == ()
 
 
 # Decimals and categories ----------------------------------------------------------------------

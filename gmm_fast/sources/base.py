@@ -244,3 +244,30 @@ def _runs(indices, max_gap, max_span) -> Iterator[tuple[int, int]]:
             middle = first + int(np.searchsorted(indices[first:last], bound))
             yield first, middle
             first = middle
+
+
+# Attributes of climate and forecast data (CF conventions, 8.1 and 2.5.1) that change its meaning.
+_SCALING, _FILLS = ("scale_factor", "add_offset"), ("_FillValue", "missing_value")
+
+
+def scaling_notes(attrs):
+    """A note where attributes say that numbers are packed, or that one of them means missing.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Of an array in HDF5 or Zarr; its values are read as they are stored.
+    """
+    told = [name for name in _SCALING if name in attrs]
+    for name in _FILLS:
+        fill = np.ravel(attrs.get(name, np.nan))
+        # a NaN is missing whatever attributes say
+        if not (fill.dtype.kind == "f" and np.isnan(fill).all()):
+            told.append(name)
+    if not told:
+        return ()
+    verb = "says" if len(told) == 1 else "say"
+    return (
+        f"values are taken as they are stored, though {', '.join(told)} {verb} what they stand "
+        "for; write them out first, as xarray.open_dataset reads them",
+    )

@@ -6,7 +6,7 @@ import shlex
 import h5py
 
 from ..errors import DataError, FitError
-from .base import check_dtype, check_shape
+from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
 from .columns import listed, pick
 from .npy import NpySource, changed_error, open_regular
@@ -53,10 +53,12 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
         inside = data.name
         offset = _plain_offset(data)
         names = _gene_names(file) if inside == "/X" else None
+        notes = scaling_notes(data.attrs)
     if offset is not None:
         source = PlainHdf5Source(path, inside, one_feature=one_feature)
     else:
         source = PackedHdf5Source(path, inside, shape)
+    source.notes = (*source.notes, *notes)
     if names is not None and len(names) == source.n_features:
         source.feature_names = names
     return pick(source, columns)

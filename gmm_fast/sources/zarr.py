@@ -7,7 +7,7 @@ import numpy as np
 import zarr
 
 from ..errors import DataError
-from .base import check_dtype, check_shape
+from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
 from .columns import choose, listed
 from .npy import changed_error
@@ -68,7 +68,8 @@ class ZarrSource(StreamSource):
             self._shape, self.dtype = array.shape, np.dtype(array.dtype)
             height = min(array.chunks[0], n)
             across = height * d * self.dtype.itemsize
-            self.notes = (*_notes(array), *large_notes("rows of chunks", across))
+            packed = scaling_notes(array.attrs)
+            self.notes = (*_notes(array), *large_notes("rows of chunks", across), *packed)
         self._columns = None if columns is None else choose(columns, None, d, path)
         self.n_samples, self.n_features = n, d if columns is None else len(self._columns)
         rows = block_rows(d, self.dtype.itemsize)
