@@ -685,10 +685,8 @@ def test_text_is_no_number(x):
         GaussianMixture(K).fit(text)
 
 
-def test_names_of_mixed_types_are_no_names(x):
+def test_names_of_mixed_types_are_refused(x):
     frame = pd.DataFrame(x, columns=["a", 1])
-    with pytest.raises(TypeError, match="Feature names are only supported"):
-        sklearn.mixture.GaussianMixture(K).fit(frame)
-    model = GaussianMixture(K, random_state=0).fit(frame)
-    assert not hasattr(model, "feature_names_in_")
-    np.testing.assert_array_equal(model.predict(frame), model.predict(x))
+    for kind in (sklearn.mixture.GaussianMixture, GaussianMixture):
+        with pytest.raises(TypeError, match="Feature names are only supported"):
+            kind(K).fit(frame)

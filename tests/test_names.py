@@ -72,3 +72,5 @@ def test_names_that_are_numbers(tmp_path, monkeypatch):
         assert len(model.predict(name)) == len(x)
     mixed = frame[["1", "0"]].assign(**{"c": 0.0}).rename(columns={"c": 7})
     assert model.score(mixed) == model.score(frame)
+    with pytest.raises(TypeError, match=r"string names, but .* types int, str; convert them"):
+        GaussianMixture(2).fit(mixed)

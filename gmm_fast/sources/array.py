@@ -171,4 +171,11 @@ def choose_frame_columns(data, columns):
     if columns is not None:
         chosen = choose(columns, [str(n) for n in labels], len(labels), "X")
         data, labels = data.iloc[:, chosen], [labels[j] for j in chosen]
-    return data, labels if all(isinstance(n, str) for n in labels) else None, None
+    kinds = sorted({type(n).__name__ for n in labels})
+    if "str" in kinds and len(kinds) > 1:  # as scikit-learn: their order could not be checked
+        raise DataTypeError(
+            "X: Feature names are only supported if all input features have string names, but "
+            f"its columns have names of the types {', '.join(kinds)}; convert them: "
+            "X.columns = X.columns.astype(str)"
+        )
+    return data, labels if "str" in kinds else None, None
