@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as compute
 import pyarrow.csv as pc
 
 from ..errors import DataError
@@ -277,6 +276,8 @@ class TextSource(StreamSource):
 
     def _without_thousands(self, first, j, cells):
         """The numbers of cells in which a sign parts thousands."""
+        from pyarrow import compute  # megabytes, which few tables need
+
         dialect, decimal = self._dialect, self._layout.decimal
         cells = compute.utf8_trim_whitespace(cells)
         part, point = re.escape(dialect.thousands), re.escape(decimal)
