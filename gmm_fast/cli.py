@@ -122,7 +122,8 @@ def open_closed_streams():
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             # nothing of it is read, and every character has to have bytes
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            how = {"encoding": "utf-8", "closefd": False}
+            stream = open(number, mode, **how)  # noqa: SIM115 - it lasts as long as the process
             setattr(sys, name, stream)
 
 

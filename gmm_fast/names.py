@@ -9,6 +9,7 @@ import numpy as np
 from . import fitting
 from .errors import DataError
 from .sources import Source
+from .sources.layout import is_number
 
 # Features named in one message; a frame may have thousands of them.
 _MAX_NAMED = 5
@@ -34,7 +35,7 @@ def open_named(data, names, memory, **options):
     DataError
         It has names, but not all of these.
     """
-    if any(_is_number(name) for name in names) and options.get("header") is None:
+    if any(is_number(name, ".") for name in names) and options.get("header") is None:
         # a first line of these names is no row, though it reads like one
         with suppress(DataError):
             source = fitting.open_data(data, memory, **options | {"columns": names, "header": True})
@@ -116,12 +117,6 @@ def named_otherwise(fitted, source):
     """
     found = source.feature_names
     return fitted is not None and found is not None and list(found) != list(fitted)
-
-
-def _is_number(name):
-    with suppress(ValueError):
-        return float(name) == float(name)
-    return False
 
 
 def _frame_names(X):
