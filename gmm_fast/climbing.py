@@ -85,7 +85,9 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
         look = PATIENT if slow == 1 else HASTY
         rng = np.random.default_rng([seed, STREAM])
         source = _Moves(judge, sample, best, rng, closely)
-        failed, near = 0, NEAR * judge.weight if larger > 1 else 0.0
+        failed = 0
+        # of no use are those that cannot take the place of the best, or be told of
+        least = -NEAR * judge.weight if larger > 1 else judge.level
         while budget - spent >= BATCH * USUAL and failed < most:
             longest = int(min(MOST_ITERATIONS, max(2 * USUAL, SHARE * (budget - spent))))
             found = best
@@ -95,7 +97,7 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
             for run in many(judge, proposals, longest, threads, patience, USUAL):
                 moves, spent, failed = moves + 1, spent + run.n_iter + 1, failed + 1
                 other = Runner(moves, run, events=run.events)
-                if not run.log_likelihood > found.score - near:
+                if not run.log_likelihood > found.score + least:
                     continue
                 other.score = judge.score(run)
                 others.append(other)
@@ -157,5 +159,4 @@ class _Moves:
             self._promising = self._outlook.promising()
         self._batches += 1
         found, self._promising = self._promising[:count], self._promising[count:]
-        drawn = (self._outlook.drawn(self._rng) for _ in range(count - len(found)))
-        return found + [params for params in drawn if params is not None]
+        return found + self._outlook.drawn(self._rng, count - len(found))

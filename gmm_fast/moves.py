@@ -13,6 +13,7 @@ from scipy.linalg.lapack import dtrtri
 
 from .checks import kept
 from .families import get_family
+from .kernels import moves as kernel
 from .newcomers import newcomers
 from .params import Params
 from .partition import part_stats
@@ -193,8 +194,8 @@ class Outlook:
 
     # What is drawn ------------------------------------------------------------------------------
 
-    def drawn(self, rng):
-        """A move that is drawn, or None where the draw makes none.
+    def drawn(self, rng, count):
+        """Moves that are drawn, a list of at most `count` Params: some draws make none.
 
         A component of which little depends goes, or two that overlap become one; it is put among
         the neighbours of a row, on a row, or where the plane between two rows cuts another.
@@ -202,21 +203,53 @@ class Outlook:
         Parameters
         ----------
         rng : numpy.random.Generator
+        count : int
         """
-        k, (uniform, for_pair, for_row) = self.params.n_components, rng.random(3)
-        how, size = rng.integers(8), 2.0 ** -rng.integers(4) / k
-        pairs = self._chances_of_pairs
-        if for_pair < PAIRED and pairs[-1] > 0:
-            take = divmod(_place(pairs, uniform), k)
-        else:
-            take = (_place(self._chances, uniform),)
-        if how > 5:
-            put = self._drawn_cut(take[-1], rng)
-        else:
-            row = _place(self._chances_of_rows, for_row)
-            mean = self.sample.x[row] if how > 3 else self._neighbours(row, size)
-            put = (None, 1 / k if how > 3 else size, mean, self._within)
-        return None if put is None else self._moved(take, put)
+        params, (rows, solution) = self.params, self._drawn_from
+        uniforms = rng.random((count, kernel.DRAWS))
+        weights, means, covariances = (
+            np.repeat(array[None], count, axis=0)
+            for array in (params.weights, params.means, solution.covariances)
+        )
+        made = np.empty(count, bool)
+        kernel.draw_moves(rows, solution, uniforms, weights, means, covariances, made)
+        shape = params.covariances.shape
+        return [
+            Params(
+                weights[b],
+                means[b],
+                covariances[b].reshape(shape) if len(covariances[b]) else params.covariances,
+                params.covariance_type,
+            )
+            for b in np.flatnonzero(made)
+        ]
+
+    @kept
+    def _drawn_from(self):
+        """What the kernel knows of the sample and of the solution."""
+        params, sample = self.params, self.sample
+        within = np.ravel(self._within)
+        own = params.covariances.reshape(-1, len(within))
+        rows = kernel.Rows(
+            np.ascontiguousarray(sample.x),
+            sample.weights,
+            np.cumsum(sample.weights),
+            self._whitened,
+            sample.scale,
+            self.labels,
+        )
+        solution = kernel.Solution(
+            params.weights,
+            params.means,
+            own[:0] if self.family.name == "tied" else own,
+            within,
+            self._chances,
+            # how much they overlap
+            np.cumsum(np.triu(self._overlap, 1)),
+            PAIRED,
+            float(self._pseudo),
+        )
+        return rows, solution
 
     @kept
     def _chances(self):
@@ -224,25 +257,6 @@ class Outlook:
         middle = max(float(np.median(self.loss)), TINY)
         with np.errstate(over="ignore"):  # of what is lost beside nothing
             return np.cumsum(np.exp(-self.loss / middle))
-
-    @kept
-    def _chances_of_pairs(self):
-        """Sums of the chances that two components become one, (K K,): of how much they overlap."""
-        return np.cumsum(np.triu(self._overlap, 1))
-
-    @kept
-    def _chances_of_rows(self):
-        return np.cumsum(self.sample.weights)
-
-    def _neighbours(self, row, size):
-        """Mean of the rows nearest to a row, that share of all."""
-        apart = self._whitened - self._whitened[row]
-        squared = np.einsum("ij,ij->i", apart, apart)
-        count = min(max(2, int(size * len(squared))), len(squared))
-        near = np.argpartition(squared, count - 1)[:count]
-        near.sort()
-        weights = self.sample.weights[near]
-        return weights @ self.sample.x[near] / weights.sum()
 
     @kept
     def _whitened(self):
@@ -257,22 +271,6 @@ class Outlook:
             return y / self.sample.scale
         return y @ dtrtri(lower, lower=1)[0].T
 
-    def _drawn_cut(self, j, rng):
-        """Another component than j in halves, nearer to one or to the other of two of its rows."""
-        weights = self.params.weights.copy()
-        weights[j] = 0.0
-        if not weights.sum() > 0:
-            return None
-        c = _place(np.cumsum(weights), rng.random())
-        rows = np.flatnonzero(self.labels == c)
-        if len(rows) < 2:
-            return None
-        a, b = rng.choice(len(rows), 2, replace=False)
-        z = (self.sample.x[rows] - self.sample.mean) / self.sample.scale
-        side = (z - 0.5 * (z[a] + z[b])) @ (z[b] - z[a]) > 0
-        halves = self._halves(c, rows, side)
-        return None if halves is None else (c, halves)
-
     # How it is done -----------------------------------------------------------------------------
 
     @kept
@@ -282,6 +280,11 @@ class Outlook:
             return self.params.covariances
         return np.tensordot(self.params.weights, self.params.covariances, 1)
 
+    @kept
+    def _pseudo(self):
+        """Weight of the samples that draw a covariance of few rows to one that is not singular."""
+        return self.family.directions(self.params.n_features) * self.sample.weights.mean()
+
     def _halves(self, c, rows, side):
         """((weight, mean, covariance), the same) of a component's two parts; None of an empty one.
 
@@ -289,7 +292,7 @@ class Outlook:
         """
         x, weights = self.sample.x[rows], self.sample.weights[rows]
         own = self.params.covariances if self.family.name == "tied" else self.params.covariances[c]
-        pseudo = self.family.directions(x.shape[1]) * self.sample.weights.mean()
+        pseudo = self._pseudo
         halves = []
         for part in (~side, side):
             total = weights[part].sum()
@@ -339,12 +342,6 @@ class Outlook:
             for slot, half in zip((c, free), rest[0], strict=True):
                 changed.put(slot, *half)
         return changed.params()
-
-
-def _place(chances, uniform):
-    """Where a number of 0..1 falls among sums of chances."""
-    place = np.searchsorted(chances, uniform * chances[-1], side="right")
-    return min(int(place), len(chances) - 1)
 
 
 class Changed:

@@ -17,7 +17,7 @@ LAYERS = (
     ("checks", "memory", "npyheader", "params", "stats", "outputs", "log"),
     ("kernels.cholesky", "kernels.elementary", "kernels.pairs"),
     ("archive", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
-    ("families", "kernels.block", "kernels.newcomers", "kernels.products"),
+    ("families", "kernels.block", "kernels.moves", "kernels.newcomers", "kernels.products"),
     ("resolution",),
     ("kernels.gaussian",),
     ("kernels.short",),

@@ -1,5 +1,7 @@
 """Local moves: from where components are superfluous to where they are missing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
@@ -7,6 +9,7 @@ from cases import backend, draw, full_covariances, random_params
 from gmm_fast import GaussianMixture, em, init, moves, optimum, race, starting, threads
 from gmm_fast.climbing import climbed
 from gmm_fast.judge import Judge
+from gmm_fast.kernels import moves as kernel_of_moves
 from gmm_fast.kernels import newcomers as kernel
 from gmm_fast.moves import Outlook
 from gmm_fast.newcomers import newcomers
@@ -261,6 +264,104 @@ def test_newcomers_in_other_units(x_rare, units):
     np.testing.assert_allclose(other[2], units * (one[2] + 5.0), rtol=2e-3)
     assert other[1] == pytest.approx(one[1], rel=2e-3)
     assert other[3] == pytest.approx(one[3], rel=2e-3)
+
+
+# -- what is drawn ---------------------------------------------------------------------------------
+
+
+def drawn_one(seen, take=0.0, pair=1.0, row=0.5, how=0.0, size=0.0, part=0.5, halves=(0.2, 0.7)):
+    """The move that these numbers of 0..1 make."""
+    rng = SimpleNamespace(
+        random=lambda shape: np.array([[take, pair, row, how, size, part, *halves]])
+    )
+    found = seen.drawn(rng, 1)
+    for params in found:
+        check_params(params)
+    return found[0] if found else None
+
+
+@pytest.fixture
+def seen(scene, family):
+    x, labels = scene
+    weights = np.where(labels == 1, 2.0, 1.0)
+    return outlook(x, trapped(x, labels, family, weights), weights)
+
+
+def place(chances, uniform):
+    return int(np.searchsorted(chances, uniform * chances[-1], side="right"))
+
+
+@pytest.mark.parametrize(("how", "size"), [(0.0, 0.0), (0.49, 0.99), (0.5, 0.0), (0.74, 0.3)])
+def test_a_drawn_component_goes_among_the_neighbours_of_a_row_or_on_it(seen, how, size):
+    free, row = place(seen._chances, 0.6), place(np.cumsum(seen.sample.weights), 0.3)
+    params = drawn_one(seen, take=0.6, row=0.3, how=how, size=size)
+    x, weights, within = seen.sample.x, seen.sample.weights, seen._within
+    share, mean = 0.25, x[row]
+    if how < kernel_of_moves.AMONG:
+        share /= 2.0 ** int(4 * size)
+        scale = np.linalg.inv(np.linalg.cholesky(within)) if np.ndim(within) == 2 else 1
+        y = x @ scale.T if np.ndim(within) == 2 else x / np.sqrt(within)
+        near = np.argsort(((y - y[row]) ** 2).sum(axis=1))[: int(share * len(x))]
+        mean = np.average(x[near], axis=0, weights=weights[near])
+    rest = np.delete(seen.params.weights, free)
+    np.testing.assert_allclose(params.means[free], mean, rtol=1e-12)
+    assert params.weights[free] == pytest.approx(share)
+    np.testing.assert_allclose(np.delete(params.weights, free), (1 - share) * rest / rest.sum())
+    others = np.delete(np.arange(4), free)
+    np.testing.assert_array_equal(params.means[others], seen.params.means[others])
+    if seen.family.name == "tied":
+        np.testing.assert_array_equal(params.covariances, seen.params.covariances)
+        return
+    np.testing.assert_array_equal(params.covariances[others], seen.params.covariances[others])
+    np.testing.assert_allclose(params.covariances[free], within)
+
+
+def test_a_drawn_cut_parts_a_component_between_two_of_its_rows(seen):
+    free, own = place(seen._chances, 0.6), seen.params.weights.copy()
+    own[free] = 0
+    part = place(np.cumsum(own), 0.5)
+    params = drawn_one(seen, take=0.6, how=0.9)
+    rows = np.flatnonzero(seen.labels == part)
+    a, b = int(0.2 * len(rows)), int(0.7 * (len(rows) - 1))
+    b += b >= a
+    z = seen.sample.x[rows] / seen.sample.scale
+    side = (z - 0.5 * (z[a] + z[b])) @ (z[b] - z[a]) > 0
+    halves = seen._halves(part, rows, side)
+    total = 1 - seen.params.weights[free]
+    for k, (weight, mean, covariance) in zip((part, free), halves, strict=True):
+        assert params.weights[k] == pytest.approx(weight / total)
+        np.testing.assert_allclose(params.means[k], mean)
+        own = params.covariances if seen.family.name == "tied" else params.covariances[k]
+        np.testing.assert_allclose(own, covariance)
+
+
+def test_a_drawn_pair_becomes_one(seen):
+    pairs = np.cumsum(np.triu(seen._overlap, 1))
+    kept, free = divmod(place(pairs, 0.5), 4)
+    params = drawn_one(seen, take=0.5, pair=0.0, how=0.6)
+    weight, mean, covariance = seen.pooled(kept, free)
+    np.testing.assert_allclose(params.means[kept], mean)
+    assert params.weights[kept] == pytest.approx(0.75 * weight)  # 1 / K is that of the one put
+    own = params.covariances if seen.family.name == "tied" else params.covariances[kept]
+    np.testing.assert_allclose(own, covariance)
+
+
+def test_draws_that_make_no_move():
+    """One row, or the same row again, cannot be cut."""
+    x = np.repeat([[0.0, 0.0], [5.0, 1.0]], [30, 1], axis=0)
+    one = backend(x)
+    params = Params(np.array([0.9, 0.1]), x[[0, -1]], np.stack([np.eye(2)] * 2), "full")
+    seen = Outlook(one, draw_sample(one, len(x), 0), params)
+    for take in (0.01, 0.99):
+        assert drawn_one(seen, take=take, how=0.9) is None
+        assert drawn_one(seen, take=take, how=0.0) is not None
+
+
+def test_the_value_at_a_place_is_that_of_a_sort():
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=101), rng.integers(0, 3, 50).astype(float), np.ones(7)):
+        for n in range(0, len(values), 7):
+            assert kernel_of_moves._nth.py_func(values.copy(), n) == np.sort(values)[n]
 
 
 @pytest.mark.parametrize("x", [np.zeros((9, 2)), np.array([[0.0, 1], [2, 3]]), np.ones((50, 1))])
