@@ -172,7 +172,7 @@ def _state_of(arrays, params, facts):
     trace, collapsed = arrays["running_trace"], arrays["running_collapsed"]
     _demand(trace.dtype == np.float64 and trace.ndim == 1 and len(trace))
     _demand(np.isfinite(trace).all())
-    n_covariances = 1 if params.covariance_type == "tied" else params.n_components
+    n_covariances = params.family.n_covariances(params.n_components)
     _demand(collapsed.dtype == bool and collapsed.shape == (n_covariances,))
     revivals, events, seconds = dict(facts["revivals"]), tuple(facts["events"]), facts["seconds"]
     _demand(all(is_count(n) for item in revivals.items() for n in item))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from .errors import DataError
-from .families import get_family
 from .params import Params
 from .regularisation import reg_covar_for
 from .rescue import Rescue, few_rows_events, thin_events
@@ -205,7 +204,7 @@ def m_step(stats, previous, reg_covar, dead):
 
     Dead components keep their mean and covariance and get weight 0.
     """
-    family = get_family(previous.covariance_type)
+    family = previous.family
     any_dead = bool(dead.any())
     n_k = weights = stats.n_k
     if any_dead:
@@ -214,12 +213,11 @@ def m_step(stats, previous, reg_covar, dead):
     if any_dead:
         delta[dead] = 0.0
     with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
-        covariances = family.covariances(stats, delta, reg_covar)
+        covariances = family.covariances(stats, delta, reg_covar, previous.covariances)
     means = stats.means + delta
     if any_dead:
         means[dead] = previous.means[dead]
-        if covariances.shape[:1] == dead.shape and family.name != "tied":
-            covariances[dead] = previous.covariances[dead]
+        family.keep(covariances, previous.covariances, dead)
     return Params(weights / weights.sum(), means, covariances, previous.covariance_type)
 
 

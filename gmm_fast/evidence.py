@@ -135,5 +135,5 @@ def _spherical(rows, labels, k):
     return float((evidence + _means_and_shares(counts, d)).sum())
 
 
-# What tells how good a partition is, (rows, labels, K) -> float.
-EVIDENCE = {"full": _full, "diag": _diagonal, "spherical": _spherical}
+# What tells how good a partition is, (rows, labels, K) -> float, of each layout of covariances.
+EVIDENCE = {"matrices": _full, "variances": _diagonal, "variance": _spherical}

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from .errors import FitError
-from .families import get_family
 from .kernels import gaussian
 from .kernels.vector import REGISTER_BYTES
 from .resolution import penalties
@@ -70,7 +69,7 @@ def make_form(params, dtype=np.float64, origin=None):
     FitError
         A covariance is not positive definite.
     """
-    family = get_family(params.covariance_type)
+    family = params.family
     factor = params.factor
     if factor is None:
         factor, singular = family.inverse_cholesky(params.covariances)
@@ -89,7 +88,7 @@ def make_form(params, dtype=np.float64, origin=None):
         log_weights = np.log(params.weights)
     front = log_weights
     if params.rounding is not None:
-        front = log_weights - penalties(factor, params.rounding, family.form)
+        front = log_weights - penalties(factor, params.rounding, family)
     build = {
         "triangular": _triangular,
         "diagonal": _diagonal,

@@ -117,11 +117,8 @@ def spuriousness(params, spread, n_samples):
     (K,) float64, or (1,) for a covariance that all components share
     """
     d = params.n_features
-    factor = get_family(params.covariance_type).inverse_cholesky(params.covariances)[0]
-    if params.covariance_type in ("full", "tied"):
-        traces = np.atleast_1d(((factor @ spread) ** 2).sum(axis=(-2, -1)))
-    else:
-        traces = (np.reshape(factor, (len(factor), -1)) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
+    factor = params.family.inverse_cholesky(params.covariances)[0]
+    traces = params.family.traces_in(factor, spread)
     rows = params.weights * n_samples if len(traces) > 1 else np.full(1, d + 1.0)
     return np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * np.minimum(rows, d + 1))
 
@@ -145,8 +142,8 @@ def overfit(family, rows, d):
         Samples of each component.
     d : int
     """
-    order = family.directions(d) - 1  # of the matrices that each component estimates
-    if order < 1 or family.name == "spherical":  # which takes its variance from all features
+    order = family.order(d)
+    if order < 1:
         return np.zeros(len(rows))
     half = 0.5 * np.maximum(rows, order + 1)
     logs = psi(half[:, None] - 0.5 * np.arange(1, order + 1)).sum(axis=1)

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from .checks import kept
-from .families import get_family
 from .kernels import moves as kernel
 from .newcomers import newcomers
 from .params import Params
@@ -60,7 +59,7 @@ class Outlook:
         self.backend = backend
         self.sample = sample
         self.params = params
-        self.family = get_family(params.covariance_type)
+        self.family = params.family
         self._look()
 
     def _look(self):
@@ -110,11 +109,10 @@ class Outlook:
             return takes
         pooled = [self.pooled(*pair) for pair in pairs]
         weights, means, covariances = zip(*pooled, strict=True)
-        tied = self.family.name == "tied"
         both = Params(
             np.array(weights) / sum(weights),
             np.stack(means),
-            covariances[0] if tied else np.stack(covariances),
+            covariances[0] if self.family.shared else np.stack(covariances),
             self.family.name,
             rounding=self.params.rounding,
         )
@@ -184,9 +182,7 @@ class Outlook:
         more = Params(
             np.append(params.weights, 0.0),
             np.vstack([params.means, params.means[:1]]),
-            params.covariances
-            if self.family.name == "tied"
-            else np.concatenate([params.covariances, params.covariances[:1]]),
+            self.family.take(params.covariances, [*range(params.n_components), 0]),
             params.covariance_type,
         )
         free = (params.n_components,)
@@ -241,7 +237,7 @@ class Outlook:
         solution = kernel.Solution(
             params.weights,
             params.means,
-            own[:0] if self.family.name == "tied" else own,
+            own[:0] if self.family.shared else own,
             within,
             self._chances,
             # how much they overlap
@@ -276,9 +272,7 @@ class Outlook:
     @kept
     def _within(self):
         """The covariance within components, as the family keeps it."""
-        if self.family.name == "tied":
-            return self.params.covariances
-        return np.tensordot(self.params.weights, self.params.covariances, 1)
+        return self.family.within(self.params.covariances, self.params.weights)
 
     @kept
     def _pseudo(self):
@@ -291,8 +285,8 @@ class Outlook:
         Few rows have a covariance that is singular or nearly so: it is drawn to the component's.
         """
         x, weights = self.sample.x[rows], self.sample.weights[rows]
-        own = self.params.covariances if self.family.name == "tied" else self.params.covariances[c]
-        pseudo = self._pseudo
+        family, pseudo = self.family, self._pseudo
+        own = family.each(self.params.covariances, self.params.n_components)[c]
         halves = []
         for part in (~side, side):
             total = weights[part].sum()
@@ -300,11 +294,9 @@ class Outlook:
                 return None
             mean = weights[part] @ x[part] / total
             covariance = own
-            if self.family.name != "tied":
-                stats = part_stats(x[part], weights[part], mean, self.family.name)
-                second = self.family.second_moment(stats)
-                if self.family.name == "spherical":
-                    second = second / x.shape[1]
+            if not family.shared:
+                stats = part_stats(x[part], weights[part], mean, family.name)
+                second = family.of_moment(family.second_moment(stats), x.shape[1])
                 covariance = (second + pseudo * own) / (total + pseudo)
             halves.append((total, mean, covariance))
         share = self.params.weights[c] / sum(h[0] for h in halves)
@@ -317,13 +309,7 @@ class Outlook:
         share = params.weights[i] / weight if weight > 0 else 0.5
         delta = params.means[i] - params.means[j]
         mean = params.means[j] + share * delta
-        if self.family.name == "tied":  # which EM widens by itself
-            return weight, mean, params.covariances
-        between = self.family.square(delta)
-        if self.family.name == "spherical":
-            between = between / len(delta)
-        within = share * params.covariances[i] + (1 - share) * params.covariances[j]
-        return weight, mean, within + share * (1 - share) * between
+        return weight, mean, self.family.pool(params.covariances, i, j, share, delta)
 
     def _moved(self, take, put, params=None):
         """The mixture after a move, or None where both ends are the same component."""
@@ -348,14 +334,13 @@ class Changed:
     """A copy of a mixture of which components are replaced."""
 
     def __init__(self, params):
-        self._family = params.covariance_type
+        self._family = params.family
         self._weights, self._means = params.weights.copy(), params.means.copy()
         self._covariances = params.covariances.copy()
 
     def put(self, k, weight, mean, covariance):
         self._weights[k], self._means[k] = weight, mean
-        if self._family != "tied":  # which EM adapts by itself
-            self._covariances[k] = covariance
+        self._family.put(self._covariances, k, covariance)
 
     def drop(self, k):
         """Take the weight of a component, and give it to the others."""
@@ -366,7 +351,7 @@ class Changed:
 
     def params(self):
         weights = self._weights / self._weights.sum()
-        return Params(weights, self._means, self._covariances, self._family)
+        return Params(weights, self._means, self._covariances, self._family.name)
 
 
 def cut(z, weights):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .families import get_family
 from .partition import params_of_parts, part_stats
 from .threads import importing
 
@@ -62,7 +63,7 @@ def pseudo_weight(sample, covariance_type, parts=None):
     None where all of `parts` have samples enough: then the M-step is that of the partition.
     """
     d = sample.x.shape[1]
-    needed = sample.weights.mean() * (d + 1 if covariance_type == "full" else 2)
+    needed = sample.weights.mean() * max(2, get_family(covariance_type).directions(d))
     if parts is not None and all(p is not None and p.total_weight >= 2 * needed for p in parts):
         return 0.0
     return needed

@@ -8,7 +8,6 @@ mixture models", Neural Computation 15).
 
 import numpy as np
 
-from .families import get_family
 from .kernels import newcomers as kernel
 from .threads import share_out
 
@@ -50,7 +49,8 @@ def newcomers(sample, params, log_prob, labels, threads):
         components.
     """
     try:
-        lower = np.linalg.cholesky(_within(params))
+        within = params.family.within(params.covariances, params.weights)
+        lower = np.linalg.cholesky(params.family.matrix(within, params.n_features))
     except np.linalg.LinAlgError:
         return []
     n, d = sample.x.shape
@@ -64,25 +64,10 @@ def newcomers(sample, params, log_prob, labels, threads):
     return [(g, w, sample.mean + lower @ c, v) for g, w, c, v in grown]
 
 
-def _within(params):
-    """Covariance within components, (d, d)."""
-    covariances, d = params.covariances, params.n_features
-    if params.covariance_type == "tied":
-        return covariances
-    pooled = np.tensordot(params.weights, covariances, 1)
-    return pooled if params.covariance_type == "full" else np.diag(np.broadcast_to(pooled, d))
-
-
 def _log_peaks(params):
     """Ln of weight x density at the mean of each component, (K,), but for a constant."""
-    family = get_family(params.covariance_type)
-    factor = family.inverse_cholesky(params.covariances)[0]
-    diagonal = factor
-    if params.covariance_type in ("full", "tied"):
-        diagonal = np.diagonal(factor, axis1=-2, axis2=-1)
-    logs = np.log(diagonal)
-    if params.covariance_type == "spherical":
-        logs = logs[:, None] * np.ones(params.n_features)
+    factor = params.family.inverse_cholesky(params.covariances)[0]
+    logs = np.log(params.family.diagonal(factor, params.n_features))
     with np.errstate(divide="ignore"):  # of a weight of 0
         return np.log(params.weights) + logs.sum(axis=-1)
 

@@ -232,8 +232,8 @@ class Search:
     def _likelihood_decides(self):
         """Whether there are samples enough for likelihoods to tell which solution is right."""
         n, d = self.shared.n_samples, self.shared.backend.n_features
-        covariances = {"full": self.k, "tied": 1}.get(self.family, 0)
-        return d <= MOST_FEATURES and n >= ROWS_PER_FEATURE * covariances * d
+        matrices = get_family(self.family).n_matrices(self.k)
+        return d <= MOST_FEATURES and n >= ROWS_PER_FEATURE * matrices * d
 
     def _wide(self, events):
         """From the partition that is the best by more than its likelihood."""

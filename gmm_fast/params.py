@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import DataError
+from .families import get_family
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,10 @@ class Params:
     rounding: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
+    def family(self):
+        return get_family(self.covariance_type)
+
+    @property
     def n_components(self):
         return self.means.shape[0]
 
@@ -42,8 +47,7 @@ class Params:
 
 def covariance_shape(covariance_type, n_components, n_features):
     """Shape of `Params.covariances` (the layout scikit-learn uses)."""
-    k, d = n_components, n_features
-    return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
+    return get_family(covariance_type).shape(n_components, n_features)
 
 
 def check_params(params, what="parameters"):
@@ -63,7 +67,8 @@ def check_params(params, what="parameters"):
             f"{what}: weights of shape {weights.shape} and means of shape {means.shape} "
             "do not belong together; (K,) and (K, d) are needed"
         )
-    expected = covariance_shape(params.covariance_type, *means.shape)
+    family = params.family
+    expected = family.shape(*means.shape)
     if covariances.shape != expected:
         raise DataError(
             f"{what}: covariances have shape {covariances.shape}; "
@@ -79,12 +84,11 @@ def check_params(params, what="parameters"):
             f"{what}: weights must sum to 1, not {weights.sum():.6g}: densities would be no "
             "densities; divide them by their sum (model.weights_ /= model.weights_.sum())"
         )
-    matrices = covariances if params.covariance_type in ("full", "tied") else None
-    variances = covariances if matrices is None else np.diagonal(matrices, axis1=-2, axis2=-1)
+    variances = family.variances(covariances, means.shape[1])
     if not (variances > 0).all():
         raise DataError(f"{what}: covariances have variances that are not positive")
-    if matrices is not None and not np.allclose(
-        matrices, np.swapaxes(matrices, -1, -2), rtol=1e-8, atol=1e-8 * variances.max()
+    if not np.allclose(
+        covariances, family.transposed(covariances), rtol=1e-8, atol=1e-8 * variances.max()
     ):
         raise DataError(f"{what}: covariances are not symmetric")
     return Params(weights, means, covariances, params.covariance_type)

@@ -101,8 +101,8 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
             delta = p.s1[0] / p.total_weight
             means[k] = p.means[0] + delta
             s2[k] = family.second_moment(p) - p.total_weight * family.square(delta)
-    if family.name == "tied":
-        s2, divisor = s2.sum(axis=0), n_k
+    if family.shared:
+        s2, divisor = family.collect(s2), n_k
     else:
         with np.errstate(over="ignore"):  # what is not finite is seen, and told, by `Rescue`
             s2 = s2 + pseudo_weight * s2.sum(axis=0) / total

@@ -173,12 +173,9 @@ def inside(points, limits):
 
 def _each(params):
     """Covariances of the components one by one: (d, d), (d,) of a diagonal."""
-    family = get_family(params.covariance_type)
-    if family.name == "full":
-        return params.covariances
-    if family.name == "tied":
-        return [params.covariances] * params.n_components
-    return family.component_variances(params)
+    if params.family.matrices:
+        return params.family.each(params.covariances, params.n_components)
+    return params.family.component_variances(params)
 
 
 def _sandwich(covariance, axes):
@@ -190,11 +187,9 @@ def _sandwich(covariance, axes):
 
 def _within(params, weights):
     """Weighted mean of the covariances, (d, d)."""
-    if params.covariance_type == "tied":
-        return params.covariances
-    if params.covariance_type == "full":
-        return np.tensordot(weights, params.covariances, 1)
-    return np.diag(weights @ get_family(params.covariance_type).component_variances(params))
+    if params.family.matrices:
+        return params.family.within(params.covariances, weights)
+    return np.diag(weights @ params.family.component_variances(params))
 
 
 def _whitening(within, scale):
@@ -226,7 +221,7 @@ def _complete(basis, matrix, n_axes):
 def _spread_of_covariances(params, weights, scale, whitening):
     """Weighted sum of (S_k - 1)^2, (d, d), of covariances on the scale where W is 1."""
     total = np.zeros((len(scale), len(scale)))
-    if params.covariance_type == "tied":
+    if params.family.shared:
         return total
     to_unit = whitening / scale[:, None]
     for weight, covariance in zip(weights, _each(params), strict=True):

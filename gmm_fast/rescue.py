@@ -90,7 +90,7 @@ class Rescue:
         At a component's own place: samples far from it, an outlier, say nothing of its digits.
         """
         noise = (self._eps * (params.means - self._origin)) ** 2
-        return noise.min(axis=0) if params.covariance_type == "tied" else noise
+        return noise.min(axis=0) if params.family.shared else noise
 
     @np.errstate(over="ignore")  # a variance without bound beside the floor is the widest
     def revive(self, params, dead, iteration):
@@ -136,8 +136,7 @@ def thin_events(params, survey, reg_covar):
     """Events for covariances that are reg_covar and little else, and for features it swamps."""
     varied = survey.variance > 1e3 * reg_covar
     varied[survey.constant_features] = False
-    family = get_family(params.covariance_type)
-    added = np.mean(reg_covar) if family.name == "spherical" else reg_covar
+    family, added = params.family, params.family.added(reg_covar)
     # given the other features: a component may be flat in a direction along no axis
     variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
     thin = ((variances < 2 * added) & varied).any(axis=1)
@@ -168,11 +167,11 @@ def few_rows_events(params, stats, n_samples):
     if not few.any():
         return []
     many = few.sum() > 1
-    most = rows.sum() if family.name == "tied" else rows[few].max()
+    most = rows.sum() if family.shared else rows[few].max()
     found = ("at most " if many else "") + _counted(most, "row")
-    if family.name == "tied":
+    if family.shared:
         than = f"it has directions ({found}, {_counted(k, 'mean')}, {_counted(d, 'direction')})"
-    elif family.name == "full":
+    elif family.matrices:
         than = "their covariances have" if many else "its covariance has"
         than += f" directions ({found}, {_counted(d, 'direction')})"
     else:
@@ -196,7 +195,7 @@ def needed_rows_events(families, numbers, n_features, n_rows):
         k = next((k for k in numbers if family.least_rows(k, n_features) > n_rows), None)
         if k is None:
             continue
-        least, one = family.least_rows(k, n_features), k == 1 or family.name == "tied"
+        least, one = family.least_rows(k, n_features), k == 1 or family.shared
         need = "covariance needs" if one else "covariances need"
         whose = ("1 component" if k == 1 else f"{k:,} components") + (
             " and more" if k < numbers[-1] else ""
@@ -229,7 +228,7 @@ def is_of_needed_rows(event):
 
 
 def _advice(family):
-    if family.name in ("full", "tied"):
+    if family.matrices:
         return (
             'try covariance_type="diag" (--covariance diag), a larger reg_covar (--reg-covar), '
             "fewer features or fewer components"
@@ -244,6 +243,6 @@ def _counted(number, noun):
 
 def _who(params, which):
     """What to call the covariances that `which` marks."""
-    if params.covariance_type == "tied":
-        return "the tied covariance"
+    if params.family.shared:
+        return f"the {params.family.name} covariance"
     return some(np.flatnonzero(which), "component")

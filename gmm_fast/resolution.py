@@ -19,7 +19,6 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from .errors import DataError, some
-from .families import get_family
 from .params import Params
 
 AUTO = "auto"
@@ -294,9 +293,9 @@ def narrowness(params, rounding):
     The largest eigenvalue of H^1/2 inv(Sigma) H^1/2: the inverse of the variance, in units of H, in
     the direction in which it is least.
     """
-    family = get_family(params.covariance_type)
+    family = params.family
     factor, singular = family.inverse_cholesky(params.covariances)
-    if family.form == "diagonal":
+    if not family.matrices:
         found = (factor.reshape(len(factor), -1) ** 2 * rounding).max(axis=1)
     else:
         rounded = np.flatnonzero(rounding)
@@ -320,17 +319,17 @@ def widened(params, rounding):
     less = narrowness(params, rounding) > 1
     if not less.any():
         return params
-    family = get_family(params.covariance_type)
+    family = params.family
     covariances = family.raised(params.covariances, less, rounding)
     return Params(params.weights, params.means, covariances, family.name)
 
 
-def penalties(factor, rounding, form):
+def penalties(factor, rounding, family):
     """tr(inv(Sigma_k) H) / 2 of each component, (K,), or of the covariance that all share, (1,).
 
-    `factor` is what the `inverse_cholesky` of a family of that `form` returned.
+    `factor` is what the `inverse_cholesky` of the family returned.
     """
-    if form == "diagonal":
+    if not family.matrices:
         return 0.5 * (factor.reshape(len(factor), -1) ** 2 * rounding).sum(axis=1)
     return 0.5 * (factor.reshape(-1, *factor.shape[-2:]) ** 2 @ rounding).sum(axis=1)
 
@@ -338,8 +337,8 @@ def penalties(factor, rounding, form):
 def rounded_event(params, steps):
     """What is said of a fit that took the rounding into account."""
     which = narrow(params, rounding_of(steps))
-    if params.covariance_type == "tied":
-        who = "the tied covariance"
+    if params.family.shared:
+        who = f"the {params.family.name} covariance"
     elif which.any():
         who = some(np.flatnonzero(which), "component")
     else:
@@ -375,8 +374,7 @@ def excess(backend, params, steps):
         Of features, 0 for one that was not rounded.
     """
     rounded = np.flatnonzero(steps)
-    family = get_family(params.covariance_type)
-    covariances = family.full(params)[:, rounded[:, None], rounded]
+    covariances = params.family.full(params)[:, rounded[:, None], rounded]
     log_cell = np.log(steps[rounded]).sum()
     lower = np.linalg.cholesky(covariances)
     log_det_half = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)

@@ -4,7 +4,6 @@ import numpy as np
 
 from . import checks
 from .errors import DataError
-from .families import get_family
 
 
 def draw(params, n_samples, seed):
@@ -43,12 +42,13 @@ def draw(params, n_samples, seed):
 
 def _transform(params):
     """A function of (standard normal rows, k) that gives them the covariance of component k."""
-    family = get_family(params.covariance_type)
-    if family.form == "diagonal":
+    family = params.family
+    if not family.matrices:
         deviations = np.sqrt(family.component_variances(params))
         return lambda z, k: z * deviations[k]
     try:
         factors = np.linalg.cholesky(params.covariances)
     except np.linalg.LinAlgError:
         raise DataError("the model: a covariance is not positive definite") from None
-    return lambda z, k: z @ (factors if factors.ndim == 2 else factors[k]).T
+    factors = family.each(factors, params.n_components)
+    return lambda z, k: z @ factors[k].T

@@ -30,14 +30,6 @@ from .rescue import DEAD
 
 # Features up to which plain loops factorise in less time than a pass takes.
 MOST_FEATURES = 64
-# What the kernel calls each family, and its covariances of matrices (K, d, d), or tied (1, d, d).
-MATRICES = {
-    "full": (short.FULL, lambda matrices: matrices),
-    "tied": (short.TIED, lambda matrices: matrices[0]),
-    "diag": (short.DIAG, lambda matrices: np.diagonal(matrices, axis1=1, axis2=2).copy()),
-    "spherical": (short.SPHERICAL, lambda matrices: matrices[:, 0, 0].copy()),
-}
-VARIANCES = ("diag", "spherical")
 
 
 class Patience(NamedTuple):
@@ -104,14 +96,19 @@ class ShortRuns:
         self.settings = settings
         self.n_samples, self.n_features = backend.n_samples, backend.n_features
         self.total_weight = backend.survey(covariance_type).total_weight
-        self._family = covariance_type
+        self._family = get_family(covariance_type)
         self._spare = {}
+
+    @property
+    def _each(self):
+        """Whether there is a variance of each feature."""
+        return self._family.layout == "variances"
 
     def work(self, n_components):
         """Nanoseconds that an iteration takes on one thread, roughly."""
         k, d = n_components, self.n_features
-        if self._family in VARIANCES:
-            return self.n_samples * linear_work(k, padded(d, 4), self._family == "diag")
+        if self._family.form == "diagonal":
+            return self.n_samples * linear_work(k, padded(d, 4), self._each)
         return self.n_samples * triangular_work(k, d)
 
     def __call__(self, params, max_iter, tol, patience=ENDLESS):
@@ -132,7 +129,7 @@ class ShortRuns:
         -------
         Run
         """
-        if self.n_features <= MOST_FEATURES:
+        if self.n_features <= MOST_FEATURES and self._family.structure is not None:
             found = self._compiled(params, max_iter, tol, patience)
             if found is not None:
                 return found
@@ -153,7 +150,7 @@ class ShortRuns:
         limits = short.Limits(
             *self._fixed[:5], float(tol), max_iter, float(to_beat), float(look), float(enough)
         )
-        if self._family in VARIANCES:
+        if self._family.form == "diagonal":
             found = self._linear(x, weights, params, limits)
             if found is not None:
                 return found
@@ -175,7 +172,7 @@ class ShortRuns:
         added = np.broadcast_to(self.settings.added, d).astype(np.float64)
         rounding = self.settings.rounding
         return short.Limits(
-            np.full(d, added.mean()) if self._family == "spherical" else added,
+            added if self._family.layout != "variance" else np.full(d, added.mean()),
             np.zeros(d) if rounding is None else rounding,
             np.zeros(d) if backend.origin is None else backend.origin,
             float(np.finfo(backend.dtype).eps),
@@ -185,7 +182,7 @@ class ShortRuns:
 
     def _linear(self, x, weights, params, limits):
         """By `short.iterate_variances`; None where products would cancel, or em.fit is needed."""
-        (k, d), dtype, each = params.means.shape, x.dtype, self._family == "diag"
+        (k, d), dtype, each = params.means.shape, x.dtype, self._each
         dp, kp = padded(d, 4), padded(k, 4)
         variances = params.covariances if each else params.covariances[:, None]
         mixture = short.Variances(params.weights.copy(), params.means.copy(), variances.copy())
@@ -211,9 +208,8 @@ class ShortRuns:
 
     def _triangular(self, x, weights, params, limits):
         """By `short.iterate`; None where a component dies or collapses."""
-        (k, d), dtype, family = params.means.shape, x.dtype, params.covariance_type
-        structure, covariances_of = MATRICES[family]
-        matrices = params.covariances[None] if family == "tied" else get_family(family).full(params)
+        (k, d), dtype, family = params.means.shape, x.dtype, self._family
+        matrices = params.covariances[None] if family.shared else family.full(params)
         mixture = short.Mixture(params.weights.copy(), params.means.copy(), np.array(matrices))
         dp = padded(d, 2)
 
@@ -223,17 +219,18 @@ class ShortRuns:
 
         scratch = self._scratch(-k, form, triangular_shapes(k, d))
         iterations, small_steps, log_likelihood = short.iterate(
-            x, weights, structure, mixture, limits, *scratch, no_outputs(k, dtype)
+            x, weights, family.structure, mixture, limits, *scratch, no_outputs(k, dtype)
         )
         self._spare.setdefault(-k, []).append(scratch)
         if iterations == short.TROUBLE:
             return None
-        found = self._params(mixture.weights, mixture.means, covariances_of(mixture.covariances))
+        covariances = family.of_matrices(mixture.covariances)
+        found = self._params(mixture.weights, mixture.means, covariances)
         return Run(found, log_likelihood, iterations, small_steps == 2)
 
     def _params(self, weights, means, covariances):
         rounding = self.settings.rounding
-        return Params(weights, means, covariances, self._family, rounding=rounding)
+        return Params(weights, means, covariances, self._family.name, rounding=rounding)
 
     def _scratch(self, key, form, shapes):
         """(form, sums, lanes) that no other thread uses: of a run before, or new."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .families import get_family
 from .threads import side_by_side
 
 # Leading directions, at least. Clusters lie in K - 1 of them, behind those of noise that is larger:
@@ -49,7 +50,8 @@ class Rows:
         scale = np.where(varied, sample.scale, 0.0)
         largest = scale.max() or 1.0
         units = scale / largest
-        if covariance_type == "spherical":
+        one_unit = get_family(covariance_type).layout == "variance"
+        if one_unit:
             scale = np.full(len(scale), largest * (np.sqrt(np.mean(units**2)) or 1.0))
         z = sample.x - sample.mean
         z /= np.where(scale > 0, scale, 1.0)
@@ -63,7 +65,7 @@ class Rows:
             lost -= np.average(near**2, axis=0, weights=weights)
             added = added + np.maximum(lost, 0.0)
         added[~varied] += 1.0
-        squares = np.ones(len(scale)) if covariance_type == "spherical" else units**2
+        squares = np.ones(len(scale)) if one_unit else units**2
         return cls(z, near, added, squares, weights)
 
 

@@ -11,6 +11,7 @@ marginal likelihood, in which a covariance that fits anything earns nothing.
 import numpy as np
 
 from .evidence import EVIDENCE
+from .families import get_family
 from .one_covariance import Tied, ridge
 from .partition import params_of_parts, partition
 from .seeding import say_few_rows
@@ -20,7 +21,7 @@ from .threads import side_by_side
 # Starts of few samples for each covariance and feature come from here. Above these numbers starts
 # that are judged by likelihood do as well: at 10 samples for each component and feature they still
 # missed two of four sets of separated clusters of unequal sizes (2400 x 40, K = 6).
-ROWS_PER_FEATURE = {"full": 20, "tied": 8}
+ROWS_PER_MATRIX, ROWS_PER_SHARED = 20, 8
 # Data of fewer features is not wide, however few its samples are.
 FEWEST_FEATURES = 10
 # With more features other starts cost more than the fit.
@@ -47,8 +48,9 @@ def is_wide(n_samples, n_features, n_components, covariance_type):
         return False
     if n_features > MOST_FEATURES:
         return True
-    covariances = n_components if covariance_type == "full" else 1
-    return n_samples < ROWS_PER_FEATURE.get(covariance_type, 0) * covariances * n_features
+    family = get_family(covariance_type)
+    rows = ROWS_PER_SHARED if family.shared else ROWS_PER_MATRIX
+    return n_samples < rows * family.n_matrices(n_components) * n_features
 
 
 def wide_start(
@@ -82,8 +84,8 @@ def wide_start(
     -------
     Params
     """
-    d = sample.x.shape[1]
-    if covariance_type not in ("full", "tied"):
+    d, family = sample.x.shape[1], get_family(covariance_type)
+    if not family.matrices:
         sample = sample.part(max(VALUES // d, ROWS_PER_COMPONENT * n_components))
     rows = Rows.of(sample, covariance_type)
     labels = best_partition(rows, n_components, covariance_type, seed, rounds, threads, brief)
@@ -91,7 +93,7 @@ def wide_start(
     if events is not None and None in parts:
         say_few_rows(events, len(np.unique(sample.x, axis=0)), n_components)
     # a part of few samples has a covariance that is singular or nearly so
-    pseudo = sample.weights.mean() * (d + 1 if covariance_type == "full" else 2)
+    pseudo = sample.weights.mean() * max(2, family.directions(d))
     return params_of_parts(parts, covariance_type, reg_covar, pseudo)
 
 
@@ -106,7 +108,7 @@ def best_partition(rows, n_components, covariance_type, seed, rounds, threads, b
     seed, rounds, threads : int
     """
     rng = np.random.default_rng([seed, 0x1DE])
-    matrices = covariance_type in ("full", "tied")
+    matrices = get_family(covariance_type).matrices
     directions = max(DIRECTIONS if matrices else FEW_DIRECTIONS, 2 * n_components)
     spaces = Spaces.of(rows, directions, rng)
     first = spaces.first(n_components, rng, threads)
@@ -132,9 +134,10 @@ def best_partition(rows, n_components, covariance_type, seed, rounds, threads, b
 
 def _judge(rows, tied, k, covariance_type):
     """What tells how good labels are."""
-    if covariance_type == "tied":
+    family = get_family(covariance_type)
+    if family.shared:
         return lambda labels: tied.run(labels, k, 1)[1]
-    return lambda labels: EVIDENCE[covariance_type](rows, labels, k)
+    return lambda labels: EVIDENCE[family.layout](rows, labels, k)
 
 
 def _best(tied, found, k, judge, affordable, threads):
@@ -182,7 +185,8 @@ def _exchanged(tied, spaces, labels, k, judge, moves, rng):
 def _affordable(rows, k, covariance_type):
     """How many partitions to judge."""
     m, d = rows.z.shape
-    work = m * d**2 + k * d**3 / 3 if covariance_type == "full" else LAST_LEG * m * d * k
+    separate = get_family(covariance_type).n_matrices(2) == 2
+    work = m * d**2 + k * d**3 / 3 if separate else LAST_LEG * m * d * k
     return int(np.clip(JUDGE_WORK / work, FINALISTS, JUDGED))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..checks import spelled
 from ..errors import DataError
-from ..families import get_family
+from ..families import get_family, surveying
 from ..params import Params
 from ..resolution import SKETCH_ROWS, SKETCH_VALUES, find_steps
 
@@ -172,14 +172,12 @@ class Backend(ABC):
             centre = self._first_look()
             if not np.isfinite(centre).all():
                 self.refuse_bad_values()
-            # the same kernel: of spherical it would give traces, of tied a matrix not asked for
-            if family.name in ("spherical", "tied"):
-                family = get_family("diag")
+            family = surveying(family)
             unit = family.unit(self.n_features)
             stats = self.stats(Params(np.ones(1), centre[None], unit, family.name))
             delta = stats.s1[0] / stats.total_weight
             moment = family.second_moment(stats) / stats.total_weight
-            variance = (np.diagonal(moment) if moment.ndim == 2 else moment) - delta**2
+            variance = family.moment_variances(moment) - delta**2
             mean = stats.means[0] + delta
             # a single row has no variance to overflow
             refused = not np.isfinite(variance + mean**2).all()

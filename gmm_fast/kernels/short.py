@@ -11,9 +11,8 @@ import numpy as np
 from ._options import helper, serial_kernel
 from .cholesky import inverse_cholesky
 from .gaussian import linear_lane, triangular_lane
+from .structures import DIAG, SPHERICAL, TIED
 from .tiles import BLOCK
-
-FULL, TIED, DIAG, SPHERICAL = range(4)
 
 # What is returned for a number of iterations where there is none; `FAR`: products would cancel.
 TROUBLE, FAR = -1, -2

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..choice import not_converged
 from ..criteria import HIGHER
+from ..families import get_family
 from ..report import count, mean_and_deviation
 from ..resolution import steps_text
 from .facts import is_number, is_same, order, value_of
@@ -291,12 +292,13 @@ def _weight(weight):
 def covariances(facts):
     """Matrices, as far as there is room, and what to say of them."""
     best, names = facts["best"], _names(facts)
-    family, d = best["covariance_type"], np.shape(best["means"])[1]
-    if family in ("diag", "spherical"):
-        what = "all zero" if family == "diag" else "all zero, and variances of a component equal"
+    family, d = get_family(best["covariance_type"]), np.shape(best["means"])[1]
+    if not family.matrices:
+        equal = family.layout == "variance"
+        what = "all zero, and variances of a component equal" if equal else "all zero"
         return {"matrices": [], "text": f"Covariances between features are {what}."}
     matrices = {"": best["covariances"]}
-    if family == "full":
+    if not family.shared:
         matrices = {f"component {i}": best["covariances"][i] for i in _heaviest(best)}
     room = MOST_COVARIANCES // d**2
     heads = ["", *(feature_name(names, j) for j in range(d))]

@@ -118,9 +118,9 @@ def _called(criterion):
 
 
 def _model(k, family):
-    mclust = get_family(family).mclust_name
-    covariances = "covariance" if k == 1 or family == "tied" else "covariances"
-    article = "a " if family == "tied" else ""
+    shared, mclust = get_family(family).shared, get_family(family).mclust_name
+    covariances = "covariance" if k == 1 or shared else "covariances"
+    article = "a " if shared else ""
     return f"{count(k, 'component')} with {article}{family} {covariances} ({mclust})"
 
 
