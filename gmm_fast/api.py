@@ -8,8 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import convert, criteria, em, fitting, selection, starting
-from .arguments import check_parameters, memory_bytes, seed_of
-from .backends import check_weights
+from .arguments import check_parameters, memory_bytes, seed_of, weights_of
 from .choice import candidate_row
 from .criteria import HIGHER
 from .errors import DataError
@@ -17,6 +16,7 @@ from .estimator import GaussianMixture
 from .families import FAMILIES
 from .log import say_events, speaking
 from .modelfile import check_facts, read_model, write_model
+from .params import same_mixture
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .searching import Logged
@@ -175,7 +175,7 @@ def search(
     promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
-    weights = check_weights(sample_weight, source.n_samples)
+    weights = weights_of(source, sample_weight)
     backend, _, events = fitting.open_backend(
         source,
         families,
@@ -269,16 +269,10 @@ def save(model, path):
     names = getattr(model, "feature_names_in_", None)
     features = None if names is None else [str(name) for name in names]
     params, result = model._params(), getattr(model, "result_", None)
-    if result is None or not _same(params, result.params):
+    if result is None or not same_mixture(params, result.params):
         seen = getattr(model, "n_samples_seen_", 1)
         result = convert.result_of(params, seen)
     write_model(path, params, result.facts() | {"features": features})
-
-
-def _same(params, others):
-    """Whether two mixtures have the same numbers."""
-    names = ("weights", "means", "covariances")
-    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
 
 
 def load(path):

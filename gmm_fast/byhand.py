@@ -1,4 +1,4 @@
-"""Covariances of a model whose attributes may have been set by hand."""
+"""A model whose attributes may have been set by hand: its covariances, its features."""
 
 import zlib
 
@@ -15,10 +15,17 @@ APART = 1e-3
 
 
 class SetByHand:
-    """An estimator that notices when one of `SAME` is set, also to the value that it has."""
+    """An estimator that notices when one of `SAME` is set, also to the value that it has.
+
+    Means of other features leave no number, and no names, of those from before.
+    """
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
+        if name == "means_" and np.ndim(value) == 2:
+            d = self.n_features_in_ = np.shape(value)[1]
+            if len(vars(self).get("feature_names_in_", range(d))) != d:
+                del self.feature_names_in_
         if name in SAME and "_agreed" in vars(self):
             source, known = self._agreed
             self._agreed = source, {other: mark for other, mark in known.items() if other != name}

@@ -46,6 +46,12 @@ def covariance_shape(covariance_type, n_components, n_features):
     return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
 
 
+def same_mixture(params, others):
+    """Whether two mixtures have the same numbers."""
+    names = ("weights", "means", "covariances")
+    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
+
+
 def check_params(params, what="parameters"):
     """Return `params` as contiguous float64 arrays, checked.
 

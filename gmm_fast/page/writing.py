@@ -5,8 +5,7 @@ import os
 from sklearn.utils.validation import check_is_fitted
 
 from .. import criteria, fitting
-from ..arguments import memory_bytes
-from ..backends import check_weights
+from ..arguments import memory_bytes, weights_of
 from ..choice import doubts
 from ..errors import DataError
 from ..estimator import GaussianMixture
@@ -123,7 +122,7 @@ def _look(model, X, sample_weight, name):
     backend = fitting.scoring_backend(
         source,
         dtype=model.dtype,
-        weights=check_weights(sample_weight, source.n_samples),
+        weights=weights_of(source, sample_weight),
         threads=model.threads,
         memory=memory_bytes(model.memory),
     )

@@ -93,10 +93,14 @@ def all_rows(source):
 
 
 def kept_values(source, values):
-    """Of one value for each row of the data those of the rows that were not left out."""
-    if len(values) != all_rows(source) or len(values) == source.n_samples:
+    """Of one value for each row of the data those of the rows that were not left out.
+
+    What is anything else is returned as it is.
+    """
+    n = all_rows(source)
+    if n == source.n_samples or np.shape(values)[:1] != (n,):
         return values
-    return np.delete(values, source.dropped)
+    return np.delete(np.asarray(values), source.dropped, axis=0)
 
 
 def refilled(blocks, source, fill):
