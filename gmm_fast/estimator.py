@@ -364,7 +364,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         self.means_ = params.means.copy()
         self.covariances_ = params.covariances.copy()
         self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
-        byhand.remember(self)
+        byhand.remember(self, params.covariance_type)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -569,11 +569,12 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         return criteria.n_parameters(self._params())
 
     def _params(self):
-        # the family that was fitted, whatever `set_params` said since then
-        result = getattr(self, "result_", None)
-        family = self.covariance_type if result is None else result.params.covariance_type
-        covariances = byhand.covariances(self, family)
-        return check_params(Params(self.weights_, self.means_, covariances, family), "the model")
+        covariances, family = byhand.covariances(self)
+        params = Params(byhand.weights(self), byhand.means(self), covariances, family)
+        params, result = check_params(params, "the model"), getattr(self, "result_", None)
+        if result is None or not np.array_equal(params.covariances, result.params.covariances):
+            convert.check_definite(params)
+        return params
 
     def _open(self, X):
         """The source of data to look at with the fitted model."""
@@ -582,7 +583,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         fitted = self._fitted_names()
         source = open_fitted(X, fitted, memory_bytes(self.memory))
         warn_of_names(type(self).__name__, X, fitted, source)
-        d = self.means_.shape[1]
+        d = byhand.means(self).shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
@@ -612,7 +613,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def _scored(self, backend, what, dtype=None):
         source = backend.opened
-        shape = (all_rows(source), self.means_.shape[0])[: 2 if what == "resp" else 1]
+        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
         scored, start = np.empty(shape, dtype or backend.dtype), 0
         blocks = (
             getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})

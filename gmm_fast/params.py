@@ -47,8 +47,8 @@ def covariance_shape(covariance_type, n_components, n_features):
 
 
 def same_mixture(params, others):
-    """Whether two mixtures have the same numbers."""
-    names = ("weights", "means", "covariances")
+    """Whether two mixtures are of one family and have the same numbers."""
+    names = ("covariance_type", "weights", "means", "covariances")
     return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
 
 

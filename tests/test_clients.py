@@ -236,6 +236,49 @@ def test_what_is_set_in_place_is_not_what_the_fit_found(x, tmp_path):
     assert load(tmp_path / "m.npz").stop_reason_ == "no fit"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("means_", [[0, "a"]], "the model: means_ is not an array of numbers"),
+        ("means_", np.zeros((1, 2), complex), "the model: means_ is not an array of numbers"),
+        ("means_", [1.0, 2.0], r"the model: means_ has shape \(2,\); \(K, d\) is needed"),
+        ("means_", None, r"the model: means_ has shape \(\); \(K, d\) is needed"),
+        ("weights_", "a", "the model: weights_ is not an array of numbers"),
+        ("covariances_", [[[1, 2], [2, 1]]], "component 0 .* is not positive definite"),
+        ("precisions_", [[[1, 2], [2, 1]]], "the model: .* not positive"),
+        ("covariances_", [[1, 2], [2, 1]], r"covariances have shape \(2, 2\); full needs"),
+    ],
+)
+def test_what_no_mixture_can_be_is_refused(x, name, value, message):
+    model = GaussianMixture(random_state=0).fit(x)
+    setattr(model, name, value)
+    for _ in range(2):
+        for use in (model.predict, model.score, lambda x: model.sample(), model.bic):
+            with pytest.raises(DataError, match=message):
+                use(x)
+
+
+def test_lists_are_as_good_as_arrays(x):
+    model = GaussianMixture(2)
+    model.weights_, model.means_ = [0.5, 0.5], [[0, 0], [6, 6]]
+    model.covariances_ = [[[1, 0], [0, 1]]] * 2
+    want = GaussianMixture.from_params(model.weights_, model.means_, model.covariances_, "full")
+    np.testing.assert_array_equal(model.predict_proba(x), want.predict_proba(x))
+    assert model.n_features_in_ == 2
+
+
+def test_covariances_set_by_hand_are_of_the_family_asked_for(x):
+    """Two of two features have the shape of a tied one: what they are is `covariance_type`."""
+    model = GaussianMixture(2, covariance_type="tied", random_state=0).fit(x)
+    model.set_params(covariance_type="diag")
+    before = model.score(x)
+    model.covariances_ = np.array([[1.0, 0.5], [0.5, 3.0]])
+    want = GaussianMixture.from_params(model.weights_, model.means_, model.covariances_, "diag")
+    assert model.score(x) == want.score(x) != before
+    model.set_params(covariance_type="tied")
+    assert model.score(x) == want.score(x)
+
+
 def test_means_of_other_features(x):
     """The number of features is that of the means; names of others are gone."""
     data = pd.DataFrame(x, columns=["a", "b"])
