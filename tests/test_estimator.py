@@ -320,6 +320,8 @@ def test_labels_and_weights_of_all_rows_where_some_were_left_out(x):
     for wrong in ({"labels": labels[:-1]}, {"sample_weight": weights[1:]}):
         with pytest.raises(DataError, match="shape"):
             GaussianMixture(K).fit(source, **wrong)
+    with pytest.raises(DataError, match="not numbers"):
+        GaussianMixture(K).fit(source, sample_weight=[[1], [2, 3]])
     with pytest.raises(DataError, match="labels run from -1 to 2"):
         GaussianMixture(K).fit(x, labels=labels)
 
@@ -518,6 +520,7 @@ def test_wrong_weights(fitted, x, weights, message):
         (np.full(200, 3), "for 3 components they must lie in 0..2"),
         (np.zeros(200, int), "labels leave component 1 without samples"),
         (np.zeros(200), "must be integers"),
+        ([[0], [1, 2]], "not an array of integers"),
     ],
 )
 def test_wrong_labels(x, labels, message):

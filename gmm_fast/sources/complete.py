@@ -98,9 +98,13 @@ def kept_values(source, values):
     What is anything else is returned as it is.
     """
     n = all_rows(source)
-    if n == source.n_samples or np.shape(values)[:1] != (n,):
+    if n == source.n_samples:
         return values
-    return np.delete(np.asarray(values), source.dropped, axis=0)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return values
+    return np.delete(array, source.dropped, axis=0) if array.shape[:1] == (n,) else values
 
 
 def refilled(blocks, source, fill):
