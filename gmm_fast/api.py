@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import convert, criteria, em, fitting, selection, starting
+from . import criteria, em, fitting, selection, starting
 from .arguments import check_parameters, memory_bytes, seed_of, weights_of
 from .choice import candidate_row
 from .criteria import HIGHER
@@ -16,7 +16,6 @@ from .estimator import GaussianMixture
 from .families import FAMILIES
 from .log import say_events, speaking
 from .modelfile import check_facts, read_model, write_model
-from .params import same_mixture
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .searching import Logged
@@ -268,11 +267,8 @@ def save(model, path):
     check_is_fitted(model, "means_")
     names = getattr(model, "feature_names_in_", None)
     features = None if names is None else [str(name) for name in names]
-    params, result = model._params(), getattr(model, "result_", None)
-    if result is None or not same_mixture(params, result.params):
-        seen = getattr(model, "n_samples_seen_", 1)
-        result = convert.result_of(params, seen)
-    write_model(path, params, result.facts() | {"features": features})
+    result = model._result()
+    write_model(path, result.params, result.facts() | {"features": features})
 
 
 def load(path):

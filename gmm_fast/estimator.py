@@ -76,7 +76,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Decides the starts, and what `sample` draws.
     warm_start : bool, default=False
-        Start the next `fit` from the last one's result.
+        Start the next `fit` from the last one's result; columns are chosen, and put in order, by
+        the names of that fit.
     learning_decay : float, default=0.7
         How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
     verbose : int, default=0
@@ -399,8 +400,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         as there have been few rows (128 for each component or 2 for each free parameter, whichever
         is more) the estimator keeps them and finds the start again, on all of them, each time that
         their number has doubled: components may change places. After a `fit`, after `load` or on a
-        model made otherwise, it goes on from that model, which counts for ``n_samples_seen_``
-        samples. Batches should be alike: shuffle data that is sorted.
+        model made otherwise, or changed by hand, it goes on from that model, which counts for
+        ``n_samples_seen_`` samples. Batches should be alike: shuffle data that is sorted.
 
         Parameters
         ----------
@@ -575,6 +576,14 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         if result is None or not np.array_equal(params.covariances, result.params.covariances):
             convert.check_definite(params)
         return params
+
+    def _result(self):
+        """What is known of the mixture as it is now: little where it was set by hand."""
+        params, result = self._params(), getattr(self, "result_", None)
+        if result is not None and same_mixture(params, result.params):
+            return result
+        found = convert.result_of(params, getattr(self, "n_samples_seen_", 1))
+        return found if result is None else replace(found, n_samples=result.n_samples)
 
     def _open(self, X):
         """The source of data to look at with the fitted model."""
