@@ -290,6 +290,20 @@ def test_labels_are_a_start(x):
     assert model.lower_bounds_[0] == pytest.approx(start.score(x), rel=1e-12)
 
 
+def test_rows_that_were_left_out_of_columns_in_another_order(x):
+    data = pd.DataFrame(x, columns=["a", "b"])
+    model = GaussianMixture(K, random_state=0).fit(data)
+    labels, weights = model.predict(data), np.arange(1.0, len(x) + 1)
+    labels[[3, 199]] = -1
+    data.loc[[3, 199], "a"] = np.nan
+    for names in (["a", "b"], ["b", "a"]):
+        source = open_source(data[names], missing="drop")
+        np.testing.assert_array_equal(model.predict(source), labels)
+        assert model.score(source, sample_weight=weights) == model.score(
+            data.dropna(), sample_weight=weights[labels >= 0]
+        )
+
+
 def test_labels_and_weights_of_all_rows_where_some_were_left_out(x):
     """As `predict` returns them; also of the rows that are left."""
     weights, gone = np.arange(1.0, len(x) + 1), [0, 7, 199]
