@@ -7,9 +7,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import convert, criteria, em, fitting, selection, starting
-from .arguments import check_parameters, memory_bytes, seed_of
-from .backends import check_weights
+from . import criteria, em, fitting, selection, starting
+from .arguments import check_parameters, memory_bytes, seed_of, weights_of
 from .choice import candidate_row
 from .criteria import HIGHER
 from .errors import DataError
@@ -175,7 +174,7 @@ def search(
     promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
-    weights = check_weights(sample_weight, source.n_samples)
+    weights = weights_of(source, sample_weight)
     backend, _, events = fitting.open_backend(
         source,
         families,
@@ -268,17 +267,8 @@ def save(model, path):
     check_is_fitted(model, "means_")
     names = getattr(model, "feature_names_in_", None)
     features = None if names is None else [str(name) for name in names]
-    params, result = model._params(), getattr(model, "result_", None)
-    if result is None or not _same(params, result.params):
-        seen = getattr(model, "n_samples_seen_", 1)
-        result = convert.result_of(params, seen)
-    write_model(path, params, result.facts() | {"features": features})
-
-
-def _same(params, others):
-    """Whether two mixtures have the same numbers."""
-    names = ("weights", "means", "covariances")
-    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
+    result = model._result()
+    write_model(path, result.params, result.facts() | {"features": features})
 
 
 def load(path):

@@ -6,12 +6,15 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from . import em, starting
+from .backends import check_weights
 from .errors import DataError, DataTypeError
 from .families import FAMILIES
 from .memory import parse_size
 from .params import covariance_shape
+from .partition import check_labels
 from .regularisation import AUTO
 from .resolution import check_resolution
+from .sources import kept_values
 from .threads import check_threads
 
 
@@ -210,6 +213,16 @@ def _check_weights(weights):
             "The parameter 'weights' should be normalized, but got sum(weights) = "
             f"{weights.sum():.5f}; divide weights_init by its sum"
         )
+
+
+def weights_of(source, sample_weight):
+    """`sample_weight`, checked, of the rows of `source`; of all rows of its data, or of those."""
+    return check_weights(kept_values(source, sample_weight), source.n_samples)
+
+
+def labels_of(source, labels, n_components):
+    """`labels` to start from, checked, of the rows of `source`; see `weights_of`."""
+    return check_labels(kept_values(source, labels), source.n_samples, n_components)
 
 
 def check_enough(model, source):

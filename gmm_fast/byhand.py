@@ -1,6 +1,7 @@
-"""Covariances of a model whose attributes may have been set by hand."""
+"""A model whose attributes may have been set by hand: its covariances, its features."""
 
 import zlib
+from contextlib import suppress
 
 import numpy as np
 
@@ -15,32 +16,59 @@ APART = 1e-3
 
 
 class SetByHand:
-    """An estimator that notices when one of `SAME` is set, also to the value that it has."""
+    """An estimator that notices when one of `SAME` is set, also to the value that it has.
+
+    Means of other features leave no number, and no names, of those from before.
+    """
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
+        if name == "means_":
+            self._count_features()
         if name in SAME and "_agreed" in vars(self):
-            source, known = self._agreed
-            self._agreed = source, {other: mark for other, mark in known.items() if other != name}
+            source, known, family = self._agreed
+            known = {other: mark for other, mark in known.items() if other != name}
+            self._agreed = source, known, family
+
+    def _count_features(self):
+        with suppress(DataError):  # which is raised when they are used
+            d = self.n_features_in_ = means(self).shape[1]
+            if len(vars(self).get("feature_names_in_", range(d))) != d:
+                del self.feature_names_in_
 
 
-def remember(model, source="covariances_"):
-    """What is set now is in agreement, and `source` is what the others were made of."""
-    model._agreed = source, _marks(model)
+def means(model):
+    """The means as an array; DataError unless they are one of numbers, (K, d)."""
+    found = _numbers(model.means_, "means_")
+    if found.ndim != 2:
+        raise DataError(f"the model: means_ has shape {found.shape}; (K, d) is needed")
+    return found
 
 
-def covariances(model, family):
+def weights(model):
+    """The weights as an array; DataError unless they are numbers."""
+    return _numbers(model.weights_, "weights_")
+
+
+def remember(model, family):
+    """What is set now is in agreement, of that family, and made of the covariances."""
+    model._agreed = "covariances_", _marks(model), family
+
+
+def covariances(model):
     """The covariances of a model, from the attribute that was set last.
 
     Parameters
     ----------
     model : GaussianMixture
-    family : str
 
     Returns
     -------
     ndarray
         Not checked, but for what was made of precisions.
+    family : str
+        That of the fit, whatever `set_params` said since then; what was set by hand is of the
+        model's `covariance_type`.
 
     Raises
     ------
@@ -51,8 +79,10 @@ def covariances(model, family):
         those of any covariance.
     """
     marks = _marks(model)
-    source, known = getattr(model, "_agreed", (None, {}))
+    source, known, family = getattr(model, "_agreed", (None, {}, None))
     changed = [name for name in SAME if name in marks and marks[name] != known.get(name)]
+    if changed or family is None:
+        family = get_family(model.covariance_type).name
     if not changed and source in marks:
         changed = [source]
     if not changed:
@@ -61,8 +91,8 @@ def covariances(model, family):
     for name in changed[1:]:
         _check_agreement(model, found, changed[0], name, family)
     if len(marks) and marks != known:
-        model._agreed = changed[0], marks
-    return found
+        model._agreed = changed[0], marks, family
+    return found, family
 
 
 def _marks(model):
@@ -99,13 +129,15 @@ def _from(model, name, family):
 
 def _numbers(value, name):
     try:
+        if getattr(getattr(value, "dtype", None), "kind", None) == "c":
+            raise TypeError  # NumPy would only warn, and take the real parts
         return np.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise DataError(f"the model: {name} is not an array of numbers") from None
 
 
 def _check_shape(value, model, name, family):
-    expected = covariance_shape(family, *np.shape(model.means_))
+    expected = covariance_shape(family, *means(model).shape)
     if value.shape != expected:
         raise DataError(f"the model: {name} has shape {value.shape}; {family} needs {expected}")
 

@@ -122,6 +122,12 @@ def _check_covariances(covariances, family):
     _refuse(family.inverse_cholesky(covariances)[1], family, "not positive definite")
 
 
+def check_definite(params):
+    """Raise DataError unless the covariances of `Params` are positive definite."""
+    family = get_family(params.covariance_type)
+    _refuse(family.inverse_cholesky(params.covariances)[1], family, "not positive definite")
+
+
 def _refuse(bad, family, what):
     if not bad.any():
         return

@@ -1,5 +1,7 @@
 """How good a fit is: BIC, AIC, ICL and the silhouette, and which of them are better low."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .backends import LocalBackend
@@ -36,6 +38,13 @@ def n_parameters(params):
     """Free parameters of a mixture."""
     family = get_family(params.covariance_type)
     return family.n_parameters(params.n_components, params.n_features)
+
+
+class Likelihood(NamedTuple):
+    """As much of a result as AIC and BIC look at, where the number of parameters is given."""
+
+    log_likelihood: float
+    total_weight: float
 
 
 def bic(result, p=None):

@@ -8,27 +8,28 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from . import byhand, convert, criteria, em, fitting, incremental, init, starting
+from . import byhand, convert, criteria, em, fitting, incremental, starting
 from .arguments import (
     check_enough,
     check_parameters,
     decay_of,
     given_start,
+    labels_of,
     memory_bytes,
     seed_of,
+    weights_of,
 )
-from .backends import check_weights, score_lazily
+from .backends import score_lazily
 from .errors import DataError
 from .families import get_family
 from .hooks import Privates, check_hooks, overrides
 from .log import say_events, speaking
-from .names import as_names, named_otherwise, open_fitted, warn_of_names
-from .params import Params, check_params
+from .names import as_names, open_fitted, warn_of_names
+from .params import Params, check_params, same_mixture
 from .regularisation import swamp_events
 from .resolution import check_steps
 from .sampling import draw
-from .sources import all_rows, is_dask, refilled
-from .sources.columns import listed
+from .sources import all_rows, is_dask, kept_values, refilled
 from .threads import serial_blas
 
 
@@ -75,7 +76,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Decides the starts, and what `sample` draws.
     warm_start : bool, default=False
-        Start the next `fit` from the last one's result.
+        Start the next `fit` from the last one's result; columns are chosen, and put in order, by
+        the names of that fit.
     learning_decay : float, default=0.7
         How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
     verbose : int, default=0
@@ -205,7 +207,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
         y : ignored
         sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice.
+            A weight of 2 is the same as the row twice. Where ``open_source(..., missing="drop")``
+            left rows out, of all rows or of those that are left; so are the labels.
         labels : (n,) int array, optional
             Start from this partition instead of `init_params`.
 
@@ -247,9 +250,9 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         """Fit, and return the backend with the data in it."""
         settings = check_parameters(self).of(int(self.n_components))
         check_hooks(self)
-        source = fitting.open_data(X, memory_bytes(self.memory))
+        source = self._to_fit(X, labels)
         check_enough(self, source)
-        weights = check_weights(sample_weight, source.n_samples)
+        weights = weights_of(source, sample_weight)
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
         check_steps(settings.resolution, backend)
@@ -284,6 +287,16 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
             )
         return backend
 
+    def _goes_on(self, labels):
+        """Whether a fit starts from the last one's result."""
+        return labels is None and self.warm_start and hasattr(self, "means_")
+
+    def _to_fit(self, X, labels):
+        """The source of data to fit, its columns as those of the fit that it goes on from."""
+        names = self._fitted_names() if self._goes_on(labels) else None
+        advice = "\nwarm_start goes on from that fit; set warm_start=False to begin anew"
+        return open_fitted(X, names, memory_bytes(self.memory), advice)
+
     def _opened(self, source, weights):
         """What `fitting.open_backend` makes of data that is going to be fitted."""
         return fitting.open_backend(
@@ -299,10 +312,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     def _start(self, source, labels):
         """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
         given = given_start(self, source.n_features)
-        if labels is None and self.warm_start and hasattr(self, "means_"):
+        if self._goes_on(labels):
             return self._last_params(source)
         if labels is not None:
-            labels = init.check_labels(labels, source.n_samples, self.n_components)
+            labels = labels_of(source, labels, self.n_components)
         elif all(value is not None for value in given.values()):
             # nothing to search for, and no race, which would move the start
             covariances = get_family(self.covariance_type).invert(given["precisions"])
@@ -319,12 +332,6 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
             raise DataError(
                 f"warm_start: {source.name} has {source.n_features} features, the last fit had "
                 f"{params.n_features}; set warm_start=False"
-            )
-        fitted = self._fitted_names()
-        if named_otherwise(fitted, source):
-            raise DataError(
-                f"warm_start: {source.name} has the columns {listed(source.feature_names)}, the "
-                f"last fit had {listed(fitted)}; set warm_start=False"
             )
         return params
 
@@ -353,11 +360,12 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     def _take(self, result, names=None):
         """Take over what a fit found to data whose columns have these names, if any."""
         params = result.params
-        self.weights_ = params.weights
-        self.means_ = params.means
-        self.covariances_ = params.covariances
+        # copies: what is changed by hand, in place too, is not what the fit found
+        self.weights_ = params.weights.copy()
+        self.means_ = params.means.copy()
+        self.covariances_ = params.covariances.copy()
         self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
-        byhand.remember(self)
+        byhand.remember(self, params.covariance_type)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -369,7 +377,6 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         self.result_ = result
         self.n_samples_seen_ = result.total_weight
         self._gathered = None
-        self.n_features_in_ = params.n_features
         if names is not None:
             self.feature_names_in_ = as_names(names)
         elif hasattr(self, "feature_names_in_"):
@@ -393,8 +400,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         as there have been few rows (128 for each component or 2 for each free parameter, whichever
         is more) the estimator keeps them and finds the start again, on all of them, each time that
         their number has doubled: components may change places. After a `fit`, after `load` or on a
-        model made otherwise, it goes on from that model, which counts for ``n_samples_seen_``
-        samples. Batches should be alike: shuffle data that is sorted.
+        model made otherwise, or changed by hand, it goes on from that model, which counts for
+        ``n_samples_seen_`` samples. Batches should be alike: shuffle data that is sorted.
 
         Parameters
         ----------
@@ -466,8 +473,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def _first_state(self, X, sample_weight, settings):
         """Names of the first batch's columns, and what `incremental` makes of it."""
-        source = fitting.open_data(X, memory_bytes(self.memory))
-        weights = check_weights(sample_weight, source.n_samples)
+        source, weights = self._weighted(X, sample_weight)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
         backend, _, events = self._opened(source, weights)
@@ -484,12 +490,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         params = self._same_mixture(
             "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
         )
-        return incremental.State.of(
-            params,
-            getattr(self, "n_samples_seen_", 0.0),
-            getattr(self, "result_", None),
-            getattr(self, "_gathered", None),
-        )
+        result, gathered = getattr(self, "result_", None), getattr(self, "_gathered", None)
+        if gathered is not None and not same_mixture(params, result.params):
+            gathered = None  # a start that is found on them would undo what was set by hand
+        return incremental.State.of(params, getattr(self, "n_samples_seen_", 0.0), result, gathered)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -516,6 +520,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of a sample, a float."""
+        if overrides(self, "score_samples"):  # scikit-learn's calls it
+            source, weights = self._weighted(X, sample_weight)
+            log_prob = kept_values(source, self.score_samples(X))
+            return float(np.average(log_prob, weights=weights))
         return self._result_on(X, sample_weight).mean_log_likelihood
 
     def sample(self, n_samples=1):
@@ -539,29 +547,43 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def aic(self, X, sample_weight=None):
         """Akaike's criterion on `X`; lower is better."""
-        return criteria.aic(self._result_on(X, sample_weight), self._n_parameters())
+        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
+        return criteria.aic(result, self._n_parameters())
 
     def bic(self, X, sample_weight=None):
         """The Bayesian information criterion on `X`, with the sum of the weights for n.
 
         Lower is better.
         """
-        return criteria.bic(self._result_on(X, sample_weight), self._n_parameters())
+        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
+        return criteria.bic(result, self._n_parameters())
 
     def icl(self, X, sample_weight=None):
         """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        return criteria.icl(self._result_on(X, sample_weight), self._n_parameters())
+        result = self._result_on(X, sample_weight)
+        if own := self._own_likelihood(X, sample_weight):
+            result.log_likelihood = own.log_likelihood
+        return criteria.icl(result, self._n_parameters())
 
     def _n_parameters(self):
         # private in scikit-learn too, but widely called, and overridden: the criteria call it
         return criteria.n_parameters(self._params())
 
     def _params(self):
-        # the family that was fitted, whatever `set_params` said since then
-        result = getattr(self, "result_", None)
-        family = self.covariance_type if result is None else result.params.covariance_type
-        covariances = byhand.covariances(self, family)
-        return check_params(Params(self.weights_, self.means_, covariances, family), "the model")
+        covariances, family = byhand.covariances(self)
+        params = Params(byhand.weights(self), byhand.means(self), covariances, family)
+        params, result = check_params(params, "the model"), getattr(self, "result_", None)
+        if result is None or not np.array_equal(params.covariances, result.params.covariances):
+            convert.check_definite(params)
+        return params
+
+    def _result(self):
+        """What is known of the mixture as it is now: little where it was set by hand."""
+        params, result = self._params(), getattr(self, "result_", None)
+        if result is not None and same_mixture(params, result.params):
+            return result
+        found = convert.result_of(params, getattr(self, "n_samples_seen_", 1))
+        return found if result is None else replace(found, n_samples=result.n_samples)
 
     def _open(self, X):
         """The source of data to look at with the fitted model."""
@@ -570,7 +592,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         fitted = self._fitted_names()
         source = open_fitted(X, fitted, memory_bytes(self.memory))
         warn_of_names(type(self).__name__, X, fitted, source)
-        d = self.means_.shape[1]
+        d = byhand.means(self).shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
@@ -587,7 +609,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         return fitting.scoring_backend(
             source,
             dtype=self.dtype,
-            weights=check_weights(weights, source.n_samples),
+            weights=weights_of(source, weights),
             threads=self.threads,
             memory=memory_bytes(self.memory),
         )
@@ -600,7 +622,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def _scored(self, backend, what, dtype=None):
         source = backend.opened
-        shape = (all_rows(source), self.means_.shape[0])[: 2 if what == "resp" else 1]
+        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
         scored, start = np.empty(shape, dtype or backend.dtype), 0
         blocks = (
             getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
@@ -615,11 +637,21 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         params = self._params()
         with serial_blas():
             stats = backend.stats(params)
-        result = em.FitResult.of(params, stats, backend.n_samples)
-        if overrides(self, "score_samples"):  # the scores and criteria of scikit-learn call it
-            weights = 1.0 if sample_weight is None else np.asarray(sample_weight)
-            result.log_likelihood = float(np.sum(weights * self.score_samples(X)))
-        return result
+        return em.FitResult.of(params, stats, backend.n_samples)
+
+    def _own_likelihood(self, X, sample_weight):
+        """By the `score` of a subclass, which scikit-learn's criteria call; None without one."""
+        if not (overrides(self, "score") or overrides(self, "score_samples")):
+            return None
+        source, weights = self._weighted(X, sample_weight)
+        total = source.n_samples if weights is None else weights.sum()
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return criteria.Likelihood(float(self.score(X, **given) * total), float(total))
+
+    def _weighted(self, X, sample_weight):
+        """The source of data, and the weights of its rows."""
+        source = fitting.open_data(X, memory_bytes(self.memory))
+        return source, weights_of(source, sample_weight)
 
     # -- conversion ----------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ def as_names(names):
     return None if names is None else np.array([str(name) for name in names], dtype=object)
 
 
-def open_named(data, names, memory, **options):
+def open_named(data, names, memory, *, advice="", **options):
     """Open a file; if its columns have names, those that are called `names`, in that order.
 
     Parameters
@@ -29,6 +29,8 @@ def open_named(data, names, memory, **options):
     names : list of str
     memory : int or None
         As for `fitting.open_data`, to which `options` go, too.
+    advice : str
+        Ends the message where a name is missing.
 
     Raises
     ------
@@ -52,13 +54,15 @@ def open_named(data, names, memory, **options):
         source = fitting.open_data(data, memory, **options)
     except DataError:
         source = None
-    # the very names of the fit may be there, but several of one name
-    if source is None or named_otherwise(names, source):
+    if source is None:
         raise missing from None
+    # the very names of the fit may be there, but several of one name
+    if named_otherwise(names, source):
+        raise DataError(f"{missing}{advice}") from None
     return source
 
 
-def open_fitted(X, fitted, memory):
+def open_fitted(X, fitted, memory, advice=""):
     """The source of data for a fitted model.
 
     Parameters
@@ -69,6 +73,8 @@ def open_fitted(X, fitted, memory):
         put in order by them.
     memory : int or None
         As for `fitting.open_data`.
+    advice : str
+        Ends the message where a name is missing.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def open_fitted(X, fitted, memory):
     if fitted is None:
         return fitting.open_data(X, memory)
     if isinstance(X, str | bytes | os.PathLike):
-        return open_named(X, fitted, memory)
+        return open_named(X, fitted, memory, advice=advice)
     names = X.feature_names if isinstance(X, Source) else _frame_names(X)
     if names is None or list(names) == fitted:
         return fitting.open_data(X, memory)
@@ -86,6 +92,7 @@ def open_fitted(X, fitted, memory):
         raise DataError(  # in scikit-learn's words
             "The feature names should match those that were passed during fit.\n"
             + _difference(fitted, names)
+            + advice
         )
     return fitting.open_data(X, memory, columns=fitted)
 

@@ -50,6 +50,12 @@ def covariance_shape(covariance_type, n_components, n_features):
     return get_family(covariance_type).shape(n_components, n_features)
 
 
+def same_mixture(params, others):
+    """Whether two mixtures are of one family and have the same numbers."""
+    names = ("covariance_type", "weights", "means", "covariances")
+    return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
+
+
 def check_params(params, what="parameters"):
     """Return `params` as contiguous float64 arrays, checked.
 

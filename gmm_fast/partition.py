@@ -16,7 +16,10 @@ def check_labels(labels, n_samples, n_components):
     DataError
         Wrong length, not integers, outside 0..K-1, or a component without samples.
     """
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+    except ValueError:
+        raise DataError("labels are not an array of integers, but of several lengths") from None
     if labels.shape != (n_samples,):
         raise DataError(f"labels have shape {labels.shape}; ({n_samples},) is needed")
     if labels.dtype.kind not in "iub":

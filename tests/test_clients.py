@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.mixture
 from blobs import FAMILIES, K
@@ -77,6 +78,35 @@ def test_scores_call_the_score_samples_of_a_subclass(x):
     for name in ("score", "bic", "aic"):
         assert getattr(ours, name)(x) == pytest.approx(getattr(theirs, name)(x))
     assert ours.score(x, sample_weight=np.arange(len(x))) == pytest.approx(-2)
+
+
+@pytest.mark.parametrize("kind", ["score", "score_samples"])
+def test_criteria_call_the_score_of_a_subclass(x, kind):
+    """As there, also where it takes what the model alone would refuse."""
+    hook = {
+        "score": lambda self, X, y=None, sample_weight=None: float(np.mean(X[:, 2])),
+        "score_samples": lambda self, X: X[:, 2],
+    }[kind]
+    ours, theirs = (
+        type("Third", (parent,), {kind: hook})(2, random_state=0).fit(x)
+        for parent in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    )
+    wider = np.column_stack([x, np.arange(len(x))])
+    for name in ("score", "bic", "aic"):
+        assert getattr(ours, name)(wider) == pytest.approx(getattr(theirs, name)(wider))
+    with_weights = -2 * (len(x) - 1) / 2 * 2 * len(x) + 2 * ours._n_parameters()
+    assert ours.aic(wider, sample_weight=np.full(len(x), 2.0)) == pytest.approx(with_weights)
+
+
+def test_a_score_of_a_subclass_is_in_the_icl(x):
+    class Half(GaussianMixture):
+        def score(self, X, y=None, sample_weight=None):
+            return super().score(X, sample_weight=sample_weight) / 2
+
+    model, parent = (kind(K, random_state=0).fit(x) for kind in (Half, GaussianMixture))
+    gain = parent.score(x) * len(x)
+    for name in ("aic", "bic", "icl"):
+        assert getattr(model, name)(x) == pytest.approx(getattr(parent, name)(x) + gain)
 
 
 @pytest.mark.parametrize("parent", [GaussianMixture, sklearn.mixture.GaussianMixture])
@@ -195,6 +225,71 @@ def test_weights_that_do_not_sum_to_one(x):
         model.predict(x)
     model.weights_ /= model.weights_.sum()
     assert set(model.predict(x)) == {0, 1}
+
+
+def test_what_is_set_in_place_is_not_what_the_fit_found(x, tmp_path):
+    model = GaussianMixture(K, random_state=0).fit(x)
+    found = model.result_.params.means.copy()
+    model.means_ += 1
+    np.testing.assert_array_equal(model.result_.params.means, found)
+    save(model, tmp_path / "m.npz")
+    assert load(tmp_path / "m.npz").stop_reason_ == "no fit"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("means_", [[0, "a"]], "the model: means_ is not an array of numbers"),
+        ("means_", np.zeros((1, 2), complex), "the model: means_ is not an array of numbers"),
+        ("means_", [1.0, 2.0], r"the model: means_ has shape \(2,\); \(K, d\) is needed"),
+        ("means_", None, r"the model: means_ has shape \(\); \(K, d\) is needed"),
+        ("weights_", "a", "the model: weights_ is not an array of numbers"),
+        ("covariances_", [[[1, 2], [2, 1]]], "component 0 .* is not positive definite"),
+        ("precisions_", [[[1, 2], [2, 1]]], "the model: .* not positive"),
+        ("covariances_", [[1, 2], [2, 1]], r"covariances have shape \(2, 2\); full needs"),
+    ],
+)
+def test_what_no_mixture_can_be_is_refused(x, name, value, message):
+    model = GaussianMixture(random_state=0).fit(x)
+    setattr(model, name, value)
+    for _ in range(2):
+        for use in (model.predict, model.score, lambda x: model.sample(), model.bic):
+            with pytest.raises(DataError, match=message):
+                use(x)
+
+
+def test_lists_are_as_good_as_arrays(x):
+    model = GaussianMixture(2)
+    model.weights_, model.means_ = [0.5, 0.5], [[0, 0], [6, 6]]
+    model.covariances_ = [[[1, 0], [0, 1]]] * 2
+    want = GaussianMixture.from_params(model.weights_, model.means_, model.covariances_, "full")
+    np.testing.assert_array_equal(model.predict_proba(x), want.predict_proba(x))
+    assert model.n_features_in_ == 2
+
+
+def test_covariances_set_by_hand_are_of_the_family_asked_for(x):
+    """Two of two features have the shape of a tied one: what they are is `covariance_type`."""
+    model = GaussianMixture(2, covariance_type="tied", random_state=0).fit(x)
+    model.set_params(covariance_type="diag")
+    before = model.score(x)
+    model.covariances_ = np.array([[1.0, 0.5], [0.5, 3.0]])
+    want = GaussianMixture.from_params(model.weights_, model.means_, model.covariances_, "diag")
+    assert model.score(x) == want.score(x) != before
+    model.set_params(covariance_type="tied")
+    assert model.score(x) == want.score(x)
+
+
+def test_means_of_other_features(x):
+    """The number of features is that of the means; names of others are gone."""
+    data = pd.DataFrame(x, columns=["a", "b"])
+    model = GaussianMixture(2, covariance_type="spherical", random_state=0).fit(data)
+    model.means_ = model.means_ + 1
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    model.means_ = model.means_[:, :1]
+    assert model.n_features_in_ == 1
+    assert not hasattr(model, "feature_names_in_")
+    assert model.predict(x[:, :1]).shape == (len(x),)
+    assert model.to_sklearn().n_features_in_ == 1
 
 
 # -- private methods -------------------------------------------------------------------------------

@@ -373,11 +373,24 @@ def test_columns_of_text_beside_those_of_the_fit_are_no_matter(x):
         model.predict(twice)
 
 
-def test_a_start_from_the_last_fit_needs_its_columns(x):
+def test_a_start_from_the_last_fit_takes_its_columns(x, tmp_path):
+    """Chosen and ordered by name, as wherever a model is used."""
     data = pd.DataFrame(x, columns=["a", "b"])
-    model = GaussianMixture(2, random_state=0, warm_start=True).fit(data)
-    with pytest.raises(DataError, match="X has the columns 'b', 'a', the last fit had 'a'"):
-        model.fit(data[["b", "a"]])
+    turned = data.assign(c=1.0)[["c", "b", "a"]]
+    turned.to_parquet(tmp_path / "turned.parquet")
+    model = GaussianMixture(K, random_state=0, max_iter=200).fit(data).set_params(warm_start=True)
+    want = copy.deepcopy(model).fit(data)
+    for more in (turned, tmp_path / "turned.parquet"):
+        again = copy.deepcopy(model).fit(more)
+        np.testing.assert_array_equal(again.means_, want.means_)
+        assert again.feature_names_in_.tolist() == ["a", "b"]
+    data.rename(columns={"a": "x"}).to_parquet(tmp_path / "other.parquet")
+    for other in (data.rename(columns={"a": "x"}), tmp_path / "other.parquet"):
+        with pytest.raises(DataError, match="(?s)a.*\nwarm_start goes on .* warm_start=False"):
+            model.fit(other)
+        assert copy.deepcopy(model).set_params(warm_start=False).fit(other).n_features_in_ == 2
+    labels = want.predict(data)
+    assert list(model.fit(turned, labels=labels).feature_names_in_) == ["c", "b", "a"]
 
 
 @pytest.mark.parametrize("method", METHODS)

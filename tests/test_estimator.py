@@ -6,11 +6,12 @@ import warnings
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from blobs import FAMILIES, FITTED, D, K, given
 from sklearn.exceptions import ConvergenceWarning
 
-from gmm_fast import DataError, GaussianMixture
+from gmm_fast import DataError, GaussianMixture, open_source, search
 from gmm_fast.em import FitResult
 from gmm_fast.params import Params
 
@@ -289,6 +290,56 @@ def test_labels_are_a_start(x):
     assert model.lower_bounds_[0] == pytest.approx(start.score(x), rel=1e-12)
 
 
+def test_rows_that_were_left_out_of_columns_in_another_order(x):
+    data = pd.DataFrame(x, columns=["a", "b"])
+    model = GaussianMixture(K, random_state=0).fit(data)
+    labels, weights = model.predict(data), np.arange(1.0, len(x) + 1)
+    labels[[3, 199]] = -1
+    data.loc[[3, 199], "a"] = np.nan
+    for names in (["a", "b"], ["b", "a"]):
+        source = open_source(data[names], missing="drop")
+        np.testing.assert_array_equal(model.predict(source), labels)
+        assert model.score(source, sample_weight=weights) == model.score(
+            data.dropna(), sample_weight=weights[labels >= 0]
+        )
+
+
+def test_labels_and_weights_of_all_rows_where_some_were_left_out(x):
+    """As `predict` returns them; also of the rows that are left."""
+    weights, gone = np.arange(1.0, len(x) + 1), [0, 7, 199]
+    holed = x.copy()
+    holed[gone, 1] = np.nan
+    weights[gone] = np.nan
+    source, rows = open_source(holed, missing="drop"), np.delete(np.arange(len(x)), gone)
+    kind = {"random_state": 0, "max_iter": 200}
+    want = GaussianMixture(K, **kind).fit(x[rows], sample_weight=weights[rows])
+    for w in (weights, weights[rows], pd.Series(weights, index=weights), list(weights)):
+        model = GaussianMixture(K, **kind)
+        same_fit(model.fit(source, sample_weight=w), want)
+        for name in ("score", "aic", "bic", "icl"):
+            found = getattr(model, name)(source, sample_weight=w)
+            assert found == getattr(want, name)(x[rows], sample_weight=weights[rows])
+    labels = want.predict(source)
+    assert labels[gone].tolist() == [-1, -1, -1]
+    again = GaussianMixture(K, **kind).fit(x[rows], labels=labels[rows])
+    for some in (labels, labels[rows], list(labels)):
+        same_fit(GaussianMixture(K, **kind).fit(source, labels=some), again)
+    np.testing.assert_array_equal(want.fit_predict(source, labels=labels), labels)
+    stream = GaussianMixture(K, **kind).partial_fit(source, sample_weight=weights)
+    assert stream.n_samples_seen_ == weights[rows].sum()
+    found = search(source, K, sample_weight=weights)
+    assert found.best.n_samples_seen_ == weights[rows].sum()
+    scored = type("Own", (GaussianMixture,), {"score_samples": lambda self, X: weights})(1).fit(x)
+    assert scored.score(source) == weights[rows].mean()
+    for wrong in ({"labels": labels[:-1]}, {"sample_weight": weights[1:]}):
+        with pytest.raises(DataError, match="shape"):
+            GaussianMixture(K).fit(source, **wrong)
+    with pytest.raises(DataError, match="not numbers"):
+        GaussianMixture(K).fit(source, sample_weight=[[1], [2, 3]])
+    with pytest.raises(DataError, match="labels run from -1 to 2"):
+        GaussianMixture(K).fit(x, labels=labels)
+
+
 # -- wrong calls -----------------------------------------------------------------------------------
 
 
@@ -483,6 +534,7 @@ def test_wrong_weights(fitted, x, weights, message):
         (np.full(200, 3), "for 3 components they must lie in 0..2"),
         (np.zeros(200, int), "labels leave component 1 without samples"),
         (np.zeros(200), "must be integers"),
+        ([[0], [1, 2]], "not an array of integers"),
     ],
 )
 def test_wrong_labels(x, labels, message):

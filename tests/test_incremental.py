@@ -523,6 +523,30 @@ def test_a_fit_forgets_the_first_rows():
     assert GaussianMixture(3, random_state=0).fit(x).partial_fit(x[:5])._gathered is None
 
 
+@pytest.mark.parametrize("name", ["means_", "weights_", "precisions_cholesky_"])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_is_set_by_hand_early_in_a_stream_is_kept(name, in_place):
+    """The rows so far are given up: a start that is found on them would undo it."""
+    _, x, _ = case("full", n=80)
+    model = GaussianMixture(3, random_state=0).partial_fit(x[:40])
+    assert model._gathered is not None
+    change = {"means_": 100.0, "weights_": [0.2, -0.1, -0.1], "precisions_cholesky_": 0.0}[name]
+    if in_place:
+        value = getattr(model, name)
+        value += change
+        value *= 1 + (name == "precisions_cholesky_")
+    else:
+        setattr(model, name, (getattr(model, name) + change) * (1 + (change == 0.0)))
+    other = GaussianMixture.from_params(
+        model.weights_, model.means_, model._params().covariances, n_samples=40
+    )
+    model.partial_fit(x[40:])
+    assert model._gathered is None
+    other.partial_fit(x[40:])
+    assert_same(model.result_.params, other.result_.params, 1e-5)
+    assert model.n_samples_seen_ == 80
+
+
 def test_a_model_made_by_hand_goes_on(family):
     _, x, start = case(family)
     model = GaussianMixture(3, covariance_type=family)

@@ -459,6 +459,17 @@ def test_large_pictures_are_png(plots, fitted, monkeypatch):
     assert all(content.startswith(b"\x89PNG") for *_, content in large)
 
 
+def test_a_report_of_what_was_set_by_hand(x, tmp_path):
+    """Of the mixture as it is now, not of the fit."""
+    model = GaussianMixture(3, random_state=0).fit(x)
+    model.means_ += 1234
+    path = tmp_path / "report.html"
+    write_report(model, path, x)
+    content = path.read_text()
+    assert "no fit" in content
+    assert re.search(r"\b1,?23[3-5]", content)
+
+
 def test_wrong_calls(x, fitted, tmp_path):
     path = tmp_path / "report.html"
     with pytest.raises(DataError, match="a report is of what search returns"):

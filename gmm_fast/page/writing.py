@@ -5,8 +5,7 @@ import os
 from sklearn.utils.validation import check_is_fitted
 
 from .. import criteria, fitting
-from ..arguments import memory_bytes
-from ..backends import check_weights
+from ..arguments import memory_bytes, weights_of
 from ..choice import doubts
 from ..errors import DataError
 from ..estimator import GaussianMixture
@@ -75,13 +74,14 @@ def write_report(found, path, X=None, *, sample_weight=None, name=None, command=
     if X is not None:
         backend, data = _look(model, X, sample_weight, name)
     row = next((r for r in rows or () if is_same(r, _key(model))), {})
-    best = fit_facts(model.result_, row.get("silhouette"))
+    result = model._result()
+    best = fit_facts(result, row.get("silhouette"))
     parameters = model.get_params()
     settings = {text: parameters[parameter] for parameter, text in _SETTINGS.items()}
     more |= {"date": now() if date is None else date, "command": command, "settings": settings}
     facts, rows = report_facts(best, data, rows, criterion, **more)
     pictures, troubles = draw_pictures(
-        model.result_,
+        result,
         rows,
         criterion,
         backend=backend,
@@ -99,8 +99,8 @@ def _key(model):
 def _parts(found):
     """(model, rows, criterion, facts of the search) of what was found."""
     if isinstance(found, GaussianMixture):
-        check_is_fitted(found, "result_")
-        return found, None, None, {"warnings": doubts(found.result_)}
+        check_is_fitted(found, "means_")
+        return found, None, None, {"warnings": doubts(found._result())}
     names = ("best", "table", "criterion")
     if not all(hasattr(found, name) for name in names):
         raise DataError(
@@ -115,15 +115,16 @@ def _parts(found):
 def _look(model, X, sample_weight, name):
     """The data under a backend, and what is known of it."""
     source = model._open(X)
-    if source.n_samples != model.result_.n_samples:
+    n_samples = model._result().n_samples
+    if source.n_samples != n_samples:
         raise DataError(
-            f"{source.name} has {source.n_samples:,} samples, the fit had "
-            f"{model.result_.n_samples:,}; give the data of the fit"
+            f"{source.name} has {source.n_samples:,} samples, the fit had {n_samples:,}; give the "
+            "data of the fit"
         )
     backend = fitting.scoring_backend(
         source,
         dtype=model.dtype,
-        weights=check_weights(sample_weight, source.n_samples),
+        weights=weights_of(source, sample_weight),
         threads=model.threads,
         memory=memory_bytes(model.memory),
     )

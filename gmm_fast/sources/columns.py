@@ -126,6 +126,7 @@ class ColumnsSource(Source):
         self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
         self.boundaries = source.boundaries
         self.notes = source.notes
+        self.dropped = getattr(source, "dropped", np.zeros(0, np.int64))  # see `complete`
         names = source.feature_names
         self.feature_names = None if names is None else [names[j] for j in columns]
 

@@ -93,10 +93,18 @@ def all_rows(source):
 
 
 def kept_values(source, values):
-    """Of one value for each row of the data those of the rows that were not left out."""
-    if len(values) != all_rows(source) or len(values) == source.n_samples:
+    """Of one value for each row of the data those of the rows that were not left out.
+
+    What is anything else is returned as it is.
+    """
+    n = all_rows(source)
+    if n == source.n_samples:
         return values
-    return np.delete(values, source.dropped)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return values
+    return np.delete(array, source.dropped, axis=0) if array.shape[:1] == (n,) else values
 
 
 def refilled(blocks, source, fill):
