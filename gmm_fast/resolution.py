@@ -30,6 +30,8 @@ EXACT, NEARLY, ROUNDINGS = 1e-6, 0.02, 8
 # A step is below the rounding of the numbers themselves, or so small a share of the range that it
 # does not matter.
 LEAST_ROUNDINGS, MOST_STEPS = 100, 1e9
+# So many times the rounding of float32 is a step that noise of that type hides.
+CLEARLY = 1000
 # Fewer distinct values make a grid by chance, unless each of them is there so often.
 FEW_VALUES, OFTEN = 4, 2
 # Values that repeat so often, on no grid, are rounded all the same: logarithms of counts are.
@@ -134,11 +136,16 @@ def find_steps(x, eps):
     """
     x = np.asarray(x, np.float64)
     steps = np.zeros(x.shape[1])
+    single = float(np.finfo(np.float32).eps)
     if len(x) < 2:
         return steps
     few = np.sort(x[:: max(1, len(x) // FIRST_LOOK)][:FIRST_LOOK], axis=0)
     for j in np.flatnonzero(_may_be_grids(few, eps)):
         steps[j] = _step(x[:, j], eps)
+        # numbers that were in float32 once, 5.2000001: what their last digits are on is no grid
+        noise = single * np.abs(x[:, j]).max()
+        if 0 < steps[j] < noise and (coarser := _step(x[:, j], single)) > CLEARLY * noise:
+            steps[j] = coarser
     return steps
 
 

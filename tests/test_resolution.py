@@ -63,6 +63,11 @@ def spiked(n=600):
         (lambda rng: np.where(rng.random(900) < 0.5, 0.0, rng.normal(size=900)), 0.0),
         (lambda rng: rng.integers(0, 256, 3000) + rng.uniform(-0.5, 0.5, 3000), 0.0),
         (lambda rng: np.full(50, 3.7), 0.0),
+        # of float32 once, written with eight digits
+        (lambda rng: [float(f"{np.float32(v):.8g}") for v in rng.integers(30, 60, 900) / 10], 0.1),
+        # seconds since 1970
+        (lambda rng: 1.7e9 + rng.integers(0, 10**7, 900), 1.0),
+        (lambda rng: 1.7e9 + 60.0 * rng.integers(0, 3000, 900), 60.0),
     ],
 )
 def test_the_step_of_a_column(column, step):
