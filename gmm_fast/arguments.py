@@ -237,7 +237,8 @@ def check_enough(model, source):
 
 def _check_precisions(precisions, covariance_type):
     """Raise DataError unless given precisions are symmetric and positive definite."""
-    if covariance_type not in ("full", "tied"):
+    family = FAMILIES[covariance_type]
+    if not family.matrices:
         wrong = np.argwhere(~(precisions > 0))
         if len(wrong):
             place = ", ".join(map(str, wrong[0]))
@@ -246,9 +247,8 @@ def _check_precisions(precisions, covariance_type):
                 f"{precisions[tuple(wrong[0])]}"
             )
         return
-    full = covariance_type == "full"
-    for k, matrix in enumerate(precisions if full else [precisions]):
-        where = f"precisions_init[{k}]" if full else "precisions_init"
+    for k, matrix in enumerate(family.stacked(precisions)):
+        where = "precisions_init" if family.shared else f"precisions_init[{k}]"
         problem = _matrix_problem(matrix)
         if problem:
             raise DataError(

@@ -113,18 +113,17 @@ def _from(model, name, family):
         return value
     value = _numbers(value, name)
     _check_shape(value, model, name, family)
+    structure = get_family(family)
     if name == "precisions_cholesky_":
-        value = squared(value, family)
+        value = structure.squared(value)
     try:
         with np.errstate(all="ignore"):
-            found = get_family(family).invert(value)
+            found = structure.invert(value)
     except np.linalg.LinAlgError:
         found = np.array(np.nan)
     if not np.isfinite(found).all():
         raise DataError(f"the model: {name} is singular, or not finite")
-    if family in ("full", "tied"):
-        found = 0.5 * (found + np.swapaxes(found, -1, -2))
-    return found
+    return structure.symmetric(found)
 
 
 def _numbers(value, name):
@@ -142,28 +141,16 @@ def _check_shape(value, model, name, family):
         raise DataError(f"the model: {name} has shape {value.shape}; {family} needs {expected}")
 
 
-def squared(factors, family):
-    """Precisions of their Cholesky factors."""
-    if family in ("full", "tied"):
-        return factors @ np.swapaxes(factors, -1, -2)
-    return factors**2
-
-
 def _check_agreement(model, found, source, name, family):
     """Raise DataError unless an attribute says what the covariances say that were found."""
     value = _numbers(getattr(model, name), name)
     _check_shape(value, model, name, family)
     found = _numbers(found, source)
     _check_shape(found, model, source, family)
+    structure = get_family(family)
     if name == "precisions_cholesky_":
-        value = squared(value, family)
-    if family in ("full", "tied"):
-        scale = np.sqrt(np.abs(np.diagonal(found, axis1=-2, axis2=-1)))
-        product = (value @ found) * scale[..., :, None] / scale[..., None, :]  # in any units
-        apart = np.abs(product - np.eye(value.shape[-1]))
-    else:
-        apart = np.abs(value * found - 1)
-    if not (apart <= APART).all():
+        value = structure.squared(value)
+    if not (structure.apart(found, value) <= APART).all():
         raise DataError(
             f"the model: {source} and {name} were both set, and contradict each other; set one of "
             f"them, or delete the other (del model.{name})"

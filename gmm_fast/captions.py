@@ -5,11 +5,10 @@ import math
 import numpy as np
 
 from .drawing import MOST_REACH
-from .families import get_family
 
 
 def title_of(params):
-    family = get_family(params.covariance_type)
+    family = params.family
     k = params.n_components
     return f"{k} component{'' if k == 1 else 's'}, {family.name} covariance"
 

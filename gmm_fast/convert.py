@@ -22,14 +22,10 @@ def precisions(params):
     factors : ndarray
         full and tied: upper triangular U, precision = U U'; diag and spherical: 1 / sigma.
     """
-    family = get_family(params.covariance_type)
     factor = params.factor
     if factor is None:
-        factor = family.inverse_cholesky(params.covariances)[0]
-    if family.name not in ("full", "tied"):
-        return factor**2, factor
-    upper = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-    return upper @ factor, upper
+        factor = params.family.inverse_cholesky(params.covariances)[0]
+    return params.family.precisions(factor)
 
 
 def checked_params(weights, means, covariances, covariance_type=None):
@@ -113,12 +109,7 @@ def _family(shape, k, d, covariance_type):
 
 def _check_covariances(covariances, family):
     """Raise DataError unless they are symmetric and positive definite, as far as digits go."""
-    if family.name in ("full", "tied"):
-        matrices = covariances if family.name == "full" else covariances[None]
-        scale = np.sqrt(np.abs(np.diagonal(matrices, axis1=1, axis2=2)))
-        apart = np.abs(matrices - np.swapaxes(matrices, 1, 2))
-        bad = (apart > 1e-8 * scale[:, :, None] * scale[:, None, :]).any(axis=(1, 2))
-        _refuse(bad, family, "not symmetric")
+    _refuse(family.asymmetric(covariances, 1e-8), family, "not symmetric")
     _refuse(family.inverse_cholesky(covariances)[1], family, "not positive definite")
 
 
@@ -131,7 +122,7 @@ def check_definite(params):
 def _refuse(bad, family, what):
     if not bad.any():
         return
-    whose = "the tied covariance" if family.name == "tied" else ""
+    whose = f"the {family.name} covariance" if family.shared else ""
     whose = whose or f"the covariance of component {np.flatnonzero(bad)[0]} (counting from 0)"
     raise DataError(f"covariances: {whose} is {what}")
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .backends import LocalBackend
-from .families import get_family
 from .kernels import pairs
 from .sources import ArraySource
 from .threads import share_out
@@ -36,7 +35,7 @@ def in_words(criterion, value):
 
 def n_parameters(params):
     """Free parameters of a mixture."""
-    family = get_family(params.covariance_type)
+    family = params.family
     return family.n_parameters(params.n_components, params.n_features)
 
 

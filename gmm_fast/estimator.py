@@ -318,9 +318,8 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
             labels = labels_of(source, labels, self.n_components)
         elif all(value is not None for value in given.values()):
             # nothing to search for, and no race, which would move the start
-            covariances = get_family(self.covariance_type).invert(given["precisions"])
-            if self.covariance_type in ("full", "tied"):
-                covariances = 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
+            family = get_family(self.covariance_type)
+            covariances = family.symmetric(family.invert(given["precisions"]))
             params = Params(given["weights"], given["means"], covariances, self.covariance_type)
             return check_params(params, "weights_init, means_init, precisions_init")
         how = self.init_params, int(self.n_init), seed_of(self.random_state), float(self.effort)

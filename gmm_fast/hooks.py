@@ -3,8 +3,8 @@
 import numpy as np
 
 from . import convert
-from .byhand import squared
 from .errors import DataTypeError
+from .families import get_family
 
 # What is done here instead of overriding what scikit-learn's `fit` calls.
 _START = "a start is given as weights_init, means_init and precisions_init, or fit(X, labels=...)"
@@ -89,14 +89,15 @@ class Privates:
     def _set_parameters(self, params):
         """Take over what `_get_parameters` gave."""
         self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
-        self.precisions_ = squared(np.asarray(self.precisions_cholesky_), self.covariance_type)
+        family = get_family(self.covariance_type)
+        self.precisions_ = family.squared(np.asarray(self.precisions_cholesky_))
 
 
 def _log_densities(x, params, factors):
     d = params.n_features
     logs = np.empty((len(x), params.n_components))
-    for k, mean in enumerate(params.means):
-        factor = factors if params.covariance_type == "tied" else factors[k]
+    factors = params.family.each(factors, params.n_components)
+    for k, (mean, factor) in enumerate(zip(params.means, factors, strict=True)):
         z = x - mean
         z = z @ factor if factor.ndim == 2 else z * factor
         diagonal = np.diagonal(factor) if factor.ndim == 2 else np.broadcast_to(factor, d)

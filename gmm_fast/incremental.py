@@ -18,7 +18,6 @@ import numpy as np
 from . import em, init, starting
 from .backends import LocalBackend, Survey
 from .errors import DataError
-from .families import get_family
 from .params import Params
 from .rescue import DEAD, Rescue, is_of_few_rows, is_of_needed_rows, thin_events
 from .sources import ArraySource
@@ -285,7 +284,7 @@ def _timed(state, began):
 def _start_rows(params):
     """Rows that a start is to be found on."""
     k, d = params.n_components, params.n_features
-    free = get_family(params.covariance_type).n_parameters(k, d)
+    free = params.family.n_parameters(k, d)
     rows = max(START_PER_COMPONENT * k, START_PER_PARAMETER * free)
     return min(rows, max(START_VALUES // d, k))
 
@@ -337,7 +336,7 @@ def _reg_covar(state, backend, settings):
 
 def _window(params):
     """Samples that are averaged before any is forgotten."""
-    family = get_family(params.covariance_type)
+    family = params.family
     return WINDOW_PER_PARAMETER * family.n_parameters(params.n_components, params.n_features)
 
 
@@ -396,7 +395,7 @@ def past_stats(params, weight, about, reg_covar):
     -------
     Stats
     """
-    family = get_family(params.covariance_type)
+    family = params.family
     n_k, delta = weight * params.weights, params.means - about
     # a component of weight 0 has no moments; any number keeps the divisions valid
     counts = np.where(n_k > 0, n_k, 1.0)
@@ -461,7 +460,7 @@ class _Seen:
 
     @classmethod
     def of(cls, params, backend, total_weight, reg_covar):
-        family = get_family(params.covariance_type)
+        family = params.family
         mean = params.weights @ params.means
         apart = params.weights @ (params.means - mean) ** 2
         within = params.weights @ family.component_variances(params)

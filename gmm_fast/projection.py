@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .families import get_family
-
 # Features that the name of a direction mentions, what share of the largest correlation they have at
 # least, and how much of their names is shown.
 MOST_NAMED = 3
@@ -161,7 +159,7 @@ def telling_features(params, most):
     (min(most, d),) int array
     """
     weights = params.weights / params.weights.sum()
-    scale = np.sqrt(weights @ get_family(params.covariance_type).component_variances(params))
+    scale = np.sqrt(weights @ params.family.component_variances(params))
     ratios = weights @ ((params.means - weights @ params.means) / scale) ** 2
     return np.sort(np.argsort(-ratios, kind="stable")[:most])
 

@@ -17,7 +17,6 @@ from rich.text import Text
 from .choice import not_converged
 from .criteria import HIGHER, LONGEST, in_words, named
 from .errors import FitError
-from .families import get_family
 from .memory import describe, show_size
 from .resolution import steps_text
 from .selection import PATIENCE
@@ -246,7 +245,7 @@ def score_rows(facts):
 
 
 def _family(params):
-    family = get_family(params.covariance_type)
+    family = params.family
     return f"{family.name} covariance ({family.mclust_name})"
 
 
@@ -270,7 +269,7 @@ def print_components(params, names=None):
     `names` are those of the features, if they have any.
     """
     k, d = params.n_components, params.n_features
-    variances = get_family(params.covariance_type).component_variances(params)
+    variances = params.family.component_variances(params)
     order = np.argsort(-params.weights, kind="stable")[:MOST_COMPONENTS]
     cells = [
         mean_and_deviation(params.means[order, j], np.sqrt(variances[order, j]))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from .errors import FitError, some
-from .families import get_family
 from .params import Params
 from .regularisation import swamp_events
 
@@ -58,7 +57,7 @@ class Rescue:
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite ends as a FitError
     def raise_singular(self, params, iteration):
         """`params` with singular covariances made regular."""
-        family = get_family(params.covariance_type)
+        family = params.family
         factor, singular = family.inverse_cholesky(params.covariances)
         variances = family.conditional_variances(factor)
         thin = (variances <= self._noise(params)).any(axis=1)
@@ -99,7 +98,7 @@ class Rescue:
         The two halves part by one standard deviation along the feature in which the heaviest
         component is widest (relative to the data).
         """
-        family = get_family(params.covariance_type)
+        family = params.family
         weights, means = params.weights.copy(), params.means.copy()
         covariances = params.covariances
         for k in np.flatnonzero(dead).tolist():
@@ -161,7 +160,7 @@ def few_rows_events(params, stats, n_samples):
     n_samples : int
     """
     k, d = params.n_components, params.n_features
-    family = get_family(params.covariance_type)
+    family = params.family
     rows = stats.n_k * (n_samples / stats.total_weight)
     few = family.undecided(rows, d)
     if not few.any():

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .errors import DataError
-from .families import get_family
 from .params import check_params
 
 METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
@@ -68,7 +67,7 @@ def overridden(params, start):
     """`params` with the given weights, means and precisions of `start`."""
     if not start.given:
         return params
-    family = get_family(params.covariance_type)
+    family = params.family
     given = {
         "weights": start.weights,
         "means": start.means,

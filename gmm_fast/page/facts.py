@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import __version__, criteria
 from ..criteria import HIGHER
-from ..families import get_family
 
 # Distributions whose versions decide the last digits.
 DISTRIBUTIONS = ("numpy", "numba", "scipy", "scikit-learn")
@@ -87,7 +86,7 @@ def fit_facts(result, silhouette=None, silhouette_samples=0):
         covariances.
     """
     params = result.params
-    variances = get_family(params.covariance_type).component_variances(params)
+    variances = params.family.component_variances(params)
     return {
         "n_components": params.n_components,
         "n_features": params.n_features,
