@@ -22,10 +22,7 @@ def precisions(params):
     factors : ndarray
         full and tied: upper triangular U, precision = U U'; diag and spherical: 1 / sigma.
     """
-    factor = params.factor
-    if factor is None:
-        factor = params.family.inverse_cholesky(params.covariances)[0]
-    return params.family.precisions(factor)
+    return params.family.precisions(params.factor)
 
 
 def checked_params(weights, means, covariances, covariance_type=None):
@@ -115,8 +112,7 @@ def _check_covariances(covariances, family):
 
 def check_definite(params):
     """Raise DataError unless the covariances of `Params` are positive definite."""
-    family = get_family(params.covariance_type)
-    _refuse(family.inverse_cholesky(params.covariances)[1], family, "not positive definite")
+    _refuse(params.factored[1], params.family, "not positive definite")
 
 
 def _refuse(bad, family, what):

@@ -228,15 +228,8 @@ def step(backend, stats, params, settings, rescue, iteration):
     new = rescue.raise_singular(new, iteration)
     if dead.any():
         new = rescue.revive(new, dead, iteration)
-    new = _under(new, settings)
+    new = new.under(settings.rounding)
     return new, backend.stats(new)
-
-
-def _under(params, settings):
-    """`params` with densities that take the rounding into account, where the settings do."""
-    if params.rounding is settings.rounding:
-        return params
-    return replace(params, rounding=settings.rounding)
 
 
 @serial_blas()
@@ -323,7 +316,7 @@ class _Run:
     def begin(cls, backend, params, settings, events, seconds, searched):
         rescue = Rescue(backend, params.covariance_type, events)
         run = cls(backend, params, rescue, seconds or {}, searched)
-        run.params = _under(rescue.raise_singular(params, 0), settings)
+        run.params = rescue.raise_singular(params, 0).under(settings.rounding)
         run.stats = backend.stats(run.params)
         run.trace, run.small_steps = [run.stats.log_likelihood], 0
         return run
@@ -337,7 +330,7 @@ class _Run:
             collapsed=state.collapsed,
             revivals=state.revivals,
         )
-        params = _under(state.params, settings)
+        params = state.params.under(settings.rounding)
         run = cls(backend, params, rescue, state.seconds, (state.effort, state.moves))
         run.stats = backend.stats(params)  # the bits that it was left with
         run.trace, run.small_steps = list(state.trace), state.small_steps

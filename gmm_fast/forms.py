@@ -70,15 +70,13 @@ def make_form(params, dtype=np.float64, origin=None):
         A covariance is not positive definite.
     """
     family = params.family
-    factor = params.factor
-    if factor is None:
-        factor, singular = family.inverse_cholesky(params.covariances)
-        if singular.any():
-            bad = ", ".join(str(k) for k in np.flatnonzero(singular))
-            raise FitError(
-                f"the {family.name} covariance of component(s) {bad} is not positive definite; "
-                "raise reg_covar"
-            )
+    factor, singular = params.factored
+    if singular.any():
+        bad = ", ".join(str(k) for k in np.flatnonzero(singular))
+        raise FitError(
+            f"the {family.name} covariance of component(s) {bad} is not positive definite; "
+            "raise reg_covar"
+        )
     means = params.means if origin is None else params.means - origin
     # beyond, a mean would be infinite for the kernel, and 0 times infinity is not 0
     most = 0.1 * np.finfo(dtype).max

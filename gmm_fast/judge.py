@@ -117,8 +117,7 @@ def spuriousness(params, spread, n_samples):
     (K,) float64, or (1,) for a covariance that all components share
     """
     d = params.n_features
-    factor = params.family.inverse_cholesky(params.covariances)[0]
-    traces = params.family.traces_in(factor, spread)
+    traces = params.family.traces_in(params.factor, spread)
     rows = params.weights * n_samples if len(traces) > 1 else np.full(1, d + 1.0)
     return np.clip(traces / n_samples - 1, 0, MOST_GAIN * d * np.minimum(rows, d + 1))
 

@@ -97,7 +97,7 @@ def check_mixture(params, what):
         if dtype.newbyteorder("=") != np.float64:
             raise DataError(f"{what}: {name} are {dtype}, not float64; fit again")
     params = check_params(params, what)
-    factor, singular = FAMILIES[params.covariance_type].inverse_cholesky(params.covariances)
+    factor, singular = params.factored
     if singular.any():
         raise DataError(f"{what}: covariances are not positive definite; fit again")
     if np.abs(factor).max() > MOST_FACTOR:

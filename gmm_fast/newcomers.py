@@ -66,8 +66,7 @@ def newcomers(sample, params, log_prob, labels, threads):
 
 def _log_peaks(params):
     """Ln of weight x density at the mean of each component, (K,), but for a constant."""
-    factor = params.family.inverse_cholesky(params.covariances)[0]
-    logs = np.log(params.family.diagonal(factor, params.n_features))
+    logs = np.log(params.family.diagonal(params.factor, params.n_features))
     with np.errstate(divide="ignore"):  # of a weight of 0
         return np.log(params.weights) + logs.sum(axis=-1)
 

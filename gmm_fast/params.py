@@ -1,9 +1,10 @@
 """`Params`: what a Gaussian mixture is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .checks import kept
 from .errors import DataError
 from .families import get_family
 
@@ -19,8 +20,6 @@ class Params:
     covariances : float64; full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     covariance_type : str
         Name of the family, a key of `families.FAMILIES`.
-    factor : ndarray, optional
-        What the family's `inverse_cholesky` made of the covariances, where it is known already.
     rounding : (d,) float64, optional
         Variances that rounding hides: densities take it into account, see `resolution`.
     """
@@ -29,12 +28,29 @@ class Params:
     means: np.ndarray
     covariances: np.ndarray
     covariance_type: str
-    factor: np.ndarray | None = field(default=None, compare=False, repr=False)
     rounding: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def family(self):
         return get_family(self.covariance_type)
+
+    @kept
+    def factored(self):
+        """What the family's `inverse_cholesky` makes of the covariances: (factor, singular)."""
+        return self.family.inverse_cholesky(self.covariances)
+
+    @property
+    def factor(self):
+        """Inverse Cholesky factors; of no meaning where covariances are singular."""
+        return self.factored[0]
+
+    def under(self, rounding):
+        """The same with densities that take that rounding into account, or none."""
+        if rounding is self.rounding:
+            return self
+        other = replace(self, rounding=rounding)
+        other.__dict__["factored"] = self.factored
+        return other
 
     @property
     def n_components(self):

@@ -58,7 +58,7 @@ class Rescue:
     def raise_singular(self, params, iteration):
         """`params` with singular covariances made regular."""
         family = params.family
-        factor, singular = family.inverse_cholesky(params.covariances)
+        factor, singular = params.factored
         variances = family.conditional_variances(factor)
         thin = (variances <= self._noise(params)).any(axis=1)
         before, self.collapsed = self.collapsed, singular | thin
@@ -66,22 +66,19 @@ class Rescue:
             self.collapsed |= before & (variances < RECOVERED * self.floor).any(axis=1)
         self.acted = bool(self.collapsed.any())
         if not self.acted:
-            return Params(
-                params.weights, params.means, params.covariances, params.covariance_type, factor
-            )
+            return params
         if (self.collapsed & ~before).any():
             self._say_singular(params, self.collapsed & ~before, iteration)
         which, floor = self.collapsed, self.floor
         covariances = params.covariances
         for _ in range(100):
             covariances = family.raised(covariances, which, floor)
-            factor, which = family.inverse_cholesky(covariances)
+            raised = Params(params.weights, params.means, covariances, params.covariance_type)
+            which = raised.factored[1]
             if not which.any():
-                break
+                return raised
             floor = 10 * floor
-        else:
-            raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
-        return Params(params.weights, params.means, covariances, params.covariance_type, factor)
+        raise FitError(f"iteration {iteration}: a covariance is not finite; rescale the data")
 
     def _noise(self, params):
         """What is left of variances of zero when samples are rounded to the kernel's dtype.
@@ -137,7 +134,7 @@ def thin_events(params, survey, reg_covar):
     varied[survey.constant_features] = False
     family, added = params.family, params.family.added(reg_covar)
     # given the other features: a component may be flat in a direction along no axis
-    variances = family.conditional_variances(family.inverse_cholesky(params.covariances)[0])
+    variances = family.conditional_variances(params.factor)
     thin = ((variances < 2 * added) & varied).any(axis=1)
     events = []
     if thin.any():

@@ -301,7 +301,7 @@ def narrowness(params, rounding):
     the direction in which it is least.
     """
     family = params.family
-    factor, singular = family.inverse_cholesky(params.covariances)
+    factor, singular = params.factored
     if not family.matrices:
         found = (factor.reshape(len(factor), -1) ** 2 * rounding).max(axis=1)
     else:
