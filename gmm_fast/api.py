@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import convert, criteria, em, fitting, selection, starting
+from .alike import Recipe
 from .arguments import check_parameters, memory_bytes, seed_of
 from .backends import check_weights
 from .choice import candidate_row
@@ -212,7 +213,7 @@ def search(
         if candidate.result is not None:
             candidate.result.events[:0] = events
             models[candidate] = GaussianMixture.from_result(
-                candidate.result, names=source.feature_names, **shared
+                candidate.result, recipe=Recipe.of(source), **shared
             )
     best = models[table.best]
     if not best.converged_ and max_iter:
@@ -266,13 +267,11 @@ def save(model, path):
         The file cannot be written.
     """
     check_is_fitted(model, "means_")
-    names = getattr(model, "feature_names_in_", None)
-    features = None if names is None else [str(name) for name in names]
     params, result = model._params(), getattr(model, "result_", None)
     if result is None or not _same(params, result.params):
         seen = getattr(model, "n_samples_seen_", 1)
         result = convert.result_of(params, seen)
-    write_model(path, params, result.facts() | {"features": features})
+    write_model(path, params, result.facts() | model._recipe().facts())
 
 
 def _same(params, others):
@@ -297,4 +296,4 @@ def load(path):
     params, facts = read_model(path)
     check_facts(facts, params.n_features, path)
     result = em.FitResult.from_facts(params, facts)
-    return GaussianMixture.from_result(result, names=facts.get("features"))
+    return GaussianMixture.from_result(result, recipe=Recipe.from_facts(facts))

@@ -32,6 +32,7 @@ from .options import (
     reading_options,
     seed_option,
     several_folds,
+    transform_option,
 )
 
 
@@ -192,6 +193,7 @@ def main():
     "--from-labels", type=click.Path(), help="Start from labels 0..K-1 in this .npy file."
 )
 @em_options
+@transform_option
 @data_options
 @output_options
 @plot_option
@@ -253,6 +255,7 @@ def fit(as_json, **settings):
     help="End when 3 values of K in a row were not better than the best before.",
 )
 @em_options
+@transform_option
 @data_options
 @output_options
 @plot_option

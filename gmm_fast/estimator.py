@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import byhand, convert, criteria, em, fitting, incremental, init, starting
+from .alike import Recipe, open_known, warn_of_reading
 from .arguments import (
     check_enough,
     check_parameters,
@@ -22,7 +23,7 @@ from .errors import DataError
 from .families import get_family
 from .hooks import Privates, check_hooks, overrides
 from .log import say_events, speaking
-from .names import as_names, named_otherwise, open_fitted, warn_of_names
+from .names import as_names, named_otherwise, warn_of_names
 from .params import Params, check_params
 from .regularisation import swamp_events
 from .resolution import check_steps
@@ -116,6 +117,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     feature_names_in_ : (d,) array of str
         Only after a fit to a data frame whose column names are strings, or to a file whose columns
         have names. What the model is used on is chosen and put in order by them.
+    transforms_ : list of (str or None), or None
+        What each feature of a file went through before the fit, such as "arcsinh:150"; None where
+        nothing was asked for. Files that the model is used on go through the same. **Arrays and
+        frames do not**: here, in ``means_`` and in what `sample` draws values are on that scale.
     resolution_ : list of float or None
         The step to which each feature was rounded, 0 for one that was not; None where none was, or
         nobody looked.
@@ -269,7 +274,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
-        self._take(result, source.feature_names)
+        self._take(result, Recipe.of(source))
         if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
@@ -326,6 +331,13 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
                 f"warm_start: {source.name} has the columns {listed(source.feature_names)}, the "
                 f"last fit had {listed(fitted)}; set warm_start=False"
             )
+        before = self._recipe().transforms
+        if source.transforms != before:
+            raise DataError(
+                f"warm_start: {source.name} went through the transforms {source.transforms}, the "
+                f"last fit's data through {before}; open it with open_source(..., transform="
+                f"{before}), or set warm_start=False"
+            )
         return params
 
     def _same_mixture(self, what, advice):
@@ -350,9 +362,11 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, names=None):
-        """Take over what a fit found to data whose columns have these names, if any."""
+    def _take(self, result, recipe=None):
+        """Take over what a fit found, and how its data was read, if that is known."""
         params = result.params
+        self._read = Recipe() if recipe is None else recipe
+        self.transforms_, names = self._read.transforms, self._read.names
         self.weights_ = params.weights
         self.means_ = params.means
         self.covariances_ = params.covariances
@@ -376,11 +390,11 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
             del self.feature_names_in_
 
     @classmethod
-    def from_result(cls, result, *, names=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`, and names of its features."""
+    def from_result(cls, result, *, recipe=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`, and how its data was read."""
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result, names)
+        model._take(result, recipe)
         return model
 
     # -- incremental ---------------------------------------------------------------------------
@@ -456,23 +470,23 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         check_hooks(self)
         decay = decay_of(self)
         if hasattr(self, "means_"):
-            names = self._fitted_names()
+            recipe = self._recipe()
             state = self._next_state(X, sample_weight, settings, decay)
         else:
-            names, state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), names)
+            recipe, state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), recipe)
         self._gathered = state.gathered
         return self
 
     def _first_state(self, X, sample_weight, settings):
-        """Names of the first batch's columns, and what `incremental` makes of it."""
+        """The `Recipe` of the first batch, and what `incremental` makes of it."""
         source = fitting.open_data(X, memory_bytes(self.memory))
         weights = check_weights(sample_weight, source.n_samples)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
         backend, _, events = self._opened(source, weights)
         state = incremental.begin(backend, k, family, start, settings, events)
-        return source.feature_names, state
+        return Recipe.of(source), state
 
     def _next_state(self, X, sample_weight, settings, decay):
         """What `incremental` makes of another batch."""
@@ -568,19 +582,26 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         check_hooks(self)
         fitted = self._fitted_names()
-        source = open_fitted(X, fitted, memory_bytes(self.memory))
+        recipe = self._recipe()
+        source = open_known(X, recipe, memory_bytes(self.memory))
         warn_of_names(type(self).__name__, X, fitted, source)
+        warn_of_reading(recipe, source)
         d = self.means_.shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
                 f"expecting {d} features as input"
             )
-        return source
+        return recipe.applied(source)
 
     def _fitted_names(self):
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
+
+    def _recipe(self):
+        """How the data of the fit was read; the names are those that the attribute says."""
+        read = getattr(self, "_read", Recipe())
+        return replace(read, names=self._fitted_names())
 
     def _backend(self, X, weights=None):
         source = self._open(X)
@@ -696,7 +717,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         """
         result = convert.result_of_sklearn(model, n_samples)
         ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
-        ours._take(result, getattr(model, "feature_names_in_", None))
+        ours._take(result, Recipe(getattr(model, "feature_names_in_", None)))
         return ours
 
     def to_sklearn(self):

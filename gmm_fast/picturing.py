@@ -8,7 +8,7 @@ from .errors import DataError
 from .modelfile import check_facts, read_model
 from .outputs import check_outputs
 from .progress import Progress
-from .sources import check_columns, files_of, stem_of
+from .sources import files_of, stem_of
 
 # Kinds that are drawn without data.
 WITHOUT_DATA = ("loglik", "criteria")
@@ -119,11 +119,9 @@ def _refuse_strange(kind, settings):
 def _of_data(model, out, kind, settings):
     """Clusters, uncertainty and silhouettes."""
     params, facts = read_model(model)
-    names = facts.get("features")
     options = {name: settings[name] for name in ("rows", "seed", "size")}
-    source = inputs.open_data(settings, names)
-    check_columns(source, params.n_features, str(model))
-    names = source.feature_names or names
+    source = inputs.open_for(settings, model, params, facts)
+    names = source.feature_names or facts.get("features")
     seen = _view(params, names, kind, settings)  # checked before the data is read
     check_outputs({"--out": out}, [*files_of(source), model])
     progress = Progress(source.n_samples, quiet=settings["quiet"])
