@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from . import fitting
 from .errors import DataError
 from .names import open_fitted, open_named
-from .sources import NotTextError, files_of, parse_all, transformed, written_of
+from .sources import NotTextError, axis_labels, files_of, parse_all, transformed, written_of
 from .sources.columns import listed
 
 # Of what was said of the fit's file, what means something for files that are no text.
@@ -53,6 +53,11 @@ class Recipe:
     def from_facts(cls, facts):
         """Of the facts in a model file; older files tell the names only."""
         return cls(facts.get("features"), facts.get("transforms"), **(facts.get("reading") or {}))
+
+    @property
+    def labels(self):
+        """What to call the features on axes, as `axis_labels`."""
+        return axis_labels(self.names, self.transforms)
 
     def facts(self):
         """What `from_facts` takes, JSON values."""

@@ -305,6 +305,8 @@ def search(as_json, **settings):
 def predict(model, out, proba, keep, as_json, **settings):
     """Write the component of every sample of DATA under MODEL.
 
+    DATA is read as that of the fit was, on the scale of its --transform.
+
     \b
     gmm-fast predict data.gmm.npz data.npy
     gmm-fast predict data.gmm.npz data.npy --proba --out proba.npy
@@ -381,7 +383,7 @@ def plot(model, out, kind, as_json, **settings):
 @json_option
 @refusing
 def sample(model, n, out, labels_path, seed, no_clobber, as_json):
-    """Draw N samples from MODEL.
+    """Draw N samples from MODEL, in the units of its data.
 
     \b
     gmm-fast sample data.gmm.npz 1000 --out new.npy

@@ -76,7 +76,7 @@ def fit(settings, given, as_json, command):
         facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
         facts["warnings"] = doubts(result)
         _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
-        picturing.draw_fit(backend, result, outputs.features, settings, recorder, progress)
+        picturing.draw_fit(backend, result, outputs.recipe, settings, recorder, progress)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -376,6 +376,7 @@ def _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
         candidate,
         kept.options,
         features=outputs.features,
+        axis_labels=outputs.recipe.labels,
         seconds=seconds | candidate.result.seconds | {"total": kept.keeper.seconds},
         model=outputs.model,
         labels=outputs.labels,

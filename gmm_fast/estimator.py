@@ -515,8 +515,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     def predict(self, X):
         """The most responsible component of each sample, (n,) int64.
 
-        -1 for rows that ``open_source(..., missing="drop")`` left out; NaN where scores are asked
-        for. A Dask array for Dask data, as from `predict_proba` and `score_samples`.
+        A path is read as the file of the fit was: ``transforms_`` and what was said to
+        `open_source` then hold for it, too. -1 for rows that ``missing="drop"`` leaves out; NaN
+        where scores are asked for. A Dask array for Dask data, as from `predict_proba` and
+        `score_samples`.
         """
         return self._per_sample(X, "labels", np.int64)
 

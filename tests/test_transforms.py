@@ -11,7 +11,7 @@ from invoking import run
 from scipy.optimize import brentq
 from test_sources import assert_same_bits, joined, shrink_pieces
 
-from gmm_fast import DataError, GaussianMixture, load, open_source, save, search
+from gmm_fast import DataError, GaussianMixture, load, open_source, plots, save, search
 from gmm_fast.page import write_report
 from gmm_fast.sources import load_resident, parse_all, restored, take
 from gmm_fast.sources.transforms import parse
@@ -184,11 +184,27 @@ def test_on_the_command_line(raw):
         np.testing.assert_array_equal(np.load("l.npy"), model.predict(x))
     facts = json.loads(run("score m.npz x.fcs --json").stdout)
     assert facts["mean_log_likelihood"] == model.score(x)
-    assert scale in run("plot m.npz x.fcs -o p.png").stderr
+    assert scale in run("plot m.npz x.fcs --features FSC,1 -o p.svg").stderr
+    two = ["FSC", "CD3"]
+    drawn = [
+        plots.clusters(model, x, features=two),
+        plots.uncertainty(model, "x.fcs", features=two),
+    ]
+    for ax in drawn:
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("logicle(FSC)", "arcsinh(CD3 / 150)")
     facts = json.loads(
         run("search 2 3 x.csv --columns CD4,CD3 --transform arcsinh:5 --json").stdout
     )
     assert facts["best"]["transforms"] == ["arcsinh:5", "arcsinh:5"]
+
+
+def test_pictures_of_a_fit(raw):
+    run("fit -k 2 x.csv --columns 1,2 --transform arcsinh:5 --plot p.png --animate p.gif "
+        "--report r.html -o m.npz")  # fmt: skip
+    with open("r.html") as page:
+        page = page.read()
+    assert "all columns through arcsinh(x / 5)" in page
+    assert "could not be drawn" not in page
 
 
 def test_samples_are_in_the_units_of_the_file(raw):

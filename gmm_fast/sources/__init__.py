@@ -42,7 +42,7 @@ from .reading import (
 )
 from .sparse import SparseSource, is_sparse
 from .tables import open_table
-from .transforms import parse_all, restored, told, transformed
+from .transforms import axis_labels, parse_all, restored, told, transformed
 
 __all__ = [
     "OPTIONS",
@@ -56,6 +56,7 @@ __all__ = [
     "RowRange",
     "Source",
     "all_rows",
+    "axis_labels",
     "bad_value_error",
     "check_columns",
     "chunks",

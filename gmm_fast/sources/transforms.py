@@ -35,6 +35,10 @@ class Arcsinh:
         """The formula of a column that is called `x`."""
         return f"arcsinh({x} / {_text(self.cofactor)})"
 
+    def label(self, name):
+        """What to call a column of that name, in short."""
+        return self.words(name)
+
     def check(self):
         """Raise `DataError` where a package is missing."""
 
@@ -72,6 +76,10 @@ class Logicle:
     def words(self, x="x"):
         """As of `Arcsinh`."""
         return f"logicle({x}; {', '.join(f'{k}={_text(v)}' for k, v in vars(self).items())})"
+
+    def label(self, name):
+        """As of `Arcsinh`."""
+        return f"logicle({name})"
 
     def check(self):
         """As of `Arcsinh`."""
@@ -231,6 +239,24 @@ def told(transforms, names):
             which = listed(names[j] for j in columns)
         parts.append(f"{which} through {parse(text).words()}")
     return "; ".join(parts)
+
+
+def axis_labels(names, transforms):
+    """What to call columns on an axis; None where `names`, if there are any, will do.
+
+    Parameters
+    ----------
+    names : list of str or None
+    transforms : list of (str or None), or None
+        Of each column.
+    """
+    if transforms is None:
+        return None
+    names = [f"feature {j}" for j in range(len(transforms))] if names is None else names
+    return [
+        name if text is None else parse(text).label(name)
+        for name, text in zip(names, transforms, strict=True)
+    ]
 
 
 def _text(number):
