@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from . import fitting
 from .errors import DataError
 from .names import open_fitted, open_named
-from .sources import NotTextError, axis_labels, files_of, parse_all, transformed, written_of
+from .sources import NotTextError, axis_labels, files_of, parse_all, told, transformed, written_of
 from .sources.columns import listed
 
 # Of what was said of the fit's file, what means something for files that are no text.
@@ -75,13 +75,12 @@ class Recipe:
         DataError
             It was opened with other transforms than those of the fit.
         """
-        if source.transforms == self.transforms:
+        if self.transforms in (None, source.transforms):
             return source
         if source.transforms is not None:
-            was = "without a transform" if self.transforms is None else listed(self.transforms)
             raise DataError(
                 f"{source.name}: was opened with the transforms {listed(source.transforms)}, the "
-                f"fit's data {was}; open it without: the model repeats its own"
+                f"fit's data with {listed(self.transforms)}; open it without: the model repeats its"
             )
         return transformed(source, parse_all(self.transforms)) if files_of(source) else source
 
@@ -129,10 +128,10 @@ def open_alike(data, recipe, memory, **options):
     except NotTextError:
         taken = {name: value for name, value in taken.items() if name in _OF_ALL}
         source = _open(data, recipe, memory, taken, options)
-    told = [_said(taken)] if taken else []
+    remarks = [_said(taken)] if taken else []
     if found := recipe.differences(source):
-        told.append(", ".join(found))
-    source.remarks = tuple(told)
+        remarks.append(", ".join(found))
+    source.remarks = tuple(remarks)
     return source
 
 
@@ -165,6 +164,9 @@ def warn_of_reading(recipe, source):
     if lost and written_of(source):
         said = ", ".join(_one(name, value) for name, value in lost.items())
         found.append(f"without {said}, which was said of the fit's file")
+    if recipe.transforms is None and source.transforms is not None:
+        how = told(source.transforms, source.feature_names)
+        found.append(f"{how}, while the model knows of no transform")
     if found:
         warnings.warn(f"{source.name}: {', '.join(found)}", stacklevel=6)
 

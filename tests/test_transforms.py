@@ -128,6 +128,8 @@ def test_a_fit_is_that_of_the_transformed_array(raw, name):
         assert model.score(X) == same.score(expected)
     with pytest.raises(DataError, match=r"opened with the transforms 'arcsinh:5', .*'arcsinh:150'"):
         model.predict(open_source(name, transform="arcsinh:5"))
+    with pytest.warns(UserWarning, match=r"x\..*'CD4' through .*, while the model knows of no tr"):
+        np.testing.assert_array_equal(same.predict(again), labels)
     with pytest.raises(DataError, match=r"warm_start: x\..* went through the transforms None"):
         model.set_params(warm_start=True).fit(name)
 
