@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from test_sources import assert_same_bits, joined, shrink_pieces
 
 from gmm_fast import DataError, GaussianMixture, load, open_source, plots, save, search
+from gmm_fast.errors import ChangedError
 from gmm_fast.page import write_report
 from gmm_fast.sources import load_resident, parse_all, restored, take
 from gmm_fast.sources.transforms import parse
@@ -162,6 +163,10 @@ def test_rows_that_miss_a_value(raw):
         np.testing.assert_array_equal(labels[rows], model.predict(expected))
     few = open_source(open_source("x.npy", missing="drop"), columns=[2, 0, 1])
     assert few.dropped.tolist() == [0, 7, 199]
+    with open_source("x.npy", **given) as source:
+        np.save("x.npy", holes[:150])
+        with pytest.raises(ChangedError, match=r"x\.npy: the file changed while it was used"):
+            source.check_unchanged()
 
 
 def test_on_the_command_line(raw):
