@@ -10,7 +10,8 @@ in `judge.py`, short runs of EM in `short.py`; wide data in `wide.py`, with part
 `spaces.py` and `one_covariance.py`, judged in `evidence.py`; scikit-learn's own starts in
 `named_starts.py`), a step on a batch in `incremental.py`, models to and from elsewhere in
 `convert.py` (attributes set by hand in `byhand.py`, subclasses' hooks in `hooks.py`), names of
-features in `names.py`, tables that are written in `tablefiles.py`, a criterion in `criteria.py`,
+features in `names.py`, what a model knows of how its data was read in `alike.py`, tables that are
+written in `tablefiles.py`, a criterion in `criteria.py`,
 which candidate of a search is the best and what is doubtful in `choice.py`, a search's course in
 `selection.py` (how its fits share work in `searching.py`, cross-validation in `crossval.py`), a
 kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the

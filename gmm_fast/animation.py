@@ -65,7 +65,9 @@ def check_animation(path, what="the animation"):
     check_picture(path, what, ENDINGS)
 
 
-def write_animation(path, backend, frames, total_weight, names=None, *, rows=FILM_ROWS, seed=0):
+def write_animation(
+    path, backend, frames, total_weight, names=None, *, labels=None, rows=FILM_ROWS, seed=0
+):
     """Draw the frames that a `Recorder` kept, and write them.
 
     All frames show the same rows through the same axes: for one or two features these, else the
@@ -82,6 +84,8 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=FIL
         Sum of the samples' weights, which the log-likelihood is divided by.
     names : list of str, optional
         Of the features.
+    labels : list of str, optional
+        As for `view_of`.
     rows : int
         Rows of the sample, at most.
     seed : int
@@ -100,7 +104,8 @@ def write_animation(path, backend, frames, total_weight, names=None, *, rows=FIL
     """
     check_animation(path)
     last = frames[-1][2]
-    view = view_of(last, names, view="auto" if last.n_features <= 2 else "projection")
+    how = "auto" if last.n_features <= 2 else "projection"
+    view = view_of(last, names, view=how, labels=labels)
     cloud = gather(backend, last, view, rows=rows, seed=seed, keep=True)
     film = _Film(view, title_of(last))
     pictures = []

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import criteria, em, fitting, selection, starting
+from .alike import Recipe
 from .arguments import check_parameters, memory_bytes, seed_of, weights_of
 from .choice import candidate_row
 from .criteria import HIGHER
@@ -211,7 +212,7 @@ def search(
         if candidate.result is not None:
             candidate.result.events[:0] = events
             models[candidate] = GaussianMixture.from_result(
-                candidate.result, names=source.feature_names, **shared
+                candidate.result, recipe=Recipe.of(source), **shared
             )
     best = models[table.best]
     if not best.converged_ and max_iter:
@@ -265,10 +266,8 @@ def save(model, path):
         The file cannot be written.
     """
     check_is_fitted(model, "means_")
-    names = getattr(model, "feature_names_in_", None)
-    features = None if names is None else [str(name) for name in names]
     result = model._result()
-    write_model(path, result.params, result.facts() | {"features": features})
+    write_model(path, result.params, result.facts() | model._recipe().facts())
 
 
 def load(path):
@@ -287,4 +286,4 @@ def load(path):
     params, facts = read_model(path)
     check_facts(facts, params.n_features, path)
     result = em.FitResult.from_facts(params, facts)
-    return GaussianMixture.from_result(result, names=facts.get("features"))
+    return GaussianMixture.from_result(result, recipe=Recipe.from_facts(facts))

@@ -32,6 +32,7 @@ from .options import (
     reading_options,
     seed_option,
     several_folds,
+    transform_option,
 )
 
 
@@ -192,6 +193,7 @@ def main():
     "--from-labels", type=click.Path(), help="Start from labels 0..K-1 in this .npy file."
 )
 @em_options
+@transform_option
 @data_options
 @output_options
 @plot_option
@@ -253,6 +255,7 @@ def fit(as_json, **settings):
     help="End when 3 values of K in a row were not better than the best before.",
 )
 @em_options
+@transform_option
 @data_options
 @output_options
 @plot_option
@@ -301,6 +304,8 @@ def search(as_json, **settings):
 @refusing
 def predict(model, out, proba, keep, as_json, **settings):
     """Write the component of every sample of DATA under MODEL.
+
+    DATA is read as that of the fit was, on the scale of its --transform.
 
     \b
     gmm-fast predict data.gmm.npz data.npy
@@ -378,7 +383,7 @@ def plot(model, out, kind, as_json, **settings):
 @json_option
 @refusing
 def sample(model, n, out, labels_path, seed, no_clobber, as_json):
-    """Draw N samples from MODEL.
+    """Draw N samples from MODEL, in the units of its data.
 
     \b
     gmm-fast sample data.gmm.npz 1000 --out new.npy

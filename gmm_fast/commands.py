@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import criteria, em, fitting, inputs, page, picturing, report, selection, starting
+from .alike import Recipe
 from .choice import Candidate, candidate_row, doubts
 from .errors import DataError
 from .modelfile import check_facts, check_model_name, read_model, write_model
@@ -14,7 +15,16 @@ from .progress import Progress, SearchProgress
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
-from .sources import all_rows, check_columns, files_of, notes_of, refilled, stem_of
+from .sources import (
+    all_rows,
+    check_columns,
+    files_of,
+    notes_of,
+    refilled,
+    restored,
+    stem_of,
+    told,
+)
 from .tablefiles import Kept as KeptColumns
 from .tablefiles import check_table, save_table, table_writer
 
@@ -25,14 +35,13 @@ def fit(settings, given, as_json, command):
     settings, keeper = kept.options, kept.keeper
     _check_names(settings)
     picturing.check_pictures(settings)
-    start, names = _start_of_fit(kept)
+    start, recipe = _start_of_fit(kept)
     data, k, covariance = settings["data"], settings["k"], settings["covariance"]
-    source = inputs.open_data(settings, names)
-    if names and source.feature_names and len(set(names)) == len(names):
-        settings["columns"] = source.feature_names  # said, so that a fit that goes on takes them
-    kept.check_data(data, shape_of(source))
+    source = inputs.open_data(settings, recipe)
     if isinstance(start, Params):
         check_columns(source, start.n_features, settings["from_model"])
+        source = _as_started_from(source, recipe, settings)
+    kept.check_data(data, shape_of(source))
     if source.n_samples < k:  # looked at again, with the weights, when kernels are compiled
         raise DataError(
             f"{data}: {source.n_samples:,} samples are fewer than {k:,} components; ask for at "
@@ -67,7 +76,7 @@ def fit(settings, given, as_json, command):
         facts = {"command": command, "silhouette_rows": silhouettes.n_rows}
         facts["warnings"] = doubts(result)
         _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
-        picturing.draw_fit(backend, result, outputs.features, settings, recorder, progress)
+        picturing.draw_fit(backend, result, outputs.recipe, settings, recorder, progress)
         keeper.complete()
         if settings["verbose"]:
             report.print_reading(backend)
@@ -175,8 +184,7 @@ def predict(model, out, proba, keep, as_json, settings):
     check_table("--out", out, keep)
     params, facts = read_model(model)
     data = settings["data"]
-    source = inputs.open_data(settings, facts.get("features"))
-    check_columns(source, params.n_features, str(model))
+    source = inputs.open_for(settings, model, params, facts)
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
     _check_outputs({"--out": out}, [*files_of(source), model], settings["no_clobber"])
@@ -215,8 +223,7 @@ def score(model, out, as_json, settings):
     check_table("--samples", out)
     params, facts = read_model(model)
     data = settings["data"]
-    source = inputs.open_data(settings, facts.get("features"))
-    check_columns(source, params.n_features, str(model))
+    source = inputs.open_for(settings, model, params, facts)
     read = [*files_of(source), model, settings["weights"]]
     _check_outputs({"--samples": out}, read, settings["no_clobber"])
     progress = Progress(source.n_samples, quiet=settings["quiet"])
@@ -247,6 +254,7 @@ def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     params, facts = read_model(model)
     _check_outputs({"--out": out, "--labels": labels_path}, [model], no_clobber)
     x, labels = draw(params, n, seed)
+    x = restored(x, facts.get("transforms"))
     names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
     save_table(out, x, names)
     if labels_path:
@@ -308,7 +316,7 @@ class _Outputs:
         self.plot, self.animation = settings.get("plot"), settings.get("animate")
         self.checkpoint = kept.keeper.path
         self.seed = settings["seed"]
-        self.features = source.feature_names
+        self.features, self.recipe = source.feature_names, Recipe.of(source)
         # not the model of --from: a fit that goes on may replace it
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
@@ -330,7 +338,7 @@ class _Outputs:
         if self.model is not None:
             facts = candidate.result.facts() | {
                 "data": str(self.data),
-                "features": self.features,
+                **self.recipe.facts(),
                 "seed": self.seed,
                 "dtype": str(backend.dtype),
             }
@@ -368,6 +376,7 @@ def _write_report(kept, outputs, backend, candidate, seconds, progress, **facts)
         candidate,
         kept.options,
         features=outputs.features,
+        axis_labels=outputs.recipe.labels,
         seconds=seconds | candidate.result.seconds | {"total": kept.keeper.seconds},
         model=outputs.model,
         labels=outputs.labels,
@@ -392,7 +401,7 @@ def _start(settings):
 
 
 def _start_of_fit(kept):
-    """What `fit` starts from but for labels, and the names of a model's features, if it is one.
+    """What `fit` starts from but for labels, and the `Recipe` of a model, if it is one.
 
     Says in the options which K and family that means.
     """
@@ -408,7 +417,32 @@ def _start_of_fit(kept):
             "--k out"
         )
     settings |= {"k": params.n_components, "covariance": params.covariance_type}
-    return params, facts.get("features")
+    return params, Recipe.from_facts(facts)
+
+
+def _as_started_from(source, recipe, settings):
+    """`source` on the scale of the model that a fit starts from.
+
+    Says in the options what was taken over from it, so that a fit that goes on takes it, too.
+    """
+    path, given = settings["from_model"], settings["transform"]
+    if given is not None and source.transforms != recipe.transforms:
+        raise DataError(
+            f"--transform differs from that of {path}, whose components are on its scale: "
+            + (
+                "it has none"
+                if recipe.transforms is None
+                else told(recipe.transforms, recipe.names)
+            )
+            + "; leave --transform out"
+        )
+    names = recipe.names
+    if names and source.feature_names and len(set(names)) == len(names):
+        settings["columns"] = source.feature_names
+    settings |= {name: v for name, v in source.given.items() if settings[name] is None}
+    if given is None:
+        settings["transform"] = recipe.transforms
+    return recipe.applied(source)
 
 
 def _write_labels(backend, params, path, progress, source, kept=None):
@@ -473,6 +507,7 @@ def _fit_facts(backend, candidate, silhouette_rows, seconds, settings, outputs):
         "dtype": str(backend.dtype),
         "seconds": seconds,
         "features": outputs.features,
+        "transforms": outputs.recipe.transforms,
         "weights": result.params.weights,
         "means": result.params.means,
         "model": None if outputs.model is None else str(outputs.model),

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import byhand, convert, criteria, em, fitting, incremental, starting
+from .alike import Recipe, open_known, warn_of_reading
 from .arguments import (
     check_enough,
     check_parameters,
@@ -24,7 +25,7 @@ from .errors import DataError
 from .families import get_family
 from .hooks import Privates, check_hooks, overrides
 from .log import say_events, speaking
-from .names import as_names, open_fitted, warn_of_names
+from .names import as_names, warn_of_names
 from .params import Params, check_params, same_mixture
 from .regularisation import swamp_events
 from .resolution import check_steps
@@ -118,6 +119,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     feature_names_in_ : (d,) array of str
         Only after a fit to a data frame whose column names are strings, or to a file whose columns
         have names. What the model is used on is chosen and put in order by them.
+    transforms_ : list of (str or None), or None
+        What each feature of a file went through before the fit, such as "arcsinh:150"; None where
+        nothing was asked for. Files that the model is used on go through the same. **Arrays and
+        frames do not**: here, in ``means_`` and in what `sample` draws values are on that scale.
     resolution_ : list of float or None
         The step to which each feature was rounded, 0 for one that was not; None where none was, or
         nobody looked.
@@ -272,7 +277,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         say_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
-        self._take(result, source.feature_names)
+        self._take(result, Recipe.of(source))
         if logger is not None:
             bound, reason = self.lower_bound_, result.stop_reason
             logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
@@ -293,9 +298,12 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def _to_fit(self, X, labels):
         """The source of data to fit, its columns as those of the fit that it goes on from."""
-        names = self._fitted_names() if self._goes_on(labels) else None
+        memory = memory_bytes(self.memory)
+        if not self._goes_on(labels):
+            return fitting.open_data(X, memory)
         advice = "\nwarm_start goes on from that fit; set warm_start=False to begin anew"
-        return open_fitted(X, names, memory_bytes(self.memory), advice)
+        recipe = self._recipe()
+        return recipe.applied(open_known(X, recipe, memory, advice))
 
     def _opened(self, source, weights):
         """What `fitting.open_backend` makes of data that is going to be fitted."""
@@ -332,6 +340,13 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
                 f"warm_start: {source.name} has {source.n_features} features, the last fit had "
                 f"{params.n_features}; set warm_start=False"
             )
+        before = self._recipe().transforms
+        if source.transforms != before:
+            raise DataError(
+                f"warm_start: {source.name} went through the transforms {source.transforms}, the "
+                f"last fit's data through {before}; open it with open_source(..., transform="
+                f"{before}), or set warm_start=False"
+            )
         return params
 
     def _same_mixture(self, what, advice):
@@ -356,9 +371,11 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
         return report
 
-    def _take(self, result, names=None):
-        """Take over what a fit found to data whose columns have these names, if any."""
+    def _take(self, result, recipe=None):
+        """Take over what a fit found, and how its data was read, if that is known."""
         params = result.params
+        self._read = Recipe() if recipe is None else recipe
+        self.transforms_, names = self._read.transforms, self._read.names
         # copies: what is changed by hand, in place too, is not what the fit found
         self.weights_ = params.weights.copy()
         self.means_ = params.means.copy()
@@ -382,11 +399,11 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
             del self.feature_names_in_
 
     @classmethod
-    def from_result(cls, result, *, names=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`, and names of its features."""
+    def from_result(cls, result, *, recipe=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`, and how its data was read."""
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result, names)
+        model._take(result, recipe)
         return model
 
     # -- incremental ---------------------------------------------------------------------------
@@ -462,22 +479,22 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         check_hooks(self)
         decay = decay_of(self)
         if hasattr(self, "means_"):
-            names = self._fitted_names()
+            recipe = self._recipe()
             state = self._next_state(X, sample_weight, settings, decay)
         else:
-            names, state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), names)
+            recipe, state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), recipe)
         self._gathered = state.gathered
         return self
 
     def _first_state(self, X, sample_weight, settings):
-        """Names of the first batch's columns, and what `incremental` makes of it."""
+        """The `Recipe` of the first batch, and what `incremental` makes of it."""
         source, weights = self._weighted(X, sample_weight)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
         backend, _, events = self._opened(source, weights)
         state = incremental.begin(backend, k, family, start, settings, events)
-        return source.feature_names, state
+        return Recipe.of(source), state
 
     def _next_state(self, X, sample_weight, settings, decay):
         """What `incremental` makes of another batch."""
@@ -504,8 +521,10 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
     def predict(self, X):
         """The most responsible component of each sample, (n,) int64.
 
-        -1 for rows that ``open_source(..., missing="drop")`` left out; NaN where scores are asked
-        for. A Dask array for Dask data, as from `predict_proba` and `score_samples`.
+        A path is read as the file of the fit was: ``transforms_`` and what was said to
+        `open_source` then hold for it, too. -1 for rows that ``missing="drop"`` leaves out; NaN
+        where scores are asked for. A Dask array for Dask data, as from `predict_proba` and
+        `score_samples`.
         """
         return self._per_sample(X, "labels", np.int64)
 
@@ -589,19 +608,26 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         check_hooks(self)
         fitted = self._fitted_names()
-        source = open_fitted(X, fitted, memory_bytes(self.memory))
+        recipe = self._recipe()
+        source = open_known(X, recipe, memory_bytes(self.memory))
         warn_of_names(type(self).__name__, X, fitted, source)
+        warn_of_reading(recipe, source)
         d = byhand.means(self).shape[1]
         if source.n_features != d:
             raise DataError(  # in scikit-learn's words
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
                 f"expecting {d} features as input"
             )
-        return source
+        return recipe.applied(source)
 
     def _fitted_names(self):
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
+
+    def _recipe(self):
+        """How the data of the fit was read; the names are those that the attribute says."""
+        read = getattr(self, "_read", Recipe())
+        return replace(read, names=self._fitted_names())
 
     def _backend(self, X, weights=None):
         source = self._open(X)
@@ -727,7 +753,7 @@ class GaussianMixture(byhand.SetByHand, Privates, DensityMixin, BaseEstimator):
         """
         result = convert.result_of_sklearn(model, n_samples)
         ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
-        ours._take(result, getattr(model, "feature_names_in_", None))
+        ours._take(result, Recipe(getattr(model, "feature_names_in_", None)))
         return ours
 
     def to_sklearn(self):

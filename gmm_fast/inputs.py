@@ -6,44 +6,72 @@ from pathlib import Path
 import numpy as np
 
 from . import fitting, init, report
+from .alike import Recipe, open_alike
 from .backends import check_weights, cluster, room_of_workers
 from .errors import DataError
-from .names import named_otherwise, open_named
+from .names import named_otherwise
 from .progress import Progress
 from .resuming import moments_of
-from .sources import OPTIONS, NpySource, kept_values, load_resident, notes_of
+from .sources import (
+    OPTIONS,
+    NpySource,
+    check_columns,
+    kept_values,
+    load_resident,
+    notes_of,
+)
 from .sources.columns import listed
 
 
-def open_data(settings, names=None):
+def open_data(settings, recipe=None):
     """The source of the data that a command names.
 
     Parameters
     ----------
     settings : dict
         Options by parameter.
-    names : list of str, optional
-        Columns that a model was fitted to: they are chosen when nothing else is said and the data
-        has names.
+    recipe : Recipe, optional
+        Of a model: what is not said is as its fit was told, and the columns that it was fitted to
+        are chosen where the data has names.
     """
+    recipe = Recipe() if recipe is None else recipe
     data = settings["data"]
     if str(data) == "":
         raise DataError("DATA is empty; name a file")
     options = {name: settings[name] for name in OPTIONS if settings.get(name) is not None}
     options["one_feature"] = settings["one_feature"]
+    for name in ("columns", "transform"):
+        if settings.get(name) is not None:
+            options[name] = settings[name]
     progress = Progress(quiet=settings["quiet"])
     with progress.shown():
         progress.say(f"opening {data}")
-        if settings["columns"] is not None or names is None:
-            options["columns"] = settings["columns"]
-            source = fitting.open_data(data, settings["memory"], **options)
-            if settings["columns"] is not None and named_otherwise(names, source):
-                report.note(
-                    f"--columns: {listed(source.feature_names)} are taken for the model's "
-                    f"{listed(names)}, one by one"
-                )
-            return source
-        return open_named(data, names, settings["memory"], **options)
+        source = open_alike(data, recipe, settings["memory"], **options)
+    if settings["columns"] is not None and named_otherwise(recipe.names, source):
+        report.note(
+            f"--columns: {listed(source.feature_names)} are taken for the model's "
+            f"{listed(recipe.names)}, one by one"
+        )
+    return source
+
+
+def open_for(settings, model, params, facts):
+    """The source of the data that a command names, on the scale of a model.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by parameter.
+    model : str
+        Where the model is, for messages.
+    params : Params
+    facts : dict
+        As `read_model` returns them.
+    """
+    recipe = Recipe.from_facts(facts)
+    source = open_data(settings, recipe)
+    check_columns(source, params.n_features, str(model))
+    return recipe.applied(source)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from .archive import Kind, read_archive, write_archive
 from .errors import DataError, ModelFileError
 from .families import FAMILIES
 from .params import Params, check_params
+from .sources import Dialect, parse_all
 
 
 def _complete(header):
@@ -81,7 +82,30 @@ def read_model(path):
     features = facts.get("features")
     if features is not None and not (_are_texts(features) and len(features) == params.n_features):
         raise ModelFileError(f"{path}: the names of the features are no names; fit again")
+    _check_reading(facts, params.n_features, path)
     return params, facts
+
+
+def _check_reading(facts, n_features, path):
+    """Raise ModelFileError where facts on how the data was read cannot be used."""
+    each, reading = facts.get("transforms"), facts.get("reading")
+    try:
+        if each is not None:
+            told = [text for text in each if text is not None]
+            if not (isinstance(each, list) and len(each) == n_features and told):
+                raise ValueError
+            parse_all(each)
+        if reading is not None:
+            Dialect(**reading["given"])
+            words = [word for values in reading["written"].values() for word in values]
+            if reading.keys() != {"given", "written"}:
+                raise ValueError
+            if not all(isinstance(word, str | bool) for word in words):
+                raise ValueError
+    except (AttributeError, KeyError, TypeError, ValueError):  # a DataError is one, too
+        raise ModelFileError(
+            f"{path}: how the data of the fit was read makes no sense; fit again"
+        ) from None
 
 
 def check_mixture(params, what):

@@ -67,7 +67,7 @@ def open_fitted(X, fitted, memory, advice=""):
 
     Parameters
     ----------
-    X : array-like, table, path or Source
+    X : array-like, table or Source
     fitted : list of str or None
         Names of the features of the fit: where the data has names, its columns are chosen and
         put in order by them.
@@ -83,8 +83,6 @@ def open_fitted(X, fitted, memory, advice=""):
     """
     if fitted is None:
         return fitting.open_data(X, memory)
-    if isinstance(X, str | bytes | os.PathLike):
-        return open_named(X, fitted, memory, advice=advice)
     names = X.feature_names if isinstance(X, Source) else _frame_names(X)
     if names is None or list(names) == fitted:
         return fitting.open_data(X, memory)

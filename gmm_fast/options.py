@@ -112,6 +112,43 @@ class Names(click.ParamType):
         return names
 
 
+class Scale(click.ParamType):
+    """A transform, and the columns that it is of, as `Names`: arcsinh:150=CD3,CD4; both, or one."""
+
+    name = "transform"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        transform, sign, names = value.partition("=")
+        columns = Names().convert(names, param, ctx) if sign else None
+        if sign and not columns:
+            self.fail(f"{value!r} names no column behind =.", param, ctx)
+        return transform.strip(), columns
+
+
+def _of_columns(ctx, param, scales):
+    """What `open_source` takes as `transform`: one for all columns, or one by column."""
+    found = {}
+    for transform, columns in scales:
+        if columns is None and len(scales) > 1:
+            raise click.BadParameter(
+                f"{transform} is for all columns, and a column takes one transform; name its "
+                f"columns: {transform}=CD3,CD4.",
+                ctx,
+                param,
+            )
+        for name in columns or ():
+            if name in found:
+                raise click.BadParameter(
+                    f"column {name!r} is given two transforms, {found[name]} and {transform}.",
+                    ctx,
+                    param,
+                )
+            found[name] = transform
+    return found or (scales[0][0] if scales else None)
+
+
 class Families(click.ParamType):
     """Names of covariance families with commas between, or "all"; a list."""
 
@@ -193,6 +230,14 @@ columns_option = click.option(
     help="Only these columns, in this order: names, or numbers from 0. Quote names with commas: "
     "'\"CD4, PE\",x'. May be repeated.",
 )
+transform_option = click.option(
+    "--transform",
+    type=Scale(),
+    multiple=True,
+    callback=_of_columns,
+    help="Fit on another scale: arcsinh:150 for asinh(x / 150), or logicle (logicle:T,W,M,A); of "
+    "some columns: 'arcsinh:150=CD3,CD4', named as for --columns. May be repeated.",
+)
 # how files are written, named as the parameters of `open_source`
 dialect_options = several(
     click.option(
@@ -202,7 +247,9 @@ dialect_options = several(
     ),
     click.option("--delimiter", help="Of text: ';', tab, blanks ...  [default: look]"),
     click.option("--decimal", help="Of text: the decimal sign, . or ,.  [default: look]"),
-    click.option("--thousands", help="Of text: a sign between thousands.  [default: none]"),
+    click.option(
+        "--thousands", help="Of text: a sign between thousands; '' for none.  [default: none]"
+    ),
     click.option("--encoding", help="Of text, such as latin-1.  [default: look]"),
     click.option("--skip", type=not_negative, help="Leave out the first N lines of text."),
     click.option(

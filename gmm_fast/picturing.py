@@ -8,7 +8,7 @@ from .errors import DataError
 from .modelfile import check_facts, read_model
 from .outputs import check_outputs
 from .progress import Progress
-from .sources import check_columns, files_of, stem_of
+from .sources import axis_labels, files_of, stem_of
 
 # Kinds that are drawn without data.
 WITHOUT_DATA = ("loglik", "criteria")
@@ -72,19 +72,25 @@ def recorder_of(settings):
     return None if settings.get("animate") is None else animation.Recorder()
 
 
-def draw_fit(backend, result, names, settings, recorder, progress):
-    """Write the pictures that `fit` was asked for."""
-    seed = settings["seed"]
+def draw_fit(backend, result, recipe, settings, recorder, progress):
+    """Write the pictures that `fit` was asked for; `recipe` tells names and scales of the data."""
+    seed, names = settings["seed"], recipe.names
     if settings.get("plot") is not None:
         progress.say("drawing")
-        seen = views.view_of(result.params, names)
+        seen = views.view_of(result.params, recipe.names, labels=recipe.labels)
         ax, _ = composition.draw_clusters(backend, result.params, seen, seed=seed)
         canvas.save(ax, settings["plot"])
     if recorder is not None:
         progress.say("drawing the frames")
         recorder.finish(result)
         animation.write_animation(
-            settings["animate"], backend, recorder.frames, result.total_weight, names, seed=seed
+            settings["animate"],
+            backend,
+            recorder.frames,
+            result.total_weight,
+            names,
+            labels=recipe.labels,
+            seed=seed,
         )
 
 
@@ -119,12 +125,11 @@ def _refuse_strange(kind, settings):
 def _of_data(model, out, kind, settings):
     """Clusters, uncertainty and silhouettes."""
     params, facts = read_model(model)
-    names = facts.get("features")
     options = {name: settings[name] for name in ("rows", "seed", "size")}
-    source = inputs.open_data(settings, names)
-    check_columns(source, params.n_features, str(model))
-    names = source.feature_names or names
-    seen = _view(params, names, kind, settings)  # checked before the data is read
+    source = inputs.open_for(settings, model, params, facts)
+    names = source.feature_names or facts.get("features")
+    labels = axis_labels(names, source.transforms)
+    seen = _view(params, names, labels, kind, settings)  # checked before the data is read
     check_outputs({"--out": out}, [*files_of(source), model])
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
@@ -137,14 +142,14 @@ def _of_data(model, out, kind, settings):
         return composition.draw_clusters(backend, params, seen, style=settings["style"], **options)
 
 
-def _view(params, names, kind, settings):
+def _view(params, names, labels, kind, settings):
     """What a kind is seen through; DataError unless features and view make sense."""
     if kind == "silhouette":
         views.check_several(params)
         return None
     if kind == "uncertainty":
-        return views.plane_of(params, names, settings["features"])
-    return views.view_of(params, names, settings["features"], settings["view"])
+        return views.plane_of(params, names, settings["features"], labels)
+    return views.view_of(params, names, settings["features"], settings["view"], labels)
 
 
 def _loglik(model, out, kind, settings):

@@ -27,6 +27,7 @@ from .drawing import (
     tidy,
 )
 from .errors import DataError
+from .sources import axis_labels
 from .views import VIEWS, check_several, plane_of, view_of
 
 __all__ = ["clusters", "criteria", "loglik", "save", "silhouette", "uncertainty"]
@@ -92,8 +93,8 @@ def clusters(
     """
     check_matplotlib()
     check_choices(view, style, rows, seed, levels)
-    params, source, names = _opened(model, X)
-    seen = view_of(params, names, features, view)  # checked before the data is read
+    params, source, names, labels = _opened(model, X)
+    seen = view_of(params, names, features, view, labels)  # checked before the data is read
     options = {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
     return draw_clusters(model._backend(source), params, seen, **options, ax=ax)[0]
 
@@ -123,8 +124,8 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, names = _opened(model, X)
-    seen = plane_of(params, names, features)  # checked before the data is read
+    params, source, names, labels = _opened(model, X)
+    seen = plane_of(params, names, features, labels)  # checked before the data is read
     options = {"rows": rows, "seed": seed, "title": title}
     return draw_uncertainty(model._backend(source), params, seen, **options, ax=ax)[0]
 
@@ -156,7 +157,7 @@ def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, a
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, _ = _opened(model, X)
+    params, source, *_ = _opened(model, X)
     check_several(params)
     options = {"rows": rows, "seed": seed, "title": title}
     return draw_silhouette(model._backend(source), params, **options, ax=ax)[0]
@@ -332,7 +333,7 @@ def table_of(table, criterion=None):
 
 
 def _opened(model, X):
-    """Parameters of a fitted model, the source of data, and the names of its features."""
+    """Parameters of a fitted model, the source of data, names of its features, labels of axes."""
     if not hasattr(model, "_params"):
         raise DataError(
             f"a fitted gmm_fast.GaussianMixture is needed, not {type(model).__name__}; "
@@ -342,7 +343,7 @@ def _opened(model, X):
     names = source.feature_names
     if names is None and hasattr(model, "feature_names_in_"):
         names = [str(name) for name in model.feature_names_in_]
-    return model._params(), source, names
+    return model._params(), source, names, axis_labels(names, getattr(model, "transforms_", None))
 
 
 def _trace(model):

@@ -20,6 +20,7 @@ from .errors import FitError
 from .memory import describe, show_size
 from .resolution import steps_text
 from .selection import PATIENCE
+from .sources import told
 
 # Columns of a table in a file or a pipe, which has no width of its own to respect.
 PIPE_WIDTH = 200
@@ -144,7 +145,8 @@ def print_fit(data, result, facts, n_fits=1):
     if facts["silhouette_samples"]:
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
-    rows += [("stopped by", _stop(result)), ("seconds", _seconds(facts["seconds"], n_fits))]
+    rows += [*_scale_rows(facts), ("stopped by", _stop(result))]
+    rows.append(("seconds", _seconds(facts["seconds"], n_fits)))
     rows += [(name, facts[name]) for name in WRITTEN if facts.get(name)]
     print_facts(str(data), rows)
     show()
@@ -157,6 +159,7 @@ def print_info(model, result, facts):
         ("components", f"{facts['n_components']}, {_family(result.params)}"),
         ("features", f"{facts['n_features']:,}"),
         ("fitted to", f"{facts.get('data', 'data')} ({count(result.n_samples, 'sample')})"),
+        *_scale_rows(facts),
         *score_rows(facts),
         ("stopped by", _stop(result)),
         *_rounding_rows(result),
@@ -224,6 +227,12 @@ def print_reading(backend):
             "decoding; a .npy is read faster" if decoded else "the disk (disk-bound)"
         )
     note(text)
+
+
+def _scale_rows(facts):
+    """A row on the transforms of the features, if there are any."""
+    each = facts.get("transforms")
+    return [] if each is None else [("scale", told(each, facts.get("features")))]
 
 
 def _rounding_rows(result):

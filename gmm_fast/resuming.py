@@ -259,7 +259,9 @@ def _from_here(path, folder):
 def _text(value):
     if value is True:
         return ""
-    return " " + (",".join(value) if isinstance(value, list) else str(value))
+    if isinstance(value, dict):
+        return "".join(f" {text}={name}" for name, text in value.items())
+    return " " + (",".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _check_same(name, kept, found):

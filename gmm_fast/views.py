@@ -9,7 +9,7 @@ VIEWS = ("auto", "pairs", "projection")
 MOST_FEATURES = 5
 
 
-def view_of(params, names, features=None, view="auto"):
+def view_of(params, names, features=None, view="auto", labels=None):
     """How a mixture is looked at.
 
     Parameters
@@ -20,6 +20,8 @@ def view_of(params, names, features=None, view="auto"):
     features : list of str or int, optional
     view : str
         One of `VIEWS`.
+    labels : list of str, optional
+        What to call the features on axes instead.
 
     Returns
     -------
@@ -32,23 +34,24 @@ def view_of(params, names, features=None, view="auto"):
     """
     d = params.n_features
     names = [f"feature {j}" for j in range(d)] if names is None else list(names)
+    labels = names if labels is None else labels
     if features is not None:
         columns = _choose(features, names, d)
         if view == "projection":
             raise DataError("features contradict a view of the projection; give one of them")
-        return features_view(params, columns, names)
+        return features_view(params, columns, labels)
     if view == "projection" or (view == "auto" and d > MOST_FEATURES):
         if d == 1:
-            return features_view(params, [0], names)
+            return features_view(params, [0], labels)
         return discriminant_view(params, names)
-    return features_view(params, telling_features(params, MOST_FEATURES), names)
+    return features_view(params, telling_features(params, MOST_FEATURES), labels)
 
 
-def plane_of(params, names, features=None):
+def plane_of(params, names, features=None, labels=None):
     """As `view_of`, with one or two coordinates."""
     if features is None and params.n_features > 2:
         return view_of(params, names, view="projection")
-    seen = view_of(params, names, features)
+    seen = view_of(params, names, features, labels=labels)
     if seen.n_axes > 2:
         raise DataError("uncertainty is drawn over one or two features; name no more of them")
     return seen

@@ -40,6 +40,7 @@ LAYERS = (
     ("choice",),
     ("selection",),
     ("arguments", "byhand", "names"),
+    ("alike",),
     ("hooks",),
     ("estimator",),
     ("api", "progress", "report"),
@@ -64,6 +65,7 @@ THIRD_PARTY = {
     "pyarrow": {f"sources.{name}" for name in ("arrow", "ipc", "parquet", "text", "unpack")}
     | {"tablefiles"},
     "flowio": {"sources.fcs"},
+    "flowutils": {"sources.transforms"},
     "zarr": {"sources.zarr"},
     "h5py": {"sources.hdf5", "sources.sparse_hdf5"},
     "dask": {"backends.workers"},

@@ -36,8 +36,8 @@ SEARCH_KEYS = {
 }  # fmt: skip
 FIT_KEYS |= {
     "n_samples", "n_features", "silhouette_samples", "warnings", "seed", "threads", "dtype",
-    "seconds", "features", "resolution", "weights", "means", "model", "labels", "report", "plot",
-    "animation", "checkpoint",
+    "seconds", "features", "transforms", "resolution", "weights", "means", "model", "labels",
+    "report", "plot", "animation", "checkpoint",
 }  # fmt: skip
 
 

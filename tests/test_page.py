@@ -339,7 +339,7 @@ def plots(monkeypatch):
 
     kinds = ("criteria", "draw_clusters", "draw_uncertainty", "draw_silhouette", "loglik")
     module = SimpleNamespace(asked=asked, **{kind: draw(kind) for kind in kinds})
-    module.view_of = module.plane_of = lambda params, names: names
+    module.view_of = module.plane_of = lambda params, names, labels: names
     monkeypatch.setitem(sys.modules, "gmm_fast.plots", module)
     monkeypatch.setattr(gmm_fast, "plots", module, raising=False)
     return module

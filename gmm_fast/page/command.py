@@ -37,9 +37,11 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
     criterion : str, optional
     **more
         Of `rendering.render`'s facts: command, model, labels, seconds, warnings, and of a search
-        margin, runner_up and early_stop; features, the names of the columns; silhouette_rows.
+        margin, runner_up and early_stop; features, the names of the columns; axis_labels, what
+        they are called on axes, or None; silhouette_rows.
     """
-    names, measured = more.pop("features"), more.pop("silhouette_rows")
+    names, labels = more.pop("features"), more.pop("axis_labels")
+    measured = more.pop("silhouette_rows")
     data = data_facts(backend, str(options["data"]), names, options["weights"])
     best = fit_facts(candidate.result, candidate.silhouette, measured)
     settings = {text: options.get(option) for option, text in SETTINGS.items()}
@@ -51,6 +53,7 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
         criterion,
         backend=backend,
         names=names,
+        labels=labels,
         seed=options["seed"],
         silhouette_rows=options["silhouette_rows"],
     )

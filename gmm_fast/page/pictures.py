@@ -17,7 +17,17 @@ MOST_SVG = 300_000
 DPI = 150
 
 
-def draw_pictures(result, rows, criterion, *, backend=None, names=None, seed=0, silhouette_rows=0):
+def draw_pictures(
+    result,
+    rows,
+    criterion,
+    *,
+    backend=None,
+    names=None,
+    labels=None,
+    seed=0,
+    silhouette_rows=0,
+):
     """The pictures that there is something for.
 
     Parameters
@@ -31,6 +41,8 @@ def draw_pictures(result, rows, criterion, *, backend=None, names=None, seed=0, 
         Over the data: a seeded sample of it is drawn, without another pass over all of it.
     names : list of str, optional
         Of the features.
+    labels : list of str, optional
+        As for `views.view_of`.
     seed : int
     silhouette_rows : int
         Rows of the sample that silhouettes are measured on.
@@ -45,7 +57,7 @@ def draw_pictures(result, rows, criterion, *, backend=None, names=None, seed=0, 
 
     wanted = _criterion(rows, criterion)
     if backend is not None:
-        wanted += _of_data(result.params, backend, names, seed, silhouette_rows)
+        wanted += _of_data(result.params, backend, names, labels, seed, silhouette_rows)
     wanted += _trace(result)
     pictures, troubles = [], []
     for title, caption, draw in wanted:
@@ -74,7 +86,7 @@ def _trace(result):
     return [("Log-likelihood", caption, lambda plots: plots.loglik(result))]
 
 
-def _of_data(params, backend, names, seed, silhouette_rows):
+def _of_data(params, backend, names, labels, seed, silhouette_rows):
     """The same of pictures that show samples."""
     drawn = {"rows": DRAWN_ROWS, "seed": seed}
     caption = _drawn(backend.n_samples, DRAWN_ROWS, seed)
@@ -82,7 +94,7 @@ def _of_data(params, backend, names, seed, silhouette_rows):
         "Clusters",
         f"Samples in the colours of their components; {caption}.",
         lambda plots: plots.draw_clusters(
-            backend, params, plots.view_of(params, names), style="points", **drawn
+            backend, params, plots.view_of(params, names, labels=labels), style="points", **drawn
         )[0],
     )]  # fmt: skip
     if params.n_components > 1:
@@ -91,7 +103,7 @@ def _of_data(params, backend, names, seed, silhouette_rows):
             "One less the probability of the component that each sample is assigned to; "
             f"{caption}.",
             lambda plots: plots.draw_uncertainty(
-                backend, params, plots.plane_of(params, names), **drawn
+                backend, params, plots.plane_of(params, names, labels=labels), **drawn
             )[0],
         ))  # fmt: skip
     if silhouette_rows and 1 < params.n_components <= MOST_COMPONENTS:

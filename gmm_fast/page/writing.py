@@ -86,6 +86,7 @@ def write_report(found, path, X=None, *, sample_weight=None, name=None, command=
         criterion,
         backend=backend,
         names=None if data is None else data["features"],
+        labels=model._recipe().labels,
         silhouette_rows=criteria.SILHOUETTE_ROWS,
     )
     facts["warnings"] = [*(facts.get("warnings") or []), *troubles]

@@ -8,10 +8,10 @@ every source. A new data format is one file here, with one subclass of `Source` 
 `base` the interface, checks and conversion; `stream` what formats share that are decoded front
 to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
 a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
-that miss a value. A format each: `array`, `npy`, `npz`, `parquet`, `text`, `hdf5`, `sparse` and
-`sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in memory; `tables` says which), `dask`. Of
-text, `dialect` is what the user says, `sniff` and `headers` guess the rest, `layout` is what that
-comes to; `unpack` and `lines` prepare its bytes.
+that miss a value; `transforms` puts columns on other scales. A format each: `array`, `npy`, `npz`,
+`parquet`, `text`, `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in
+memory; `tables` says which), `dask`. Of text, `dialect` is what the user says, `sniff` and
+`headers` guess the rest, `layout` is what that comes to; `unpack` and `lines` prepare its bytes.
 
 Other packages are imported with the format that needs them, never before.
 """
@@ -20,7 +20,7 @@ import os
 
 from ..errors import DataError
 from .array import ArraySource, as_array, choose_frame_columns
-from .base import Source
+from .base import NotTextError, Source
 from .columns import pick
 from .complete import all_rows, kept_values, refilled, without_missing
 from .dask import DaskSource, is_dask
@@ -38,9 +38,11 @@ from .reading import (
     load_resident,
     notes_of,
     take,
+    written_of,
 )
 from .sparse import SparseSource, is_sparse
 from .tables import open_table
+from .transforms import axis_labels, parse_all, restored, told, transformed
 
 __all__ = [
     "OPTIONS",
@@ -48,10 +50,13 @@ __all__ = [
     "ArrayPart",
     "ArraySource",
     "DaskSource",
+    "Dialect",
+    "NotTextError",
     "NpySource",
     "RowRange",
     "Source",
     "all_rows",
+    "axis_labels",
     "bad_value_error",
     "check_columns",
     "chunks",
@@ -64,13 +69,18 @@ __all__ = [
     "needing",
     "notes_of",
     "open_source",
+    "parse_all",
     "refilled",
+    "restored",
     "stem_of",
     "take",
+    "told",
+    "transformed",
+    "written_of",
 ]
 
 
-def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialect):
+def open_source(data, *, one_feature=False, columns=None, transform=None, keep_bytes=0, **dialect):
     """Open `data` for reading by chunks.
 
     Parameters
@@ -86,6 +96,10 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
         Take 1-D data as one column instead of refusing it.
     columns : list of str or int, optional
         Only these columns, in that order: names, or numbers from 0 on.
+    transform : str, mapping or list, optional
+        Of files: the scale to read all columns on, such as "arcsinh:150" for asinh(x / 150), or
+        "logicle" (parameters T, W, M, A as in "logicle:262144,0.5,4.5,0"); by name or number of
+        the columns that are read, ``{"CD3": "arcsinh:150"}``; or one for each of them, or None.
     keep_bytes : int
         Text has to be parsed to be counted; rows are kept if they need no more memory than that.
     delimiter, decimal, thousands, encoding, comment : str, optional
@@ -114,13 +128,20 @@ def open_source(data, *, one_feature=False, columns=None, keep_bytes=0, **dialec
         If the data is not a non-empty table of real numbers, or has no such columns; the message
         names the file (or ``X``) and says what to do.
     """
-    known = _dialect(data, dialect)
+    known, transform = _dialect(data, dialect), parse_all(transform)
+    if transform is not None and not isinstance(data, (str, bytes, os.PathLike)):
+        raise DataError(
+            "X: is no file; transform is for files only: give what is to be fitted, such as "
+            "numpy.arcsinh(X / 150)"
+        )
     source = _open(data, one_feature, columns, keep_bytes, known)
-    if known.missing != "drop":
-        return source
-    if isinstance(source, DaskSource):
-        raise DataError("X: rows of Dask's are not left out here; use its dropna() first")
-    return without_missing(source)
+    if known.missing == "drop":
+        if isinstance(source, DaskSource):
+            raise DataError("X: rows of Dask's are not left out here; use its dropna() first")
+        source = without_missing(source)
+    source = transformed(source, transform)
+    source.given = (dict(data.given) if isinstance(data, Source) else {}) | known.given()
+    return source
 
 
 def _dialect(data, options):

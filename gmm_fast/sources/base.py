@@ -1,8 +1,9 @@
 """What every source is and needs: the `Source` interface, checks of dtype and shape, conversion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -30,6 +31,10 @@ class NoRowsError(DataError):
     """The data is a table, but an empty one: an error, but not for one file of many."""
 
 
+class NotTextError(DataError):
+    """What is said of text only was said of a file that is none."""
+
+
 class Source(ABC):
     """Rows of numbers that can be read by range.
 
@@ -54,6 +59,14 @@ class Source(ABC):
         anywhere.
     notes : tuple of str
         What was guessed, left out or converted in reading, for its user to know; without the name.
+    remarks : tuple of str
+        More of them, by who opened it.
+    transforms : list of (str or None), or None
+        What each column went through, see `transforms`; None where none did.
+    dropped : (m,) int64 array
+        Rows of the data that were left out, increasing.
+    given : dict
+        What was said of how to read it: options of `open_source` by name, JSON values.
     """
 
     name: str
@@ -66,6 +79,10 @@ class Source(ABC):
     reading_advice: str = ""
     boundaries: object | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    transforms: list | None = None
+    dropped: np.ndarray = np.zeros(0, np.int64)
+    given: Mapping = MappingProxyType({})
     # Whether several threads may read at the same time without waiting for one another.
     concurrent: bool = False
     # Wanted rows this near to each other are read with one call (1: neighbours only).

@@ -125,8 +125,9 @@ class ColumnsSource(Source):
         self.held_bytes = source.held_bytes
         self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
         self.boundaries = source.boundaries
-        self.notes = source.notes
-        self.dropped = getattr(source, "dropped", np.zeros(0, np.int64))  # see `complete`
+        self.notes, self.dropped = source.notes, source.dropped
+        transforms = [source.transforms[j] for j in columns] if source.transforms else [None]
+        self.transforms = transforms if any(transforms) else None
         names = source.feature_names
         self.feature_names = None if names is None else [names[j] for j in columns]
 

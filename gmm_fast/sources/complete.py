@@ -25,7 +25,7 @@ class CompleteSource(Source):
         self.name, self.dtype = source.name, source.dtype
         self.n_samples = source.n_samples - len(dropped)
         self.n_features = source.n_features
-        self.feature_names = source.feature_names
+        self.feature_names, self.transforms = source.feature_names, source.transforms
         self.concurrent = source.concurrent
         self.held_bytes = source.held_bytes + dropped.nbytes
         self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
@@ -65,6 +65,9 @@ class CompleteSource(Source):
     def decoded(self):
         return self.source.decoded
 
+    def check_unchanged(self, start=0, stop=None):
+        self.source.check_unchanged()
+
     def locate(self, row):
         return self.source.locate(int(self._places(row)))
 
@@ -89,7 +92,7 @@ def without_missing(source):
 
 def all_rows(source):
     """How many rows the data has, with those that were left out."""
-    return source.n_samples + len(getattr(source, "dropped", ()))
+    return source.n_samples + len(source.dropped)
 
 
 def kept_values(source, values):
@@ -117,7 +120,7 @@ def refilled(blocks, source, fill):
     source : Source
     fill : number
     """
-    dropped = getattr(source, "dropped", np.zeros(0, np.int64))
+    dropped = source.dropped
     done = begun = 0  # rows that were kept; gaps that were filled
     before = dropped - np.arange(len(dropped))
     for block in blocks:

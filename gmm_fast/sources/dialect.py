@@ -33,7 +33,7 @@ class Dialect:
     delimiter : str, optional
         One sign, or "tab", or "blanks" for runs of spaces and tabs.
     decimal, thousands : str, optional
-        Signs within numbers.
+        Signs within numbers; "" for no sign between thousands.
     encoding : str, optional
     skip : int, optional
         Lines at the beginning that are not part of the table.
@@ -81,6 +81,15 @@ class Dialect:
                 found.append(float(token.replace(",", ".")))
         return found
 
+    def given(self):
+        """What was said that may hold for other files, too, as JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value not in (None, ()) and name not in _OF_ONE_FILE
+        }
+
     def _put(self, name, value):
         object.__setattr__(self, name, value)
 
@@ -113,11 +122,13 @@ class Dialect:
         return [name for name in given if name not in both]
 
 
+# Of these every file is told anew.
+_OF_ONE_FILE = ("format",)
 OPTIONS = tuple(field.name for field in fields(Dialect))
 
 
 def _sign(name, value):
-    if value is None:
+    if value is None or (value == "" and name == "thousands"):
         return None
     sign = _WORDS.get(value, value) if isinstance(value, str) else ""
     if len(sign) != 1 or sign in '"\r\n' or (name == "delimiter" and ord(sign) > 127):

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 
 from ..errors import DataError, FitError
-from .base import NoRowsError
+from .base import NoRowsError, NotTextError
 from .columns import pick
 from .dialect import Dialect
 from .files import FilesSource
@@ -177,7 +177,7 @@ def _open_file(path, inner, options, keep_bytes=0):
     if family == "text" and dialect.format is None and _is_plain(path) and _is_npy(path):
         family = None
     if family != "text" and (given := dialect.text_only()):
-        raise DataError(f"{path}: is no text; {given[0]} (--{given[0]}) is for text only")
+        raise NotTextError(f"{path}: is no text; {given[0]} (--{given[0]}) is for text only")
     if family == "parquet":
         with needing(f"{path}: reading Parquet", "pyarrow", "parquet"):
             from .parquet import ParquetSource

@@ -200,7 +200,7 @@ def bad_value_error(source, bad):
 
 def notes_of(source):
     """What is to be said of how `source` is read, as events: with its name."""
-    return [f"{_READING}{source.name}: {note}" for note in source.notes]
+    return [f"{_READING}{source.name}: {note}" for note in (*source.notes, *source.remarks)]
 
 
 def is_of_reading(event):
@@ -215,6 +215,26 @@ def files_of(source):
     if hasattr(source, "path"):
         return [source.path]
     return files_of(source.source) if hasattr(source, "source") else []
+
+
+def written_of(source):
+    """How the text that a source reads is written.
+
+    Returns
+    -------
+    dict of str -> list
+        By what it tells (delimiter, decimal, header: whether names are there, index: whether the
+        first column was left out), the values of its files; empty where it reads no text.
+    """
+    if hasattr(source, "parts"):
+        found = {}
+        for part in source.parts:
+            for what, values in written_of(part).items():
+                found[what] = list(dict.fromkeys(found.get(what, []) + values))
+        return found
+    if hasattr(source, "written"):
+        return source.written
+    return written_of(source.source) if hasattr(source, "source") else {}
 
 
 def check_columns(source, n_features, what):

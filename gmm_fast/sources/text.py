@@ -99,6 +99,17 @@ class TextSource(StreamSource):
         return () if guessed is None else (guessed,)
 
     @property
+    def written(self):
+        """How it is written, as `written_of` tells it."""
+        layout = self._layout
+        found = {
+            "delimiter": [layout.delimiter],
+            "decimal": [layout.decimal],
+            "header": [layout.names is not None],
+        }
+        return found if self._is_chosen else found | {"index": [layout.index]}
+
+    @property
     def decoded(self):
         return self._held is None
 

@@ -1,0 +1,337 @@
+"""Columns on another scale: what spans decades, or goes below zero, becomes more like Gaussians.
+
+A transform is written as `parse` reads it, and kept so in model files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from .base import Source, check_range, convert, piece_rows
+from .columns import choose, listed
+from .paths import needing
+
+KNOWN = "arcsinh:COFACTOR (150 for fluorescence, 5 for mass cytometry) or logicle[:T,W,M,A]"
+# What flowutils returns where it found no value.
+_LOST = -1.0
+
+
+@dataclass(frozen=True)
+class Arcsinh:
+    """asinh(x / cofactor)."""
+
+    cofactor: float
+
+    def __post_init__(self):
+        if not 0 < self.cofactor < np.inf:
+            raise DataError(f"the cofactor must be above 0, not {_text(self.cofactor)}")
+
+    def __str__(self):
+        return f"arcsinh:{_text(self.cofactor)}"
+
+    def words(self, x="x"):
+        """The formula of a column that is called `x`."""
+        return f"arcsinh({x} / {_text(self.cofactor)})"
+
+    def label(self, name):
+        """What to call a column of that name, in short."""
+        return self.words(name)
+
+    def check(self):
+        """Raise `DataError` where a package is missing."""
+
+    def forward(self, values):
+        return np.arcsinh(values / self.cofactor)
+
+    def inverse(self, values):
+        return np.sinh(values) * self.cofactor
+
+
+@dataclass(frozen=True)
+class Logicle:
+    """The logicle scale of Moore and Parks (2012), Cytometry A 81A(4), 273-277.
+
+    `T` is at its top, 1; `W` decades are linear, of `M` decades in all; `A` more are negative.
+    """
+
+    T: float = 262144.0
+    W: float = 0.5
+    M: float = 4.5
+    A: float = 0.0
+
+    def __post_init__(self):
+        for holds, what in (
+            (0 < self.T < np.inf and 0 < self.M < np.inf, "T and M must be above 0"),
+            (0 <= self.W <= self.M / 2, "W must lie between 0 and M / 2"),
+            (-self.W <= self.A <= self.M - 2 * self.W, "A must lie between -W and M - 2 W"),
+        ):
+            if not holds:
+                raise DataError(what)
+
+    def __str__(self):
+        return f"logicle:{','.join(map(_text, astuple(self)))}"
+
+    def words(self, x="x"):
+        """As of `Arcsinh`."""
+        return f"logicle({x}; {', '.join(f'{k}={_text(v)}' for k, v in vars(self).items())})"
+
+    def label(self, name):
+        """As of `Arcsinh`."""
+        return f"logicle({name})"
+
+    def check(self):
+        """As of `Arcsinh`."""
+        with needing("the logicle scale", "flowutils", "fcs"):
+            import flowutils.transforms  # noqa: F401 - to see whether it is there
+
+    def forward(self, values):
+        from flowutils.transforms import logicle
+
+        scaled = self._each(logicle, values)
+        # it makes the same number of NaN, infinity and what lies too far out: these stay what they
+        # are, or become infinite, which is refused with the row
+        doubtful = scaled == _LOST
+        if doubtful.any():
+            x = values[doubtful]
+            back = self.inverse(scaled[doubtful])
+            lost = np.where(np.isfinite(x), np.copysign(np.inf, x), x)
+            scaled[doubtful] = np.where(np.isclose(back, x), _LOST, lost)
+        return scaled
+
+    def inverse(self, values):
+        from flowutils.transforms import logicle_inverse
+
+        return self._each(logicle_inverse, values)
+
+    def _each(self, function, values):
+        flat = function(np.ravel(values), None, t=self.T, m=self.M, w=self.W, a=self.A)
+        return flat.reshape(np.shape(values))
+
+
+_KINDS = {"arcsinh": Arcsinh, "logicle": Logicle}
+
+
+def parse(text):
+    """A transform from its text, such as ``arcsinh:150`` or ``logicle:262144,0.5,4.5,0``.
+
+    Raises
+    ------
+    DataError
+        It says none, or one with parameters that make no sense.
+    """
+    name, _, numbers = text.partition(":") if isinstance(text, str) else ("", "", "")
+    kind = _KINDS.get(name.strip().lower())
+    if kind is None:
+        raise DataError(f"transform {text!r} is not known; give {KNOWN}")
+    try:
+        return kind(*(float(number) for number in numbers.split(",") if numbers.strip()))
+    except (TypeError, ValueError) as error:
+        why = error if isinstance(error, DataError) else "its parameters are numbers with commas"
+        raise DataError(f"transform {text!r}: {why}; give {KNOWN}") from None
+
+
+def parse_all(given):
+    """Check what `open_source` takes as `transform`, but for columns; returned with `parse` done.
+
+    Parameters
+    ----------
+    given : str, mapping, sequence or None
+        For all columns; by name or number of a column; for each column, or None.
+
+    Raises
+    ------
+    DataError
+    """
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {column: parse(text) for column, text in given.items()}
+    if isinstance(given, list | tuple):
+        return [None if text is None else parse(text) for text in given]
+    return parse(given)
+
+
+def transformed(source, given):
+    """`source` with columns on other scales.
+
+    Parameters
+    ----------
+    source : Source
+    given : transform, mapping, sequence or None
+        As `parse_all` returns it.
+
+    Raises
+    ------
+    DataError
+        There is no such column, one is given two transforms, or a package is missing.
+    """
+    each = _each_column(source, given)
+    if all(transform is None for transform in each):
+        return source
+    for transform in dict.fromkeys(each):
+        if transform is not None:
+            transform.check()
+    return TransformedSource(source, each)
+
+
+def _each_column(source, given):
+    """The transform of each column, or None."""
+    d = source.n_features
+    if isinstance(given, list):
+        if len(given) != d:
+            raise DataError(
+                f"{source.name}: transform is for {len(given)} columns, but there are {d}; give "
+                "one for each, or name columns"
+            )
+        return given
+    if not isinstance(given, dict):
+        return [given] * d
+    each, asked = [None] * d, {}
+    for column, transform in given.items():
+        (j,) = choose([column], source.feature_names, d, f"{source.name}: transform")
+        if j in asked:
+            raise DataError(
+                f"{source.name}: column {asked[j]!r} ({column!r}) is given two transforms, "
+                f"{each[j]} and {transform}; give it one"
+            )
+        each[j], asked[j] = transform, column
+    return each
+
+
+def restored(values, transforms):
+    """Values on the scale of a model, (n, d), in the units of the data.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, d), float64
+    transforms : list of (str or None), or None
+        Of each column.
+    """
+    if transforms is None:
+        return values
+    columns = [
+        column if text is None else parse(text).inverse(column)
+        for text, column in zip(transforms, values.T, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def told(transforms, names):
+    """Which columns went through what, in words.
+
+    Parameters
+    ----------
+    transforms : list of (str or None)
+        Of each column.
+    names : list of str or None
+        Of the columns.
+    """
+    if len(set(transforms)) == 1:
+        return f"all columns through {parse(transforms[0]).words()}"
+    parts = []
+    for text in dict.fromkeys(t for t in transforms if t is not None):
+        columns = [j for j, other in enumerate(transforms) if other == text]
+        if names is None:
+            which = f"column{'s' * (len(columns) > 1)} {listed(columns)}"
+        else:
+            which = listed(names[j] for j in columns)
+        parts.append(f"{which} through {parse(text).words()}")
+    return "; ".join(parts)
+
+
+def axis_labels(names, transforms):
+    """What to call columns on an axis; None where `names`, if there are any, will do.
+
+    Parameters
+    ----------
+    names : list of str or None
+    transforms : list of (str or None), or None
+        Of each column.
+    """
+    if transforms is None:
+        return None
+    names = [f"feature {j}" for j in range(len(transforms))] if names is None else names
+    return [
+        name if text is None else parse(text).label(name)
+        for name, text in zip(names, transforms, strict=True)
+    ]
+
+
+def _text(number):
+    """The shortest text of a number that is read as the same number."""
+    return np.format_float_positional(number, trim="-")
+
+
+class TransformedSource(Source):
+    """A source with columns on other scales, computed in float64.
+
+    Parameters
+    ----------
+    source : Source
+    each : list of (transform or None)
+        Of each column.
+    """
+
+    def __init__(self, source, each):
+        self.source = source
+        self.transforms = [None if t is None else str(t) for t in each]
+        self._columns = {
+            t: [j for j, other in enumerate(each) if other == t]
+            for t in dict.fromkeys(each)
+            if t is not None
+        }
+        self.name, self.feature_names = source.name, source.feature_names
+        self.n_samples, self.n_features = source.n_samples, source.n_features
+        # as narrow as it was, so that kernels compute in what they would compute in without
+        narrow = source.dtype.kind == "f" and source.dtype.itemsize <= 4
+        self.dtype = np.dtype("f4" if narrow else "f8")
+        self.held_bytes, self.concurrent = source.held_bytes, source.concurrent
+        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
+        self.boundaries, self.dropped = source.boundaries, source.dropped
+        self.remarks, self.given = source.remarks, source.given
+
+    @property
+    def notes(self):
+        return *self.source.notes, told(self.transforms, self.feature_names)
+
+    @property
+    def decoded(self):
+        return True
+
+    def read(self, start, stop, out, *, origin=None):
+        check_range(self, start, stop, out)
+        step = piece_rows(self, 8)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            rows = np.empty((last - first, self.n_features))
+            self.source.read(first, last, rows)
+            part = out[first - start : last - start]
+            convert(self._changed(rows), part, origin, self.name, range(first, last))
+
+    def gather(self, indices, out, *, origin=None):
+        step = piece_rows(self, 8)
+        for first in range(0, len(indices), step):
+            part = indices[first : first + step]
+            rows = np.empty((len(part), self.n_features))
+            self.source.gather(part, rows)
+            convert(self._changed(rows), out[first : first + step], origin, self.name, part)
+
+    def _changed(self, rows):
+        """Rows in float64 on the new scales, as `dtype`."""
+        for transform, columns in self._columns.items():
+            rows[:, columns] = transform.forward(rows[:, columns])
+        return rows.astype(self.dtype, copy=False)
+
+    def check_unchanged(self, start=0, stop=None):
+        self.source.check_unchanged(start, stop)
+
+    def locate(self, row):
+        return self.source.locate(row)
+
+    def rest(self):
+        self.source.rest()
+
+    def close(self):
+        self.source.close()
