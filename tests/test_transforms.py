@@ -131,8 +131,11 @@ def test_a_fit_is_that_of_the_transformed_array(raw, name):
         model.predict(open_source(name, transform="arcsinh:5"))
     with pytest.warns(UserWarning, match=r"x\..*'CD4' through .*, while the model knows of no tr"):
         np.testing.assert_array_equal(same.predict(again), labels)
-    with pytest.raises(DataError, match=r"warm_start: x\..* went through the transforms None"):
-        model.set_params(warm_start=True).fit(name)
+    model.set_params(warm_start=True, max_iter=300).fit(name)
+    assert model.transforms_ == [None, "arcsinh:150", "arcsinh:150"]
+    assert model.lower_bound_ == pytest.approx(same.lower_bound_, abs=1e-3)
+    with pytest.raises(DataError, match=r"warm_start: .* went through the transforms None"):
+        model.fit(expected)
 
 
 def test_batches_and_searches(raw):
