@@ -9,14 +9,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from gmm_fast import GaussianMixture, fitting, memory
+from gmm_fast.backends import local
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli import main
 from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source, take
+from gmm_fast.sources import ArraySource, open_source, take
 from gmm_fast.sources.boundaries import Even, Joined, Listed
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -102,6 +105,21 @@ def test_same_bits_kept_or_streamed(monkeypatch, tmp_path):
         model = GaussianMixture(3, random_state=0).fit(tmp_path / "x.npy")
         found.append((model.means_.tobytes(), model.lower_bounds_))
     assert found[0] == found[1]
+
+
+def test_decoders_side_by_side_are_within_the_promise(tmp_path, monkeypatch):
+    """As many as there is memory for beside the data, and no more than threads."""
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    pq.write_table(pa.table({"a": x[:, 0], "b": x[:, 1]}), tmp_path / "x.parquet", row_group_size=5)
+    asked = []
+    monkeypatch.setattr(
+        local, "load_resident", lambda *a, **how: asked.append(how["readers"]) or ArraySource(x)
+    )
+    monkeypatch.setattr(local, "check_threads", lambda threads: threads)
+    source = open_source(tmp_path / "x.parquet")
+    for spare in (0, 2, 17, 10**6):
+        local.LocalBackend(source, threads=4, room=x.nbytes + spare * local.COLUMN_BYTES)
+    assert asked == [1, 2, 4, 4]
 
 
 def test_too_small_a_promise_is_refused_before_the_work(tmp_path, monkeypatch):

@@ -31,6 +31,8 @@ class IpcSource(StreamSource):
         If there is no such file, or it is not a complete Arrow file of numeric columns.
     """
 
+    _has_twins = True
+
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Arrow")
         with self._opened() as reader:
