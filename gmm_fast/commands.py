@@ -181,7 +181,7 @@ def predict(model, out, proba, keep, as_json, settings):
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
     _check_outputs({"--out": out}, [*files_of(source), model], settings["no_clobber"])
     names = [f"component_{k}" for k in range(params.n_components)] if proba else ["label"]
-    kept = KeptColumns(source, keep, names) if keep else None
+    kept = KeptColumns(source, keep, names, out) if keep else None
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)

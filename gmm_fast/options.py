@@ -331,7 +331,7 @@ output_options = several(
 keep_option = click.option(
     "--keep",
     type=Names(),
-    help="Write these columns of DATA (Parquet, CSV, TSV) beside, in a table: .csv, .parquet ...",
+    help="Write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) beside, in a table: .csv ...",
 )
 plot_option = click.option(
     "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."

@@ -325,7 +325,7 @@ def test_groups_are_decoded_side_by_side(tmp_path, monkeypatch, way):
     shrink_blocks(monkeypatch, 240)
     with open_source(WAYS[way](tmp_path, X)) as source:
         assert_same_bits(load_resident(source, "f8", readers=4).array, X)
-        with pytest.raises(DataError, match=r"row 7 \(counting from 0\), column 0 is 1e\+300, too l"):
+        with pytest.raises(DataError, match=r"row 7 \(counting from 0\), column 0 is 1e\+300, too"):
             load_resident(source, "f4", readers=4)
         monkeypatch.setattr(stream.StreamSource, "_put", record)
         load_resident(source, "f8", readers=2)

@@ -1,13 +1,17 @@
 """Tables that commands write: the ending decides the format, columns have names."""
 
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 from blobs import blobs
+from formats import fcs_bytes
 from invoking import run
 
 from gmm_fast import DataError, FitError, load, save, tablefiles
@@ -33,6 +37,7 @@ def cells(tmp_path, monkeypatch):
     data["kind"] = pd.Categorical(["u", "v"] * 100)
     data.to_parquet("cells.parquet", index=False)
     data.to_csv("cells.csv", index=False)
+    data.to_feather("cells.feather")
     run("fit -k 3 cells.parquet --columns a,b -o m.npz")
     return data
 
@@ -70,7 +75,7 @@ def test_arrays(cells, ending):
 
 
 @pytest.mark.parametrize("ending", READ)
-@pytest.mark.parametrize("data", ["cells.parquet", "cells.csv", "parts"])
+@pytest.mark.parametrize("data", ["cells.parquet", "cells.csv", "cells.feather", "parts"])
 def test_columns_of_the_input_are_written_beside(cells, monkeypatch, ending, data):
     monkeypatch.setattr(tablefiles, "_ROWS", 70)
     os.mkdir("parts")
@@ -83,6 +88,57 @@ def test_columns_of_the_input_are_written_beside(cells, monkeypatch, ending, dat
     np.testing.assert_array_equal(table["kind"], cells["kind"])
     np.testing.assert_array_equal(pd.to_datetime(table["time"]), cells["time"])
     np.testing.assert_array_equal(table["label"], load("m.npz").predict(cells))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_channels_are_passed_on(cells, order):
+    x = np.column_stack([cells[["a", "b"]], np.arange(200) / 8])
+    Path("x.fcs").write_bytes(fcs_bytes(x.astype(f"{order}f4"), ["a", "b", "Time"]))
+    run("predict m.npz x.fcs --keep Time,b -o labels.parquet")
+    table = pd.read_parquet("labels.parquet")
+    np.testing.assert_array_equal(table[["Time", "b"]], x[:, [2, 1]].astype("f4"))
+    np.testing.assert_array_equal(table["label"], load("m.npz").predict(cells[["a", "b"]]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "want"),
+    [
+        (["1", " 2", "-30"], [1, 2, -30]),
+        (["1", "2.5", "1e3"], [1.0, 2.5, 1000.0]),
+        (["", "7", "NA"], [None, 7, None]),
+        (["?", "7.", "-.5"], [None, 7.0, -0.5]),
+        (["1", "007", "3"], ["1", "007", "3"]),
+        (["1", "+2", "3"], ["1", "+2", "3"]),
+        (["1", "2a", ""], ["1", "2a", ""]),
+        (["1", ".", "e5"], ["1", ".", "e5"]),
+        (["1", "9" * 18, "3"], [1, 10**18 - 1, 3]),
+        (["1", "9" * 19, "3"], ["1", "9" * 19, "3"]),
+        (["", "", "NA"], ["", "", "NA"]),
+        (["1'234'567", "5", "1'000.5"], [1234567.0, 5.0, 1000.5]),
+        (["1'2", "5", "6"], ["1'2", "5", "6"]),
+    ],
+)
+@pytest.mark.parametrize("decimal", ".,")
+def test_numbers_of_text_are_numbers_where_all_are(tmp_path, monkeypatch, cells, want, decimal):
+    """In formats that have types, of all parts alike; text keeps what is written."""
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("parts")
+    cells = [cell.replace(".", decimal) for cell in cells]
+    for i, cell in enumerate(cells):
+        rows = [f"{x}{decimal}5;{cell}\n" for x in range(4)]
+        Path(f"parts/{i}.csv").write_text("x;y\n" + "".join(rows))
+    want = [w.replace(".", decimal) if isinstance(w, str) else w for w in want]
+    how = f"parts --columns x --decimal {decimal} --header --na ? --thousands '"
+    commands = shlex.join(how.split())
+    run(f"fit -k 1 {commands} -o m.npz")
+    for ending, read in ((".parquet", pq.read_table), (".arrow", pyarrow.feather.read_table)):
+        run(f"predict m.npz {commands} --keep y -o labels{ending}")
+        found = read(f"labels{ending}")["y"].to_pylist()
+        assert found == np.repeat(np.array(want, object), 4).tolist()
+        assert [type(x) for x in found[::4]] == [type(x) for x in want]
+    run(f"predict m.npz {commands} --keep y -o labels.csv")
+    found = pd.read_csv("labels.csv", dtype=str, keep_default_na=False)["y"]
+    assert found.tolist() == np.repeat(cells, 4).tolist()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +154,7 @@ def test_columns_of_the_input_are_written_beside(cells, monkeypatch, ending, dat
         ("search 2 3 none.npy -o m.pkl", "--model m.pkl: a model is an .npz, not .pkl"),
         ("predict m.npz none.npy --keep id", "--keep needs -o, the name of a table"),
         ("predict m.npz none.npy --keep id -o l.npy", "--out l.npy: an array holds no columns of"),
-        ("predict m.npz x.npy --keep id -o l.csv", "--keep passes on columns of Parquet, CSV and"),
+        ("predict m.npz x.npy --keep id -o l.csv", "--keep passes on columns of Parquet, Arrow"),
         ("predict m.npz cells.csv --keep ids -o l.csv", "has no column 'ids'; did you mean 'id'?"),
         ("predict m.npz cells.csv --keep label -o l.csv", "--keep label: what is written has a co"),
     ],
