@@ -189,7 +189,9 @@ def main():
     help="Start from this model file: its components, its family.",
 )
 @click.option(
-    "--from-labels", type=click.Path(), help="Start from labels 0..K-1 in this .npy file."
+    "--from-labels",
+    type=click.Path(),
+    help="Start from labels 0..K-1 in this file, such as predict writes (or its column label).",
 )
 @em_options
 @data_options

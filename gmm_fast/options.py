@@ -251,7 +251,11 @@ reading_options = several(
     quiet_option,
 )
 data_options = several(
-    click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),
+    click.option(
+        "--weights",
+        type=click.Path(),
+        help="Sample weights, one per row: .npy, .csv, .parquet ... (or its column weight).",
+    ),
     reading_options,
 )
 em_options = several(

@@ -61,8 +61,10 @@ THIRD_PARTY = {
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
-    "pyarrow": {f"sources.{name}" for name in ("arrow", "ipc", "parquet", "text", "unpack")}
-    | {"tablefiles"},
+    "pyarrow": {
+        *(f"sources.{name}" for name in ("arrow", "cells", "ipc", "parquet", "text", "unpack")),
+        "tablefiles",
+    },
     "flowio": {"sources.fcs"},
     "zarr": {"sources.zarr"},
     "h5py": {"sources.hdf5", "sources.sparse_hdf5"},

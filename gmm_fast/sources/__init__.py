@@ -48,6 +48,7 @@ __all__ = [
     "ArrayPart",
     "ArraySource",
     "DaskSource",
+    "Dialect",
     "NpySource",
     "RowRange",
     "Source",
