@@ -157,8 +157,8 @@ def peak_of(command, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [[], ["--dtype", "float32"], ["--weights", "w.npy"]],
-    ids=["plain", "cast", "weights"],
+    [[], ["--dtype", "float32"], ["--weights", "w.npy"], ["--weights", "w.parquet"]],
+    ids=["plain", "cast", "weights", "weights in a table"],
 )
 def test_the_promise_is_kept(tmp_path, options):
     """By a process of its own, on a file larger than what it may hold."""
@@ -169,6 +169,7 @@ def test_the_promise_is_kept(tmp_path, options):
         x[start : start + len(rows)] = rows
     del x
     np.save(tmp_path / "w.npy", np.ones(n))
+    pq.write_table(pa.table({"weight": np.ones(n)}), tmp_path / "w.parquet")
     command = [sys.executable, "-m", "gmm_fast", "fit", "-k", "8", "x.npy", "--json", "-v"]
     command += ["--memory", "240MB", "--max-iter", "2", "--labels", "labels.npy", *options]
     output, errors, peak = peak_of(command, tmp_path)
