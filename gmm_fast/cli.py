@@ -344,6 +344,7 @@ def score(model, out, as_json, **settings):
     type=click.Path(),
     help="Where to draw (.png, .svg, .pdf).  [default: DATA's name with .png, in this folder]",
 )
+@clobber_option
 @picture_options
 @reading_options
 @json_option

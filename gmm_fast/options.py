@@ -309,7 +309,9 @@ em_options = several(
     ),
 )
 clobber_option = click.option(
-    "--no-clobber", is_flag=True, help="Refuse to replace files that are there."
+    "--no-clobber",
+    is_flag=True,
+    help="Refuse to replace files that are there; with --resume it is to be said again.",
 )
 output_options = several(
     clobber_option,

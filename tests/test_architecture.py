@@ -43,7 +43,7 @@ LAYERS = (
     ("hooks",),
     ("estimator",),
     ("api", "progress", "report"),
-    ("inputs", "page"),
+    ("inputs", "page", "replacing"),
     ("picturing",),
     ("commands",),
     ("cli",),

@@ -199,11 +199,16 @@ def test_models_of_a_search_are_named_so(cells):
         ("predict m.npz cells.csv -o l.npy", "--out l.npy"),
         ("score m.npz cells.csv --samples l.npy", "--samples l.npy"),
         ("sample m.npz 9 -o x.npy --labels l.npy", "--labels l.npy"),
+        ("plot m.npz cells.csv -o l.png", "--out l.png"),
+        ("plot m.npz --kind loglik -o l.png", "--out l.png"),
+        ("fit -k 2 cells.csv --columns a,b --report l.html", "--report l.html"),
     ],
 )
 def test_what_is_replaced_is_told_or_refused(cells, line, told):
     np.save("l.npy", np.zeros(3))
     path = told.split()[1]
+    if not os.path.exists(path):
+        Path(path).write_bytes(b"precious")
     content = Path(path).read_bytes()
     error = run(f"{line} --no-clobber", 2).stderr
     assert f"{told}: is there already, and --no-clobber says not to replace it" in error
@@ -211,6 +216,78 @@ def test_what_is_replaced_is_told_or_refused(cells, line, told):
     assert not Path("x.npy").exists()
     assert f"note: {told}: the file that is there is replaced" in run(line).stderr
     assert Path(path).read_bytes() != content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fit -k 2 cells.csv --columns a,b -o new",
+        "search 1 2 cells.csv --columns a,b --no-model --labels new",
+        "predict m.npz cells.csv -o new",
+        "score m.npz cells.csv --samples new",
+        "sample m.npz 9 -o new",
+        "plot m.npz cells.csv -o new.png",
+    ],
+)
+def test_nor_what_another_program_writes_meanwhile(cells, monkeypatch, line):
+    """Whoever comes second keeps the other's file."""
+    name = line.split()[-1]
+    link = os.link
+
+    def late(old, new):
+        if os.path.basename(new) == name:
+            Path(name).write_bytes(b"precious")
+        return link(old, new)
+
+    monkeypatch.setattr(os, "link", late)
+    error = run(f"{line} --no-clobber", 1).stderr
+    assert f"{name}: was written by another program during the work" in error
+    assert Path(name).read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "refused"),
+    [
+        ("parts", "parts/l.npy", True),
+        ("parts", "parts/new/l.parquet", True),
+        ("parts/", "link/l.npy", True),
+        ("link", "parts/l.csv", True),
+        ("parts/*.csv", "parts/l.csv", True),
+        ("p*", "parts/l.csv", True),
+        ("**/1.csv", "parts/new/1.csv", True),
+        ("parts/*.csv", "parts/l.npy", False),
+        ("parts/*.csv", "parts/new/l.csv", False),
+        ("parts/1*.csv", "parts/2.csv", False),
+        ("parts/1.csv", "parts/l.csv", False),
+        ("parts", "parts/x.labels.npy", False),
+        ("parts", "parts/_l.npy", False),
+        ("parts", "parts.npy", False),
+    ],
+)
+def test_no_output_becomes_data(cells, data, out, refused):
+    """Of a folder or a pattern; refused before the work."""
+    os.makedirs("parts/new")
+    os.symlink("parts", "link")
+    cells[["a", "b"]].to_csv("parts/1.csv", index=False)
+    line = f"predict m.npz '{data}' -o {out}"
+    if not refused:
+        run(line)
+        assert Path(out).exists()
+        return
+    told = f"{out}: would be a file of {data}, and data of the next run"
+    assert f"--out {told}" in run(line, 2).stderr
+    assert f"--labels {told}" in run(f"fit -k 2 '{data}' --labels {out}", 2).stderr
+    assert not Path(out).exists()
+
+
+def test_models_may_lie_beside_their_data(cells, monkeypatch):
+    os.mkdir("parts")
+    cells[["a", "b"]].to_csv("parts/1.csv", index=False)
+    monkeypatch.chdir("parts")
+    run("fit -k 2 . --report r.html")
+    run("predict parts.gmm.npz .")
+    assert set(os.listdir()) == {"1.csv", "parts.gmm.npz", "parts.labels.npy", "r.html"}
+    assert "--model m.npz: would be a file of ." in run("fit -k 2 . -o m.npz", 2).stderr
 
 
 def test_a_fit_that_goes_on_replaces_nothing_either(cells):
