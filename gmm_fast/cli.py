@@ -190,7 +190,9 @@ def main():
     help="Start from this model file: its components, its family.",
 )
 @click.option(
-    "--from-labels", type=click.Path(), help="Start from labels 0..K-1 in this .npy file."
+    "--from-labels",
+    type=click.Path(),
+    help="Start from labels 0..K-1 in this file, such as predict writes (or its column label).",
 )
 @em_options
 @transform_option
@@ -347,6 +349,7 @@ def score(model, out, as_json, **settings):
     type=click.Path(),
     help="Where to draw (.png, .svg, .pdf).  [default: DATA's name with .png, in this folder]",
 )
+@clobber_option
 @picture_options
 @reading_options
 @json_option

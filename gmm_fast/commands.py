@@ -1,5 +1,6 @@
 """What the commands of `cli` do: open, work, write, and hand facts to `report`."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from .modelfile import check_facts, check_model_name, read_model, write_model
 from .outputs import check_outputs, remove_leftovers
 from .params import Params
 from .progress import Progress, SearchProgress
+from .replacing import check_apart, check_written, keeping
 from .resolution import check_steps
 from .resuming import Kept, shape_of
 from .sampling import draw
@@ -51,7 +53,7 @@ def fit(settings, given, as_json, command):
         start = replace(start, labels=inputs.read_labels(kept, source, k))
     outputs = _Outputs(kept, source)
     progress = Progress(source.n_samples, settings["max_iter"], settings["quiet"])
-    with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
+    with outputs.working(kept, progress), inputs.workers(settings, progress) as client:
         backend, seconds, events = inputs.open_backend(
             source, [covariance], [k], kept, progress, client
         )
@@ -110,7 +112,7 @@ def search(settings, given, as_json, command):
     selection.check_search(numbers, families, criterion, source.n_samples, **how)
     outputs = _Outputs(kept, source)
     progress = Progress(source.n_samples, settings["max_iter"], settings["quiet"])
-    with kept.working(), progress.shown(), inputs.workers(settings, progress) as client:
+    with outputs.working(kept, progress), inputs.workers(settings, progress) as client:
         backend, seconds, events = inputs.open_backend(
             source, families, numbers, kept, progress, client, search=True, folds=folds
         )
@@ -187,11 +189,11 @@ def predict(model, out, proba, keep, as_json, settings):
     source = inputs.open_for(settings, model, params, facts)
     if out is None:
         out = stem_of(data) + (".proba.npy" if proba else ".labels.npy")
-    _check_outputs({"--out": out}, [*files_of(source), model], settings["no_clobber"])
+    written = check_written({"--out": out}, [*files_of(source), model], settings)
     names = [f"component_{k}" for k in range(params.n_components)] if proba else ["label"]
-    kept = KeptColumns(source, keep, names) if keep else None
+    kept = KeptColumns(source, keep, names, out) if keep else None
     progress = Progress(source.n_samples, quiet=settings["quiet"])
-    with progress.shown(), inputs.workers(settings, progress) as client:
+    with written, progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         if proba:
             _write_scores(backend, params, out, progress, source, "resp", names, kept)
@@ -225,9 +227,9 @@ def score(model, out, as_json, settings):
     data = settings["data"]
     source = inputs.open_for(settings, model, params, facts)
     read = [*files_of(source), model, settings["weights"]]
-    _check_outputs({"--samples": out}, read, settings["no_clobber"])
+    written = check_written({"--samples": out}, read, settings)
     progress = Progress(source.n_samples, quiet=settings["quiet"])
-    with progress.shown(), inputs.workers(settings, progress) as client:
+    with written, progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
         result = em.FitResult.of(params, backend.stats(params), backend.n_samples)
         if out is not None:
@@ -252,13 +254,15 @@ def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     check_table("--out", out)
     check_table("--labels", labels_path)
     params, facts = read_model(model)
-    _check_outputs({"--out": out, "--labels": labels_path}, [model], no_clobber)
+    outputs = {"--out": out, "--labels": labels_path}
+    written = check_written(outputs, [model], {"no_clobber": no_clobber})
     x, labels = draw(params, n, seed)
     x = restored(x, facts.get("transforms"))
     names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
-    save_table(out, x, names)
-    if labels_path:
-        save_table(labels_path, labels.astype(np.int32), ["label"])
+    with written:
+        save_table(out, x, names)
+        if labels_path:
+            save_table(labels_path, labels.astype(np.int32), ["label"])
     facts = {
         "n_samples": n,
         "n_features": params.n_features,
@@ -321,15 +325,26 @@ class _Outputs:
         read = [*files_of(source), settings["weights"], settings.get("from_labels")]
         paths = {"--model": self.model, "--labels": self.labels, "--report": self.report}
         paths |= {"--plot": self.plot, "--animate": self.animation}
+        self._paths = paths
         if kept.resumed and kept.no_clobber:
             check_outputs(paths, read, replace=False)
-        paths |= {kept.option: self.checkpoint}
+        paths = paths | {kept.option: self.checkpoint}
         if kept.resumed:  # the one before may have written them, or was killed while it did
+            check_apart(paths, settings)
             check_outputs(paths, read)
             for path in filter(None, paths.values()):
                 remove_leftovers(path)
         else:
-            _check_outputs(paths, read, kept.no_clobber)
+            check_written(paths, read, settings | {"no_clobber": kept.no_clobber})
+
+    @contextmanager
+    def working(self, kept, progress):
+        """A context for the work: what is done is kept, and no file replaced that must stay.
+
+        But the checkpoint, which is replaced as the work goes on.
+        """
+        with keeping(self._paths, kept.no_clobber), kept.working(), progress.shown():
+            yield
 
     def write(self, backend, candidate, progress):
         """Write what was asked for."""
@@ -343,12 +358,6 @@ class _Outputs:
                 "dtype": str(backend.dtype),
             }
             write_model(self.model, candidate.result.params, facts)
-
-
-def _check_outputs(outputs, inputs, no_clobber):
-    """As `check_outputs`, by --no-clobber; says what is going to be replaced."""
-    for path in check_outputs(outputs, inputs, replace=not no_clobber):
-        report.note(f"{path}: the file that is there is replaced")
 
 
 def _check_names(settings):

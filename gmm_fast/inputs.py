@@ -1,26 +1,35 @@
 """What commands work on: data, weights and labels from files, and backends over them."""
 
+import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
 from . import fitting, init, report
 from .alike import Recipe, open_alike
 from .backends import check_weights, cluster, room_of_workers
-from .errors import DataError
+from .errors import DataError, FitError
 from .names import named_otherwise
 from .progress import Progress
 from .resuming import moments_of
 from .sources import (
     OPTIONS,
-    NpySource,
+    Dialect,
     check_columns,
+    chunks,
     kept_values,
     load_resident,
     notes_of,
 )
-from .sources.columns import listed
+from .sources.columns import NoColumnError, listed
+from .sources.npy import open_regular
+from .sources.paths import family_of, open_path
+from .tablefiles import ARRAYS, TABLES
+
+# Formats of files that hold one value for each row; others may be of several files.
+_COLUMN_FAMILIES = ("npy", "npz", "text", "parquet", "arrow", None)
+# Values that are read at once.
+_ROWS = 1 << 17
 
 
 def open_data(settings, recipe=None):
@@ -136,7 +145,12 @@ def _backend_options(settings, source, client):
 def read_labels(kept, source, k):
     """The labels of --from-labels."""
     path = kept.options["from_labels"]
-    labels = _read_column(path)
+    labels = _read_column("--from-labels", path, "label")
+    if labels.dtype.kind == "f" and family_of(path) == "text":  # which holds no integers
+        with np.errstate(invalid="ignore"):
+            whole = labels.astype(np.int64)
+        gone = np.isnan(labels)  # of rows that were left out, or refused
+        labels = np.where(gone, -1, whole) if (gone | (whole == labels)).all() else labels
     kept.check_input("--from-labels", path)
     return _checked(f"--from-labels {path}", init.check_labels, labels, source, k)
 
@@ -148,20 +162,49 @@ def read_weights(settings, source):
         return None
     # a promise on memory holds for any number of rows; else a map is not worth its dangers: a
     # file that shrinks kills the process
-    values = _read_column(path, mapped=settings["memory"] is not None)
+    values = _read_column("--weights", path, "weight", mapped=settings["memory"] is not None)
     return _checked(f"--weights {path}", check_weights, values, source)
 
 
-def _read_column(path, mapped=False):
-    """A 1-D .npy: int64 for integers, else float64, which may stay in the file if `mapped`."""
-    with NpySource(Path(path), one_feature=True) as source:
+def _read_column(option, path, name, mapped=False):
+    """One value for each row: int64 for integers, else float64, which stay in a file if `mapped`.
+
+    Of a table with several columns it is the one called `name`.
+    """
+    open_regular(path, path).close()
+    if family_of(path) not in _COLUMN_FAMILIES:
+        known = ", ".join(ARRAYS + TABLES)
+        raise DataError(f"{option} {path}: is read from {known}; write one of these")
+    # a value may be missing where a row of the data misses one, too; else it is refused later
+    how = {"one_feature": True, "dialect": Dialect(missing="drop")}
+    try:
+        source = open_path(path, columns=[name], **how)
+    except NoColumnError:
+        source = open_path(path, **how)
+    with source:
         if source.n_features != 1:
-            raise DataError(f"{path}: has {source.n_features} columns; one value per row is needed")
-        if source.dtype.kind in "iub":
-            return np.load(path, allow_pickle=False).reshape(-1).astype(np.int64)
-        if mapped and source.dtype == np.float64:
-            return np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
-        return load_resident(source, np.float64).array[:, 0]
+            called = f", none of them called {name!r}" if source.feature_names else ""
+            raise DataError(
+                f"{path}: has {source.n_features} columns{called}; one value per row is needed"
+            )
+        if mapped:
+            return _in_a_file(source, path)
+        dtype = np.float64 if source.dtype.kind == "f" else np.int64
+        return load_resident(source, np.float64).array[:, 0].astype(dtype, copy=False)
+
+
+def _in_a_file(source, path):
+    """The values of a source of one column, float64, mapped from a file."""
+    if family_of(path) in ("npy", None) and source.dtype == np.float64:
+        return np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
+    try:
+        with tempfile.TemporaryFile() as file:
+            for chunk in chunks(source, _ROWS, np.float64):
+                file.write(chunk)
+            file.flush()
+            return np.memmap(file, np.float64, "r", shape=(source.n_samples,))
+    except OSError as error:
+        raise FitError(f"{path}: its values cannot be kept in a file: {error}") from error
 
 
 def _checked(what, check, values, source, *rest):

@@ -298,7 +298,11 @@ reading_options = several(
     quiet_option,
 )
 data_options = several(
-    click.option("--weights", type=click.Path(), help="A .npy of sample weights, one per row."),
+    click.option(
+        "--weights",
+        type=click.Path(),
+        help="Sample weights, one per row: .npy, .csv, .parquet ... (or its column weight).",
+    ),
     reading_options,
 )
 em_options = several(
@@ -352,7 +356,9 @@ em_options = several(
     ),
 )
 clobber_option = click.option(
-    "--no-clobber", is_flag=True, help="Refuse to replace files that are there."
+    "--no-clobber",
+    is_flag=True,
+    help="Refuse to replace files that are there; with --resume it is to be said again.",
 )
 output_options = several(
     clobber_option,
@@ -378,7 +384,7 @@ output_options = several(
 keep_option = click.option(
     "--keep",
     type=Names(),
-    help="Write these columns of DATA (Parquet, CSV, TSV) beside, in a table: .csv, .parquet ...",
+    help="Write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) beside, in a table: .csv ...",
 )
 plot_option = click.option(
     "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."

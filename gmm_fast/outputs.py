@@ -9,12 +9,15 @@ import re
 import secrets
 import stat
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from .errors import DataError, FitError
 
+# Targets that must not be replaced.
+_exclusive = ContextVar("exclusive", default=frozenset())
 # Characters of a file's name that its temporary name repeats.
 MOST_BASE = 32
 
@@ -102,6 +105,16 @@ def check_outputs(outputs, inputs, *, replace=True):
 
 
 @contextmanager
+def never_replacing(paths):
+    """In this context `atomic_write` replaces no file at one of these paths, whenever it came."""
+    token = _exclusive.set(frozenset(os.path.realpath(path) for path in paths))
+    try:
+        yield
+    finally:
+        _exclusive.reset(token)
+
+
+@contextmanager
 def atomic_write(path):
     """Open `path` for binary writing; it appears (or changes) only when the block succeeds.
 
@@ -121,7 +134,8 @@ def atomic_write(path):
     DataError
         As `check_writable`.
     FitError
-        If writing fails (a full disk), here or in the block.
+        If writing fails (a full disk), here or in the block; or a file that `never_replacing`
+        protects is there: then what was written is kept beside it.
     """
     check_writable(path)
     name, target = _target(path)
@@ -133,6 +147,9 @@ def atomic_write(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if target in _exclusive.get():
+            _put_new(temporary, target, name)
+            return
         with suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(temporary, target)
@@ -141,6 +158,26 @@ def atomic_write(path):
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def _put_new(temporary, target, name):
+    """Give a file the name `target`, or, where that is taken meanwhile, one of its own."""
+    try:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: nobody else can take a name that is taken
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL))
+            os.replace(temporary, target)
+    except FileExistsError:
+        stem, ending = os.path.splitext(target)
+        other = f"{stem}.{secrets.token_hex(3)}{ending}"
+        os.replace(temporary, other)
+        raise FitError(
+            f"{name}: was written by another program during the work, and --no-clobber says not to "
+            f"replace it; what was to be there is in {other}"
+        ) from None
 
 
 def remove_leftovers(path):

@@ -6,8 +6,8 @@ import os
 from . import animation, canvas, composition, em, inputs, plots, report, views
 from .errors import DataError
 from .modelfile import check_facts, read_model
-from .outputs import check_outputs
 from .progress import Progress
+from .replacing import check_written, keeping
 from .sources import axis_labels, files_of, stem_of
 
 # Kinds that are drawn without data.
@@ -40,7 +40,8 @@ def plot(model, out, kind, as_json, settings):
     canvas.check_size(settings["size"], settings["dpi"])
     drawn = {"loglik": _loglik, "criteria": _criteria}.get(kind, _of_data)
     ax, facts = drawn(model, out, kind, settings)
-    canvas.save(ax, out, dpi=settings["dpi"])
+    with keeping({"--out": out}, settings["no_clobber"]):
+        canvas.save(ax, out, dpi=settings["dpi"])
     facts = {"kind": kind, **facts, "out": str(out)}
     if as_json:
         report.print_json(facts)
@@ -130,7 +131,7 @@ def _of_data(model, out, kind, settings):
     names = source.feature_names or facts.get("features")
     labels = axis_labels(names, source.transforms)
     seen = _view(params, names, labels, kind, settings)  # checked before the data is read
-    check_outputs({"--out": out}, [*files_of(source), model])
+    check_written({"--out": out}, [*files_of(source), model], settings)
     progress = Progress(source.n_samples, quiet=settings["quiet"])
     with progress.shown(), inputs.workers(settings, progress) as client:
         backend = inputs.scoring_backend(source, settings, progress, client)
@@ -156,7 +157,7 @@ def _loglik(model, out, kind, settings):
     params, facts = read_model(model)
     check_facts(facts, params.n_features, model)
     result = em.FitResult.from_facts(params, facts)
-    check_outputs({"--out": out}, [model])
+    check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
     return plots.loglik(result, ax=ax), {
         "n_iter": result.n_iter,
@@ -167,7 +168,7 @@ def _loglik(model, out, kind, settings):
 
 def _criteria(model, out, kind, settings):
     rows, criterion = plots.table_of(read_table(model), settings["criterion"])
-    check_outputs({"--out": out}, [model])
+    check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
     return plots.criteria(rows, criterion, ax=ax), {"criterion": criterion, "fits": len(rows)}
 

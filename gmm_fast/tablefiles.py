@@ -13,7 +13,8 @@ from .sources import needing
 
 # Endings of NumPy's files, and of tables whose columns have names.
 ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".tsv", ".parquet", ".arrow")
+TYPED = (".parquet", ".arrow")
+TABLES = (".csv", ".tsv", *TYPED)
 # Rows of a table that are written at once.
 _ROWS = 1 << 17
 
@@ -197,11 +198,13 @@ class Kept:
     Parameters
     ----------
     source : Source
-        Of Parquet or text files.
+        Of files in one of the formats that have names of columns.
     names : list of str
         Of any of their columns, or numbers from 0.
     taken : list of str
         Names of the other columns of the output.
+    path : str or os.PathLike
+        Of the output. Text goes to text as it is; formats with types get numbers as numbers.
 
     Raises
     ------
@@ -209,25 +212,30 @@ class Kept:
         There is no such column, the format is another, or a name is taken.
     """
 
-    def __init__(self, source, names, taken):
+    def __init__(self, source, names, taken, path):
         for name in set(names) & set(taken):
             raise DataError(f"--keep {name}: what is written has a column of that name; rename it")
         self.names = names
-        self._batches = _batches(source, names)
+        typed = check_table("output", path) in TYPED
+        self._batches = _batches(_parts(source), names, typed)
         self._rest = []
 
     def take(self, n_rows):
         """The next rows, a list of Arrow arrays."""
         import pyarrow as pa
 
-        while sum(map(len, self._rest)) < n_rows:
-            batch = next(self._batches, None)
-            if batch is None:
-                raise FitError("--keep: the data has become shorter; run the command again")
-            self._rest.append(pa.table(list(batch), self.names))
-        table = pa.concat_tables(self._rest)
-        self._rest = [table.slice(n_rows)]
-        return [_plain(column) for column in table.slice(0, n_rows).columns]
+        try:
+            while sum(map(len, self._rest)) < n_rows:
+                batch = next(self._batches, None)
+                if batch is None:
+                    raise FitError("--keep: the data has become shorter; run the command again")
+                self._rest.append(pa.table(list(batch), self.names))
+            table = pa.concat_tables(self._rest)
+            self._rest = [table.slice(n_rows)]
+            return [_plain(column) for column in table.slice(0, n_rows).columns]
+        except pa.ArrowException as error:  # files of several types, or damaged ones
+            named = ",".join(self.names)
+            raise DataError(f"--keep {named}: cannot be passed on: {error}") from error
 
 
 def _plain(column):
@@ -236,9 +244,12 @@ def _plain(column):
     return column.cast(column.type.value_type) if categories else column
 
 
-def _batches(source, names):
+def _batches(parts, names, typed):
     """Lists of arrays of the columns, batch by batch; checked before the first is read."""
-    readers = [part.columns_of(names) for part in _parts(source)]
+    readers = [part.columns_of(names) for part in parts]
+    if typed and hasattr(parts[0], "kinds_of"):  # text, which the other parts are, too
+        kinds = [max(several) for several in zip(*(p.kinds_of(names) for p in parts), strict=True)]
+        readers = [part.columns_of(names, kinds) for part in parts]
     return (batch for reader in readers for batch in reader)
 
 
@@ -249,4 +260,7 @@ def _parts(source):
         return [source]
     if hasattr(source, "source"):
         return _parts(source.source)
-    raise DataError(f"--keep passes on columns of Parquet, CSV and TSV; {source.name} is neither")
+    raise DataError(
+        f"--keep passes on columns of Parquet, Arrow, FCS, CSV and TSV; {source.name} is of "
+        "another format"
+    )

@@ -44,7 +44,7 @@ LAYERS = (
     ("hooks",),
     ("estimator",),
     ("api", "progress", "report"),
-    ("inputs", "page"),
+    ("inputs", "page", "replacing"),
     ("picturing",),
     ("commands",),
     ("cli",),
@@ -62,8 +62,10 @@ THIRD_PARTY = {
     "threadpoolctl": {"threads", "named_starts"},
     "psutil": {"memory"},
     "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
-    "pyarrow": {f"sources.{name}" for name in ("arrow", "ipc", "parquet", "text", "unpack")}
-    | {"tablefiles"},
+    "pyarrow": {
+        *(f"sources.{name}" for name in ("arrow", "cells", "ipc", "parquet", "text", "unpack")),
+        "tablefiles",
+    },
     "flowio": {"sources.fcs"},
     "flowutils": {"sources.transforms"},
     "zarr": {"sources.zarr"},

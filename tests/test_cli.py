@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 import pytest
 from invoking import run
 from pages import Page
@@ -376,6 +377,53 @@ def test_labels_of_other_programs(x):
         np.save(f"{i}.npy", other)
         facts = run_json(f"fit -k 2 data.npy --from-labels {i}.npy -o m")
         assert without_seconds(facts) == expected
+
+
+TABLES = {
+    ".npz": lambda path, table: np.savez(path, **{table.columns[-1]: table.iloc[:, -1]}),
+    ".csv": lambda path, table: table.to_csv(path, index=False),
+    ".tsv": lambda path, table: table.to_csv(path, index=False, sep="\t"),
+    ".parquet": lambda path, table: table.to_parquet(path, index=False),
+    ".arrow": lambda path, table: table.to_feather(path),
+}
+
+
+@pytest.mark.parametrize("memory", ["", " --memory 1GB"])
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("ending", TABLES)
+def test_labels_and_weights_from_tables(x, ending, beside, memory):
+    """The one column, or the one of that name."""
+    labels, weights = np.arange(240) % 3, np.random.default_rng(0).uniform(0.1, 3, 240)
+    np.save("labels.npy", labels)
+    np.save("weights.npy", weights)
+    for name, values in (("label", labels), ("weight", weights)):
+        table = pd.DataFrame({name: values})
+        if beside:
+            table.insert(0, "id", [f"cell {i}" for i in range(240)])
+        TABLES[ending](f"{name}s{ending}", table)
+    line = "fit -k 3 data.npy --max-iter 3 --threads 1 --no-model"
+    want, found = (
+        run_json(f"{line} --from-labels labels{e} --weights weights{e}{memory}")
+        for e in (".npy", ending)
+    )
+    assert without_seconds(found) == without_seconds(want)
+
+
+@pytest.mark.parametrize("ending", [".npy", *TABLES])
+def test_what_is_written_is_read_again(x, model, ending):
+    """Labels of rows that were left out, -1, are those of rows that are left out."""
+    gaps = np.where(np.arange(240)[:, None] % 7 == 3, np.nan, x)
+    pd.DataFrame(gaps, columns=list("abcdefgh")[: x.shape[1]]).to_csv("gaps.csv", index=False)
+    run(f"predict {model} gaps.csv --missing drop --threads 1 -o l{ending}")
+    run(f"score {model} gaps.csv --missing drop --threads 1 --samples w{ending}")
+    line = "fit -k 3 gaps.csv --missing drop --threads 1 --max-iter 1 --no-model"
+    run(f"{line} --from-labels l{ending}")
+    error = run(f"{line} --weights w{ending}", 2).stderr  # one value for every row of the file
+    assert f"--weights w{ending}: row 0 (counting from 0) is -" in error
+    error = run(f"fit -k 3 data.npy --from-labels l{ending}", 2).stderr
+    assert f"--from-labels l{ending}: labels run from -1 to 2; for 3 components they" in error
+    error = run(f"fit -k 3 data.npy --weights w{ending}", 2).stderr
+    assert f"--weights w{ending}: row 0 (counting from 0) is -" in error
 
 
 def test_weights_equal_repetition(x):
@@ -812,6 +860,9 @@ def test_no_progress_without_a_terminal(x, monkeypatch):
 def test_commands_hold_no_data_open(x, model):
     """Files of options are closed before the work begins."""
     np.save("w.npy", np.ones(240))
+    np.savetxt("w.csv", np.ones(240))
     before = len(os.listdir("/proc/self/fd"))
-    inputs._read_column("w.npy")
+    for mapped in (False, True):
+        for name in ("w.npy", "w.csv"):
+            inputs._read_column("--weights", name, "weight", mapped)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -72,6 +72,8 @@ def write_data(folder):
     (folder / "longer.npy").write_bytes(whole + whole)
     (folder / "csv.npy").write_text("a,b\n1,2\n3,4\n")
     (folder / "bad.csv").write_text("a,b\n1,2\n3,x\n")
+    (folder / "names.csv").write_text("a,b\n" + "1,2\n" * N)
+    (folder / "w.h5").touch()
     (folder / "unknown.bin").write_text("1 2\n3 4\n")
     (folder / "empty.npy").touch()
     (folder / "pickle.npy").write_bytes(pickle.dumps(x))
@@ -201,6 +203,10 @@ FIT = [
     ("-k 2 --weights w_nan.npy", "--weights w_nan.npy: row 6 (counting from 0) is NaN; weights mu"),
     ("-k 2 --weights w_zero.npy", "--weights w_zero.npy: all weights are zero"),
     ("-k 2 --weights w_wide.npy", "w_wide.npy: has 2 columns; one value per row is needed"),
+    ("-k 2 --weights w.h5", "--weights w.h5: is read from .npy, .npz, .csv, .tsv, .parquet, .arr"),
+    ("-k 2 --weights two.npz", "two.npz: holds 2 tables"),
+    ("-k 2 --weights names.csv", "names.csv: has 2 columns, none of them called 'weight'; one val"),
+    ("-k 2 --weights .", ".: is a directory"),
     ("-k 2 --weights w_text.npy", "w_text.npy: dtype <U1 holds text"),
     ("-k 2 --weights three.npy", "three.npy: has 3 dimensions"),
     ("-k 3 --from-labels none.npy", "none.npy: no such file"),

@@ -81,7 +81,9 @@ def check_reads(source, X):
             expected = np.ascontiguousarray(shifted.astype(dtype))
             for rows in (1, 7, n, n + 1):
                 assert_same_bits(joined(source, rows, dtype, origin), expected)
-            assert_same_bits(load_resident(source, dtype, origin=origin).array, expected)
+            for readers in (1, 3):
+                kept = load_resident(source, dtype, origin=origin, readers=readers)
+                assert_same_bits(kept.array, expected)
             for wanted in ([], [n - 1], [0, 3, 4, n - 2], range(n), [2]):
                 rows = np.array(list(wanted), int)
                 assert_same_bits(take(source, rows, dtype, origin=origin), expected[rows])
@@ -304,6 +306,31 @@ def test_row_groups_are_skipped(tmp_path, monkeypatch):
         wanted = [5, 45, 46, 51, 99]
         assert_same_bits(take(source, wanted, "f8"), X[wanted])
         assert asked == [0, 4, 9]
+
+
+@pytest.mark.parametrize("way", ["parquet", "arrow", "feather", "parquet-folder"])
+def test_groups_are_decoded_side_by_side(tmp_path, monkeypatch, way):
+    """By as many threads as are allowed; the first bad row is named whichever finds one first."""
+    X = table(n=100)
+    X[[7, 90]] = 1e300
+    readers, meet = {}, threading.Barrier(2, timeout=20)
+    whole = stream.StreamSource._put
+
+    def record(self, *args):
+        if (name := threading.current_thread().name) not in readers:
+            readers[name] = self
+            meet.wait()
+        whole(self, *args)
+
+    shrink_blocks(monkeypatch, 240)
+    with open_source(WAYS[way](tmp_path, X)) as source:
+        assert_same_bits(load_resident(source, "f8", readers=4).array, X)
+        with pytest.raises(DataError, match=r"row 7 \(counting from 0\), column 0 is 1e\+300, too"):
+            load_resident(source, "f4", readers=4)
+        monkeypatch.setattr(stream.StreamSource, "_put", record)
+        load_resident(source, "f8", readers=2)
+    first, second = readers.values()
+    assert first is not second
 
 
 def test_empty_row_groups(tmp_path, monkeypatch):

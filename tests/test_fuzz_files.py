@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 from cases import random_params
 from formats import fcs_bytes, feather, ipc
 from fuzzing import cases, check_fitted
@@ -611,3 +612,76 @@ def test_bytes_of_hdf5(path, data):
 @given(data=st.data())
 def test_bytes_of_parquet(path, data):
     check_bytes(path.with_name("fuzzed.parquet"), data, PARQUET)
+
+
+def zarr_files(write):
+    """The files of an array or a group in Zarr's format, by path."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.zarr")
+        write(path)
+        if path.is_file():
+            return {"": path.read_bytes()}
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return {str(p.relative_to(path)): p.read_bytes() for p in files}
+
+
+def zarr_group(path):
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    group["X"] = TABLE
+    group["obs/n"] = np.arange(40)
+    zarr.consolidate_metadata(str(path))
+
+
+ZARR = [
+    zarr_files(lambda path: zarr.create_array(str(path), data=TABLE, chunks=(16, 2))),
+    zarr_files(
+        lambda path: zarr.create_array(str(path), data=TABLE, chunks=(8, 3), shards=(16, 3))
+    ),
+    zarr_files(
+        lambda path: zarr.create_array(str(path), data=TABLE, chunks=(16, 3), zarr_format=2)
+    ),
+    zarr_files(zarr_group),
+]
+
+
+@fuzz(200)
+@given(data=st.data())
+def test_bytes_of_zarr(path, data):
+    """Of metadata, in JSON, or of a chunk; numbers in the metadata by others, too."""
+    files = dict(data.draw(st.sampled_from(ZARR)))
+    told = sorted(name for name in files if name.endswith((".json", ".zarray", ".zgroup")))
+    name = data.draw(st.sampled_from(told if data.draw(st.booleans()) else sorted(files)))
+    if name in told and data.draw(st.booleans()):
+        files[name] = data.draw(with_other_values(files[name]))
+    else:
+        files[name] = data.draw(edited(files[name], list(files.values())))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        place = Path(folder, "fuzzed.zarr")
+        for inside, content in files.items():
+            (place / inside).parent.mkdir(parents=True, exist_ok=True)
+            (place / inside).write_bytes(content)
+        found = careful(read_all, place)
+        if isinstance(found, DataError):
+            assert str(found).startswith(str(place)), found
+        else:
+            assert found[1].shape == (found[0].n_samples, found[0].n_features)
+
+
+VALUES = (None, True, 0, 1, -1, 7, 1.5, 2**31, 2**63, 2**64, 1e400, "", "float32", "|O", [], {})
+
+
+@st.composite
+def with_other_values(draw, content):
+    """JSON in which one value is another, or is not there."""
+    root = json.loads(content)
+    where, places = root, []
+    while isinstance(where, dict | list) and where:
+        key = draw(st.sampled_from(sorted(where) if isinstance(where, dict) else range(len(where))))
+        places.append((where, key))
+        where = where[key]
+    where, key = draw(st.sampled_from(places))
+    if draw(st.integers(0, 3)):
+        where[key] = draw(st.sampled_from(VALUES))
+    else:
+        del where[key]
+    return json.dumps(root).encode()

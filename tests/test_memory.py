@@ -9,14 +9,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from gmm_fast import GaussianMixture, fitting, memory
+from gmm_fast.backends import local
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli import main
 from gmm_fast.errors import DataError
-from gmm_fast.sources import open_source, take
+from gmm_fast.sources import ArraySource, open_source, take
 from gmm_fast.sources.boundaries import Even, Joined, Listed
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -104,6 +107,21 @@ def test_same_bits_kept_or_streamed(monkeypatch, tmp_path):
     assert found[0] == found[1]
 
 
+def test_decoders_side_by_side_are_within_the_promise(tmp_path, monkeypatch):
+    """As many as there is memory for beside the data, and no more than threads."""
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    pq.write_table(pa.table({"a": x[:, 0], "b": x[:, 1]}), tmp_path / "x.parquet", row_group_size=5)
+    asked = []
+    monkeypatch.setattr(
+        local, "load_resident", lambda *a, **how: asked.append(how["readers"]) or ArraySource(x)
+    )
+    monkeypatch.setattr(local, "check_threads", lambda threads: threads)
+    source = open_source(tmp_path / "x.parquet")
+    for spare in (0, 2, 17, 10**6):
+        local.LocalBackend(source, threads=4, room=x.nbytes + spare * local.COLUMN_BYTES)
+    assert asked == [1, 2, 4, 4]
+
+
 def test_too_small_a_promise_is_refused_before_the_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.random.default_rng(0).normal(size=(100, 2)))
@@ -139,8 +157,8 @@ def peak_of(command, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [[], ["--dtype", "float32"], ["--weights", "w.npy"]],
-    ids=["plain", "cast", "weights"],
+    [[], ["--dtype", "float32"], ["--weights", "w.npy"], ["--weights", "w.parquet"]],
+    ids=["plain", "cast", "weights", "weights in a table"],
 )
 def test_the_promise_is_kept(tmp_path, options):
     """By a process of its own, on a file larger than what it may hold."""
@@ -151,6 +169,7 @@ def test_the_promise_is_kept(tmp_path, options):
         x[start : start + len(rows)] = rows
     del x
     np.save(tmp_path / "w.npy", np.ones(n))
+    pq.write_table(pa.table({"weight": np.ones(n)}), tmp_path / "w.parquet")
     command = [sys.executable, "-m", "gmm_fast", "fit", "-k", "8", "x.npy", "--json", "-v"]
     command += ["--memory", "240MB", "--max-iter", "2", "--labels", "labels.npy", *options]
     output, errors, peak = peak_of(command, tmp_path)

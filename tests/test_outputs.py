@@ -15,6 +15,7 @@ from gmm_fast.outputs import (
     atomic_write,
     check_outputs,
     check_writable,
+    never_replacing,
     save_npy,
 )
 
@@ -130,6 +131,36 @@ def test_a_rename_that_fails(tmp_path, monkeypatch):
     with pytest.raises(FitError, match=r"out\.npy: could not be written: Read-only"):
         save_npy(tmp_path / "out.npy", np.ones(3))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_came_during_the_work_is_not_replaced(tmp_path, monkeypatch, links):
+    def fail(*_):
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", fail)
+    path = tmp_path / "out.bin"
+    os.symlink(path, tmp_path / "link")
+    with never_replacing([tmp_path / "link"]), atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    path.unlink()
+    with (
+        never_replacing([path]),
+        pytest.raises(
+            FitError, match=r"out\.bin: was written by another .* is in .*out\.\w{6}\.bin$"
+        ),
+        atomic_write(path) as file,
+    ):
+        file.write(b"new")
+        path.write_bytes(b"of another")
+    assert path.read_bytes() == b"of another"
+    (kept,) = set(tmp_path.iterdir()) - {path, tmp_path / "link"}
+    assert kept.read_bytes() == b"new"
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
 
 
 def test_check_writable_accepts_and_changes_nothing(tmp_path):

@@ -37,6 +37,8 @@ MAX_LANES = 64
 MIN_LANES = 4
 # Nanoseconds of work for which it pays to wake another thread.
 THREAD_WORK = 100_000
+# What a decoder keeps of each column, at most: pages, and what they unpack to.
+COLUMN_BYTES = 4 * 2**20
 # Kernels that wait for data for a larger share of a pass may do with a thread less.
 WAITING = 0.15
 
@@ -130,7 +132,8 @@ class LocalBackend(Backend):
         held = self.origin is None and source.view(0, self.n_samples, self.dtype) is not None
         self.in_memory = isinstance(source, ArraySource) or held or self._fits(room)
         if self.in_memory:
-            self.source = load_resident(source, self.dtype, origin=self.origin)
+            how = {"origin": self.origin, "readers": self._readers(room)}
+            self.source = load_resident(source, self.dtype, **how)
         self.reading = Reading()
         self._spare = {}
         self._paces = {}
@@ -164,6 +167,12 @@ class LocalBackend(Backend):
 
     def _fits(self, room):
         return self.nbytes <= (free_share() if room is None else room)
+
+    def _readers(self, room):
+        """How many threads may read the data that is kept: as many as there is memory for."""
+        spare = (free_share() if room is None else room) - self.nbytes
+        each = self.opened.reading_bytes + self.n_features * COLUMN_BYTES
+        return max(1, min(self.threads, 1 + spare // each))
 
     def _find_origin(self, source):
         if not needs_origin(source.dtype, self.dtype):

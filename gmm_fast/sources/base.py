@@ -133,6 +133,13 @@ class Source(ABC):
             self.read(start, stop, piece, origin=origin)
             out[first:last] = piece[indices[first:last] - start]
 
+    def twin(self):
+        """Another reader of the same rows, which does not wait for this one; None if there is none.
+
+        Only of what costs processor time to decode.
+        """
+        return None
+
     def check_unchanged(self, start=0, stop=None):  # noqa: B027 - most sources are no files
         """Raise `ChangedError` unless files that hold rows ``start:stop`` are what they were."""
 

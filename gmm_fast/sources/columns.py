@@ -12,6 +12,10 @@ from .base import Source, check_range, convert, piece_rows
 _MAX_NAMED = 10
 
 
+class NoColumnError(DataError):
+    """There is no column of that name."""
+
+
 def listed(words):
     """The words, quoted, for a message: at most ten of them."""
     words = list(words)
@@ -62,7 +66,7 @@ def _choose_one(wanted, names, n_features, source_name):
         return names.index(wanted)
     number = _as_number(wanted)
     if number is None:
-        raise DataError(f"{source_name}: has no column {wanted!r}; {_advice(wanted, names)}")
+        raise NoColumnError(f"{source_name}: has no column {wanted!r}; {_advice(wanted, names)}")
     if not 0 <= number < n_features:
         raise DataError(
             f"{source_name}: has no column {number}; it has {n_features}, counted from 0"

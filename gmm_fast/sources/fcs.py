@@ -3,6 +3,7 @@
 A file is a HEADER with the places of the other segments, TEXT with keywords, DATA with the events.
 """
 
+import copy
 import os
 import re
 from dataclasses import dataclass
@@ -174,7 +175,17 @@ class FcsSource(StreamSource):
         if gained:
             yield f"channels are divided by their gain ($PnG): {listed(gained)}"
 
+    def columns_of(self, names):
+        """Blocks of any channels, that of time too, lists of arrays."""
+        other = copy.copy(self)
+        other._chosen = self._choose(names)
+        return ([_native(c) for c in other._columns_of(b)] for _, b in other._stored(0))
+
     def _blocks(self, row):
+        return ((first, self._numbers(stored)) for first, stored in self._stored(row))
+
+    def _stored(self, row):
+        """Blocks of events as they are stored, each with the number of its first one."""
         step = block_rows(1, self._row.itemsize)
         try:
             with open_regular(self.path, self.name, "FCS") as file:
@@ -185,7 +196,7 @@ class FcsSource(StreamSource):
                     stored = np.empty(min(step, self.n_samples - first), self._row)
                     if file.readinto(stored.view(np.uint8)) < stored.nbytes:
                         return  # StreamSource says that there are fewer rows
-                    yield first, self._numbers(stored)
+                    yield first, stored
         except OSError as error:
             raise read_error(self.name, error) from error
 
@@ -203,6 +214,10 @@ class FcsSource(StreamSource):
 
     def _columns_of(self, stored):
         return [self._channels[i].numbers(stored[f"{i}"]) for i in self._chosen]
+
+
+def _native(column):
+    return column.astype(column.dtype.newbyteorder("="), copy=False)
 
 
 class _Bounded:

@@ -1,5 +1,6 @@
 """Many files as one source."""
 
+import copy
 import threading
 from collections import Counter
 
@@ -130,6 +131,14 @@ class FilesSource(Source):
         while len(self._open) > _MAX_OPEN:
             self.parts[self._open.pop(0)].rest()
         return self.parts[i]
+
+    def twin(self):
+        twins = [part.twin() for part in self.parts]
+        if None in twins:
+            return None
+        other = copy.copy(self)
+        other.parts = twins
+        return other
 
     def check_unchanged(self, start=0, stop=None):
         last = self._part_of((self.n_samples if stop is None else stop) - 1)

@@ -9,6 +9,7 @@ from ..errors import DataError
 from .arrow import choose_fields, dtype_of, misses_values, numpy_dtype, values
 from .base import NoRowsError
 from .boundaries import Listed
+from .columns import choose
 from .npy import changed_error, open_regular
 from .stream import StreamSource, large_notes, read_error
 
@@ -30,6 +31,8 @@ class IpcSource(StreamSource):
     DataError
         If there is no such file, or it is not a complete Arrow file of numeric columns.
     """
+
+    _has_twins = True
 
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Arrow")
@@ -99,19 +102,30 @@ class IpcSource(StreamSource):
                 yield reader
 
     def _blocks(self, row):
-        order = sorted(self._columns)
-        places = [order.index(i) for i in self._columns]
         first = int(np.searchsorted(self._starts, row, side="right")) - 1 if self._is_file else 0
         at = int(self._starts[first])
+        for columns in self._columns_from(first, self._columns, values):
+            if len(columns[0]):
+                yield at, columns
+            at += len(columns[0])
+
+    def columns_of(self, names):
+        """Batches of any columns of the file, lists of Arrow arrays."""
+        found = self._schema.names
+        columns = choose(names, found, len(found), self.name)
+        return self._columns_from(0, columns, lambda column: column)
+
+    def _columns_from(self, first, columns, form):
+        """Lists of some columns of the batches from number `first` on, in that form."""
+        order = sorted(columns)
+        places = [order.index(i) for i in columns]
         try:
             with self._opened(order) as reader:
                 names = [self._schema.names[i] for i in order]
                 if reader.schema.names != names:
                     raise changed_error(self.name)
                 for batch in _batches(reader, first):
-                    if len(batch):
-                        yield at, [values(batch.column(i)) for i in places]
-                    at += len(batch)
+                    yield [form(batch.column(i)) for i in places]
         except _DAMAGE as error:
             if isinstance(error, DataError):
                 raise

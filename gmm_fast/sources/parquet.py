@@ -37,6 +37,8 @@ class ParquetSource(StreamSource):
         If there is no such file, or it is not a complete Parquet file of numeric columns.
     """
 
+    _has_twins = True
+
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Parquet")
         with refusing_damage(self.name, _KIND), self._opened() as file:

@@ -1,6 +1,7 @@
 """From a path to a source: formats by the ends of names, folders, patterns, ``file:name``."""
 
 import atexit
+import fnmatch
 import glob
 import os
 import re
@@ -308,6 +309,39 @@ def _walk(folder):
             folders.remove(whole)
             yield os.path.join(place, whole)
         yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
+
+
+def would_read(data, path, format=None):
+    """Whether a file at `path` would be one of the files that `data`, a folder or pattern, names.
+
+    Parameters
+    ----------
+    data, path : str or os.PathLike
+    format : str, optional
+        What files are said to be.
+    """
+    base, _ = split_inner(os.fsdecode(data))
+    name, parts = os.path.basename(os.fsdecode(path)), _parts_of(path)
+    if family_of(name, format) is None or name.endswith(_OWN) or _is_hidden(name):
+        return False
+    if os.path.isdir(base):
+        above = _parts_of(base)
+        return family_of(base) in _FOLDER_FAMILIES and above == parts[:-1][: len(above)]
+    return not _exists(base) and glob.has_magic(base) and _fits(_parts_of(base), parts)
+
+
+def _parts_of(path):
+    """The folders of a path and its name, links followed."""
+    return os.path.realpath(path).split(os.sep)
+
+
+def _fits(pattern, parts):
+    """Whether a pattern matches a path, or a folder above it."""
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_fits(pattern[1:], parts[i:]) for i in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _fits(pattern[1:], parts[1:])
 
 
 def _is_hidden(name):

@@ -4,6 +4,8 @@ Nothing here knows a format: all of it is written against `Source`.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from .base import column_label, piece_rows
 
 # Bytes that one thread reads at a time, at least.
 _SHARE_BYTES = 1 << 20
+# Pieces for each thread that reads all rows: the last one is not waited for long.
+_PIECES = 4
 # How events begin that tell of it.
 _READING = "reading "
 
@@ -96,7 +100,7 @@ def _copied_chunks(source, rows, dtype, origin, readers):
     source.check_unchanged()
 
 
-def load_resident(source, dtype, *, origin=None):
+def load_resident(source, dtype, *, origin=None, readers=1):
     """Load all rows as one C-contiguous array of `dtype`; no copy where none is needed.
 
     Parameters
@@ -105,6 +109,8 @@ def load_resident(source, dtype, *, origin=None):
     dtype : dtype
     origin : ndarray, shape (n_features,), float64, optional
         Subtracted in float64 before the conversion.
+    readers : int
+        Threads that decode at most, each from where decoding can begin.
 
     Returns
     -------
@@ -115,9 +121,49 @@ def load_resident(source, dtype, *, origin=None):
     n = source.n_samples
     whole = source.view(0, n, dtype) if origin is None else None
     if whole is None:
-        whole = _read_new(source, 0, n, dtype, origin)
+        whole = np.empty((n, source.n_features), dtype)
+        _read_whole(source, whole, origin, readers)
         source.check_unchanged()
     return ArraySource(whole, source.name)
+
+
+def _read_whole(source, out, origin, readers):
+    """Fill `out` with all rows, by several readers where the source has them."""
+    edges = _edges(source, _PIECES * readers) if readers > 1 else [0, len(out)]
+    readers = min(readers, len(edges) - 1)
+    twins = [source.twin() for _ in range(1, readers)]
+    if not twins or twins[0] is None:
+        source.read(0, len(out), out, origin=origin)
+        return
+    idle = SimpleQueue()
+    for reader in (source, *twins):
+        idle.put(reader)
+
+    def read(start, stop):
+        reader = idle.get()
+        try:
+            reader.read(start, stop, out[start:stop], origin=origin)
+        finally:
+            idle.put(reader)
+
+    with ThreadPoolExecutor(readers, thread_name_prefix="gmm-fast-read") as pool:
+        try:
+            for piece in [pool.submit(read, *ends) for ends in pairwise(edges)]:
+                piece.result()
+        finally:  # an error of the first rows is told, and ends the others
+            pool.shutdown(wait=True, cancel_futures=True)
+            for twin in twins:
+                twin.close()
+            source.rest()
+
+
+def _edges(source, pieces):
+    """Where to cut the rows into about so many pieces, each of which can be decoded alone."""
+    n, boundaries = source.n_samples, source.boundaries
+    if boundaries is None:
+        return [0, n]
+    starts = {boundaries.before(i * n // pieces) for i in range(min(pieces, n))}
+    return [*sorted(starts), n]
 
 
 def take(source, indices, dtype, *, origin=None):

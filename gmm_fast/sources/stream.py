@@ -1,5 +1,6 @@
 """What formats share that can only be decoded front to back, block after block."""
 
+import copy
 import os
 import threading
 from abc import abstractmethod
@@ -50,6 +51,8 @@ class StreamSource(Source):
 
     _transient = ("_lock", "_stream", "_first", "_block")
     _stamp = None
+    # Whether a copy decodes while another does: no lock of a library, no lines to be counted.
+    _has_twins = False
 
     def __init__(self, path=None, kind=""):
         if path is not None:
@@ -150,6 +153,9 @@ class StreamSource(Source):
         if self.boundaries is None:
             return row > end
         return self.boundaries.before(row) > end
+
+    def twin(self):
+        return copy.copy(self) if self._has_twins else None
 
     def check_unchanged(self, start=0, stop=None):
         if self._stamp is not None:

@@ -18,6 +18,7 @@ from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
 from .boundaries import Listed
+from .cells import EMPTY, TEXT, Cells
 from .columns import choose, listed
 from .dialect import BLANKS, MISSING, Dialect
 from .layout import BOOLEANS, COMMA_NUMBER, Said
@@ -224,11 +225,34 @@ class TextSource(StreamSource):
             stream = pa.PythonFile(FilteredLines(stream, one_tab), mode="r")
         return stream
 
-    def columns_of(self, names):
-        """Batches of any columns of the file, lists of Arrow arrays of its cells as text."""
-        found = self._layout.names
-        columns = choose(names, found, self._layout.n_columns, self.name)
-        return self._cells(columns)
+    def columns_of(self, names, kinds=None):
+        """Batches of any columns of the file, lists of Arrow arrays, of text or by `kinds_of`."""
+        batches = self._cells(self._numbers_of(names))
+        if kinds is None:
+            return batches
+        how = self._how_written()
+        return (
+            [how.read(column, kind) for column, kind in zip(batch, kinds, strict=True)]
+            for batch in batches
+        )
+
+    def kinds_of(self, names):
+        """What the cells of columns are, of the kinds of `cells`: a look at all of the file."""
+        found, how = [EMPTY] * len(names), self._how_written()
+        for batch in self._cells(self._numbers_of(names)):
+            found = [
+                k if k == TEXT else max(k, how.kind(c)) for k, c in zip(found, batch, strict=True)
+            ]
+            if min(found) == TEXT:
+                break
+        return found
+
+    def _numbers_of(self, names):
+        return choose(names, self._layout.names, self._layout.n_columns, self.name)
+
+    def _how_written(self):
+        dialect = self._dialect
+        return Cells(self._layout.decimal, dialect.thousands, {*MISSING, *dialect.na})
 
     def _cells(self, columns):
         other = copy.copy(self)

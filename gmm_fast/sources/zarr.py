@@ -11,7 +11,9 @@ from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
 from .columns import choose, listed
 from .npy import changed_error
-from .stream import StreamSource, block_rows, large_notes, read_error
+from .stream import StreamSource, block_rows, large_notes, read_error, refusing_damage
+
+_KIND = "a Zarr array"
 
 
 @contextmanager
@@ -19,25 +21,16 @@ def _opened(path, name):
     """The array or group at `path`."""
     if not os.path.exists(path):
         raise DataError(f"{name}: no such file; check the path")
-    try:
+    with refusing_damage(name, _KIND):  # zarr trusts what it parses, and fails in many ways
         if path.lower().endswith(".zip"):
             store = zarr.storage.ZipStore(path, mode="r")
         else:
             store = zarr.storage.LocalStore(path, read_only=True)
         root = zarr.open(store, mode="r")
-    except MemoryError:
-        raise
-    except Exception as error:  # zarr trusts what it parses, and fails in many ways
-        raise _not_read(name, error) from error
     try:
         yield root
     finally:
         store.close()
-
-
-def _not_read(path, error):
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return DataError(f"{path}: is not a Zarr array, or a damaged one ({reason}); write it again")
 
 
 class ZarrSource(StreamSource):
@@ -61,7 +54,7 @@ class ZarrSource(StreamSource):
     def __init__(self, path, inner=None, *, columns=None, one_feature=False):
         super().__init__()
         self.name, self.path = path, os.path.abspath(path)
-        with _opened(self.path, path) as root:
+        with refusing_damage(path, _KIND), _opened(self.path, path) as root:
             self._inside, array = _find(root, path, inner, one_feature)
             check_dtype(np.dtype(array.dtype), path)
             n, d = check_shape(array.shape, path, one_feature)
@@ -98,10 +91,7 @@ def _find(root, name, inner, one_feature):
         if inner is not None and inner.strip("/"):
             raise DataError(f"{name}: is one array; leave out :{inner}")
         return "", root
-    try:
-        found = {k: a for k, a in root.members(max_depth=None) if isinstance(a, zarr.Array)}
-    except Exception as error:  # a damaged member
-        raise _not_read(name, error) from error
+    found = {k: a for k, a in root.members(max_depth=None) if isinstance(a, zarr.Array)}
     numeric = {k: a for k, a in found.items() if np.dtype(a.dtype).kind in "biuf"}
     if inner is not None:
         if (key := inner.strip("/")) in found:
