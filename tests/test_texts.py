@@ -125,11 +125,12 @@ def test_what_is_no_index(put, content, names, rows):
         ("A,B\n1,2,\n3,4,\n", ["A", "B"], [[1, 2], [3, 4]]),
         ("1;2;\n3;4;\n", None, [[1, 2], [3, 4]]),
         (",A,\n0,1,\n1,3,\n", ["A"], [[1], [3]]),
+        ("A,B,\n1,2\n3,4\n", ["A", "B"], [[1, 2], [3, 4]]),
     ],
 )
 def test_an_empty_last_column_is_dropped(put, content, names, rows):
     (note,) = check(open_source(put(content)), names, rows)
-    assert "empty last column left out" in note
+    assert "empty last column left out" in note or "empty last name left out" in note
 
 
 def test_an_empty_last_column_that_is_not(put):
@@ -163,6 +164,10 @@ def test_text_throughout_says_nothing_of_a_header(put):
         ("flag,a\nTRUE,1\nFALSE,2\n", True),
         ("TRUE,1\nFALSE,2\n", False),
         ("NA,b\n1,2\n", True),
+        ("25%,50%\n1,2\n", True),
+        ("1.0D+00,2.0D+00\n3,4\n", False),
+        ("<5,<3\n1,2\n", False),
+        ("1+2i,3\n2,3\n", False),
     ],
 )
 def test_headers(put, content, header):
@@ -170,7 +175,9 @@ def test_headers(put, content, header):
     assert (layout.names is not None) == header
 
 
-@pytest.mark.parametrize("content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n"])
+@pytest.mark.parametrize(
+    "content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n", "x,0.5\n1,2\n3,4\n"]
+)
 def test_headers_that_may_be_rows_are_asked_about(put, content):
     with pytest.raises(DataError, match=r"names of columns, or a row\? .*--header or --no-header"):
         open_source(put(content))
@@ -503,6 +510,7 @@ def test_plain_text_beside_data(put, tmp_path):
     [
         ("#Table1\nra,dec\n1,2\n3,4\n", ["ra", "dec"], [[1, 2], [3, 4]], "'#' left out, names in"),
         ("# NOAA\n# two\n1 2\n3 4\n", None, [[1, 2], [3, 4]], "lines with '#' left out, no names"),
+        ("# x y\n0 1\n5 1\n", ["x", "y"], [[0, 1], [5, 1]], "names in a comment (x, y)"),
         ("#YY WSPD GST\n#yr m/s m/s\n1 2 5\n", ["YY", "WSPD", "GST"], [[1, 2, 5]],
          "lines with '#' left out, names in a comment (YY, WSPD, GST)"),
         ("a,b\n1,2\n", ["a", "b"], [[1, 2]], None),
@@ -527,6 +535,51 @@ def test_errors_of_excel_are_no_comments(put):
     with pytest.raises(DataError, match=r"'#DIV/0!', not a number \(line 6 .*--na '#DIV/0!'"):
         open_source(put(rows), missing="drop")
     check(open_source("x.csv", missing="drop", na="#DIV/0!"), ["a", "b"], [[1, 2], [5, 6]])
+
+
+AUTO_MPG = """\
+18.0   8   307.0      130.0      3504.      12.0   70  1\t"chevrolet chevelle malibu"
+25.0   4   98.00      ?          2046.      19.0   71  1\t"ford pinto"
+15.0   8   350.0      165.0      3693.      11.5   70  1\t"buick skylark 320"
+"""
+
+
+def test_files_as_they_are(put):
+    """Tables of UCI, a spreadsheet in French, SPSS, and a file of NOAA that lacks a value."""
+    name = put(AUTO_MPG, "auto-mpg.data")
+    source = open_source(name, columns=[0, 3], na="?", missing="drop")
+    check(source, None, [[18, 130], [15, 165]])
+    rows = "Prix;Quantité\r\n1\xa0234,56;1\xa0000\r\n999,5;2\xa0000\r\n".encode("cp1252")
+    french = open_source(put(rows), thousands=" ")
+    check(french, ["Prix", "Quantité"], [[1234.56, 1000], [999.5, 2000]])
+    spss = open_source(put("id\ta\n1\t#NULL!\n2\t,5\n"), na="#NULL!", missing="drop")
+    check(spss, ["id", "a"], [[2, 0.5]])
+    name = put("#YY WSPD GST\n#yr m/s m/s\n2020 3.5 MM\n2020 3.5 4.0\n2020 2 1\n", "noaa.txt")
+    with pytest.raises(DataError, match=r"row 0 .*\('GST'\) is 'MM', .*line 3 .*--na 'MM'"):
+        open_source(name)
+    check(open_source(name, na="MM", missing="drop"), ["YY", "WSPD", "GST"],
+          [[2020, 3.5, 4], [2020, 2, 1]])  # fmt: skip
+
+
+def test_a_long_line(put):
+    X = np.random.default_rng(0).normal(size=(2, 9000))
+    content = "\n".join(" ".join(map(repr, row)) for row in X.tolist())
+    check(open_source(put(content, "x.txt")), None, X)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a b c\n1,2,3\n4,5,6\n", r"1 cells, .* have 3; write the same delimiter into it"),
+        ("a;b\n\u22121,5;3\n2,5;4\n", r"the sign .* \(U\+2212\) is none of a number"),
+        ("a,b\n\uff11,3\n2,4\n", r"the sign .* \(U\+FF11\) is none of a number"),
+        ("a,b\nm,s\n1,2\n3,4\n", r"begins in line 3, leave out what is before \(--skip 2\)"),
+        ("a,b\n1,2\n3,4\n5,6\na,b\n", "line 5 .* the names come again there|no names"),
+    ],
+)
+def test_what_is_said_of_odd_cells(put, content, words):
+    with pytest.raises(DataError, match=words):
+        open_source(put(content))
 
 
 def test_arff(put):

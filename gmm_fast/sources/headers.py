@@ -17,12 +17,11 @@ def header(look):
     """The first line holds names if a cell of it is text above numbers."""
     rows, given = look.rows, look.given.header
     first, width = rows[0], look.n_columns
-    is_header = _is_header(look) if given is None else given
-    said = None
-    if given is None:
+    names, said, n_lines = _names_in_comments(look), None, 0
+    is_header = given
+    if given is None and names is None:
+        is_header = _is_header(look)
         said = _header_said(look, is_header)
-    names = None if given is False or _texts_above(look) else _names_in_comments(look, given)
-    n_lines = 0
     if names is not None:
         look.names = names
         if given is None:
@@ -77,6 +76,8 @@ def _is_header(look):
     if not rest or not texts:
         return bool(texts)
     if _texts_above(look):
+        if any(is_value(c, look) and not c.isalnum() and c not in MISSING for c in first):
+            _ask_header(look)  # names are no fractions
         return True
     if len(texts) == len([c for c in first if c not in MISSING]):
         # nothing but text: names, unless one of them comes again
@@ -116,12 +117,16 @@ def _texts_above(look):
     return found
 
 
-def _names_in_comments(look, given):
+def _names_in_comments(look):
     """Names in the comments before the table, as `numpy.savetxt` writes them, or None.
 
     They are in the last line that can be names; what is behind it splits into as many cells, as
     units do.
     """
+    given = look.given.header
+    names_below = _texts_above(look) and not any(is_value(c, look) for c in look.rows[0])
+    if given is False or names_below:
+        return None
     for text, *_ in reversed(look.comments):
         text = text.strip().removeprefix(look.comment)
         cells = _cells(text.strip(), look)
@@ -165,8 +170,9 @@ def index(look):
         if kind is not None:
             look.index = m
             which = "first column" if m == 1 else f"first {m} columns"
-            kept = ", another without a name kept" if m < lead else ""
-            return f"{which} left out ({kind}){kept}", False
+            more = ", another without a name kept" if m < lead else ""
+            more += f", line {look.lines[0][2]} names one less" if look.short_names else ""
+            return f"{which} left out ({kind}){more}", False
     return "first column kept, though it has no name", False
 
 

@@ -15,6 +15,11 @@ HEAD_BYTES = 1 << 16
 # Rules whose guesses do not count where columns are chosen.
 INDEXES = ("index", "counters")
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+# What is meant as a number: of Fortran, complex, bounds, money, in groups of three.
+_NEAR_NUMBER = re.compile(
+    r"[<>≤≥~$€£]?\s*[+−-]?(\d+([.,]\d*)?|[.,]\d+)([dDeE][+−-]?\d+)?([+-][\d.,]+[ij]|\s*[€£])?"
+    r"|[+-]?\d{1,3}([., '’\xa0\u2009\u202f]\d{3})+([.,]\d*)?"
+)
 BOOLEANS = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False,
             "false": False}  # fmt: skip
 
@@ -52,6 +57,8 @@ class Layout:
         Columns of TRUE and FALSE.
     numeric : list
         Names, or numbers, of columns that hold numbers only, in the first rows.
+    mixed : list
+        Of those that hold numbers in half of them.
     table_line : int
         Where the first rows are text above numbers: the line from which on they are numbers; or 0.
     blank_end : bool
@@ -81,6 +88,7 @@ class Layout:
     empty_last: bool = False
     booleans: list[int] = field(default_factory=list)
     numeric: list = field(default_factory=list)
+    mixed: list = field(default_factory=list)
     table_line: int = 0
     blank_end: bool = False
     watch: DecimalWatch | None = None
@@ -135,6 +143,8 @@ class Look(Layout):
         if sign == BLANKS:
             texts = split_lines(one_tab("".join(texts).encode()).decode())
             sign = "\t"
+        if not any(sign in text or '"' in text for text in texts):
+            return [[text.strip()] for text in texts], list(range(1, len(texts) + 1))
         rows, used = [], []
         reader = csv.reader(texts, delimiter=sign, skipinitialspace=True)
         try:
@@ -162,8 +172,9 @@ def is_value(cell, look):
 
 def is_text(cell, look):
     """Whether a cell is a word, and no sign of a missing value such as "?"."""
-    words = not is_value(cell, look) and cell not in EXCEL_ERRORS
-    return words and any(sign.isalnum() for sign in cell)
+    if is_value(cell, look) or cell in EXCEL_ERRORS or _NEAR_NUMBER.fullmatch(cell):
+        return False
+    return any(sign.isalnum() for sign in cell)
 
 
 def is_number(cell, decimal):
@@ -175,4 +186,4 @@ def is_number(cell, decimal):
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell
+    return cell.isascii() and "_" not in cell

@@ -236,7 +236,10 @@ def _delimiter(look):
         signs = "\t" + signs.replace("\t", "") if given is None else given
     split = {sign: look.split(sign) for sign in signs}
     if given is None and any(_is_even(split[sign][0]) for sign in ";\t|"):
-        signs = signs.replace(BLANKS, "")  # blanks are within cells then
+        # blanks are within cells then, unless cells are rows of numbers beside a text
+        _, is_clear, *_ = _evenness(split[BLANKS][0], BLANKS)
+        if not is_clear or any(_count_numbers(split[sign][0][1:]) for sign in ";\t|,"):
+            signs = signs.replace(BLANKS, "")
     best = max(signs, key=lambda sign: _evenness(split[sign][0], sign))
     look.delimiter = best
     look.rows, look.used = split[best]
@@ -258,12 +261,17 @@ def _evenness(rows, sign):
     even = all(len(row) == width for row in rows[lead:])
     # A decimal comma splits as evenly as a comma between cells: other signs come first.
     cells = [cell for row in rows[lead + 1 :] or rows[lead:] for cell in row]
-    numbers = sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
+    numbers = _count_numbers([cells])
     clear = sign != "," and even and numbers * 2 > len(cells)
     if sign == BLANKS:  # words and dates have blanks, too
         return width > 1 and even and numbers > 0, clear, False, False, 0
     # so they do beside text, which leaves few numbers: one sign splits the first line, too
     return width > 1, clear, _is_even(rows), even, width, sign != ","
+
+
+def _count_numbers(rows):
+    cells = (cell for row in rows for cell in row)
+    return sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
 
 
 def _width(rows):
@@ -313,12 +321,17 @@ def _width_and_lead(look):
             look.short_names = True
         else:
             look.empty_last = True
+    elif lead == 1 and len(rows[0]) == width + 1 and rows[0][-1] == "":
+        rows[0].pop()  # only the line of names ends with a delimiter
+        return "empty last name left out", False
     elif lead:
         before, number = look.lines[0][0].strip()[:40], look.lines[look.used[lead - 1]][2]
         advice = (
             f"leave out what stands before the table with skip={number - 1} (--skip {number - 1})"
         )
         other = _even_delimiter(look)
+        if any(len(look.split(sign)[0][0]) == width > 1 for sign in _DELIMITERS if sign != other):
+            advice = f"write the same delimiter into it as into the others, or {advice}"
         if other is not None:
             advice = f"if {other!r} is the delimiter, say so (--delimiter {other!r}); else {advice}"
         raise DataError(
@@ -356,9 +369,12 @@ def _kinds(look):
         full = [c for c in cells if c not in MISSING and c not in look.given.na]
         if full and all(c in BOOLEANS for c in full):
             look.booleans.append(j)
-        elif not all(is_value(c, look) for c in full):
-            continue
-        look.numeric.append(j if look.names is None else look.names[j])
+        values = sum(is_value(c, look) for c in full)
+        label = j if look.names is None else look.names[j]
+        if values == len(full):
+            look.numeric.append(label)
+        elif values * 2 >= len(full):
+            look.mixed.append(label)
     look.table_line = _table_line(look)
     return None
 
@@ -369,8 +385,11 @@ def _table_line(look):
     best, before = 0, _numeric(look, rows)
     for i in range(1, min(_TEXT_ROWS, len(rows) - 1) + 1):
         found = _numeric(look, rows[i:])
-        words = any(is_text(row[j], look) for j in {*found} - {*before} for row in rows[:i])
-        if len(found) > len(before) and words:
+        above = [
+            row[j] for j in found for row in rows[:i] if j < len(row) and row[j] not in MISSING
+        ]
+        texts = [is_text(cell, look) for cell in above]
+        if len(found) > len(before) and texts and all(texts):
             best, before = i, found
     if not best:
         return 0
