@@ -126,6 +126,7 @@ def test_what_is_no_index(put, content, names, rows):
         ("1;2;\n3;4;\n", None, [[1, 2], [3, 4]]),
         (",A,\n0,1,\n1,3,\n", ["A"], [[1], [3]]),
         ("A,B,\n1,2\n3,4\n", ["A", "B"], [[1, 2], [3, 4]]),
+        ("A,B,\n1,2,\x1a", ["A", "B"], [[1, 2]]),
     ],
 )
 def test_an_empty_last_column_is_dropped(put, content, names, rows):

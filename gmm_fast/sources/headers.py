@@ -11,6 +11,8 @@ from .lines import one_tab
 
 # What pandas, readr and R call a column that has no name, or names the rows.
 _NAMELESS = re.compile(r"|Unnamed: \d+(\.\d+)*|\.\.\.1|row[._ ]?names?", re.IGNORECASE)
+# Words that are no name of a column any more.
+_SENTENCE = 5
 
 
 def header(look):
@@ -124,15 +126,15 @@ def _names_in_comments(look):
     units do.
     """
     given = look.given.header
-    names_below = _texts_above(look) and not any(is_value(c, look) for c in look.rows[0])
-    if given is False or names_below:
+    values = [c for c in look.rows[0] if is_value(c, look) and c not in MISSING]
+    if given is False or (not values and (given or _texts_above(look))):
         return None
     for text, *_ in reversed(look.comments):
         text = text.strip().removeprefix(look.comment)
         cells = _cells(text.strip(), look)
         if len(cells) != look.n_columns - look.empty_last or not all(cells):
             return None
-        if given or _are_names(text, cells, look):
+        if (given and len(cells) > 1) or _are_names(text, cells, look):
             return cells + [""] * look.empty_last
     return None
 
@@ -152,7 +154,7 @@ def _are_names(text, cells, look):
         return False
     words = all(
         any(sign.isalpha() for sign in c) and c[-1] not in ".:!?" and ": " not in c for c in cells
-    )
+    ) and all(len(c.split()) < _SENTENCE for c in cells)
     return words and len(set(cells)) == len(cells) and not any(is_value(c, look) for c in cells)
 
 

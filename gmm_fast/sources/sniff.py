@@ -169,7 +169,7 @@ def _decoded(body, encoding, whole):
     """The text of whole lines; the last line of a head that was cut is left out."""
     text = codecs.getincrementaldecoder(encoding)().decode(body, final=whole)
     if whole:
-        return text
+        return text.removesuffix("\x1a")
     cut = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
     return text[:cut] if cut else text
 
