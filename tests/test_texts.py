@@ -442,9 +442,16 @@ def test_line_breaks_within_cells(put, monkeypatch, sign):
         open_source("x.csv", columns=[1], delimiter=sign)
 
 
-def test_rows_longer_than_a_block(put):
-    content = "t,b\nz,1\n" + "x" * 600_000 + ",2\n"
-    check(open_source(put(content), columns=[1]), ["b"], [[1], [2]])
+@pytest.mark.parametrize("cell", ["x" * 600_000, '"' + "x,\n" * 200_000 + '"'])
+@pytest.mark.parametrize("top", ["", "# c\n"])
+def test_rows_longer_than_a_block(put, top, cell):
+    content = f"{top}t,b\nz,1\n{cell},2\ny,3\n"
+    check(open_source(put(content), columns=[1]), ["b"], [[1], [2], [3]])
+
+
+def test_a_quote_that_is_never_closed(put):
+    with pytest.raises(DataError, match=r"row 2 .* has 1 cells \(line 4 of the file\)"):
+        open_source(put('t,b\nz,1\nz,2\n"z,3\n' + "z,4\n" * 90_000), columns=[1])
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,12 @@ class Comments:
         self._quotes.pass_line(line)
         return False
 
+    def may_take(self, content):
+        """Whether there may be comments in whole lines, bytes."""
+        return self._sign in content
+
     def __call__(self, content):
-        if self._sign not in content and b'"' not in content:
+        if not self.may_take(content) and b'"' not in content:
             return content
         kept = []
         for line in content.splitlines(keepends=True):
@@ -206,7 +210,12 @@ def line_of_row(pieces, row, *, delimiter, comments, blank_rows):
     quotes, number, rows = Quotes(delimiter), 0, 0
     blank = b" \t" if delimiter == BLANKS else b""
     for piece in pieces:
-        for line in piece.splitlines():
+        lines = piece.splitlines()
+        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_take(piece)))
+        if plain and rows + len(lines) <= row and all(map(bytes.strip, lines)):
+            number, rows = number + len(lines), rows + len(lines)
+            continue
+        for line in lines:
             number += 1
             if comments and comments.takes(line):
                 continue
@@ -244,14 +253,18 @@ class FilteredLines(io.RawIOBase):
         super().close()
 
     def readinto(self, buffer):
-        while not self._ready:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            for change in self._changes:
-                piece = change(piece)
-            self._ready = memoryview(piece)
-        n = min(len(buffer), len(self._ready))
-        buffer[:n] = self._ready[:n]
-        self._ready = self._ready[n:]
-        return n
+        """Fill the buffer: Arrow takes what it gets for a block, which has to hold whole rows."""
+        done = 0
+        while done < len(buffer):
+            if not self._ready:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                for change in self._changes:
+                    piece = change(piece)
+                self._ready = memoryview(piece)
+            n = min(len(buffer) - done, len(self._ready))
+            buffer[done : done + n] = self._ready[:n]
+            self._ready = self._ready[n:]
+            done += n
+        return done

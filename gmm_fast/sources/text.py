@@ -378,6 +378,8 @@ class TextSource(StreamSource):
     def _parse_error(self, message):
         layout = self._layout
         found = _RAGGED.search(message)
+        if not layout.newlines and (found or "newlines_in_values" in message):
+            return _ReadAgain(_put(newlines=True))
         if found:
             row, expected, got = (int(x) for x in found.groups())
             line, _ = self._line_of(row - 1)
@@ -385,8 +387,6 @@ class TextSource(StreamSource):
                 f"{self.name}: row {row - 1} (counting from 0) has {got} cells{line}, the "
                 f"first line has {expected}; every row needs the same number{self._doubt()}"
             )
-        if "newlines_in_values" in message and not layout.newlines:
-            return _ReadAgain(_put(newlines=True))
         if "block size" in message or "newlines_in_values" in message:
             room = self._block_bytes()
             if room < _LONGEST_ROW:
