@@ -526,6 +526,8 @@ def test_plain_text_beside_data(put, tmp_path):
         ("# Source, Berlin\n1,2\n", None, [[1, 2]], "lines with '#' left out, no names"),
         ("# name: x\n# rows: 1\n# columns: 2\n 1 2\n", None, [[1, 2]], "left out, no names"),
         ("# made today\n# x y\n1 2\n", ["x", "y"], [[1, 2]], "names in a comment (x, y)"),
+        ("#a,b\n#1,2\n3,4\n", ["a", "b"], [[3, 4]],
+         "lines with '#' left out (one is '#1,2'), names in a comment"),
         ("# c\na,b\n#1,2\n3,4\n#\n", ["a", "b"], [[3, 4]],
          "2 lines with '#' among the rows left out (first '#1,2'); --header, --comment say"),
         ("# a,b\n1,2\n", ["a", "b"], [[1, 2]], "names in a comment (a, b); --header says"),
@@ -616,6 +618,14 @@ def test_lines_before_the_table_are_asked_about(put):
     with pytest.raises(DataError, match=r"'AAPL', .* \(line 2 .*begins in line 4, .*--skip 3"):
         open_source(name, columns=["Close", "High"])
     check(open_source(name, columns=[1, 2], skip=3), None, [[75, 76], [74, 75]])
+
+
+@pytest.mark.parametrize("sign", ["!", "//"])
+def test_rare_comments_are_asked_about(put, sign):
+    name = put(f"{sign} c\n1 2\n3 4\n")
+    with pytest.raises(DataError, match=rf"line 1 .* begins with '{sign}'; .*--comment '{sign}'"):
+        open_source(name)
+    check(open_source(name, comment=sign), None, [[1, 2], [3, 4]])
 
 
 def test_comments_by_order(put):

@@ -10,7 +10,7 @@ from .layout import is_text, is_value
 from .lines import one_tab
 
 # What pandas, readr and R call a column that has no name, or names the rows.
-_NAMELESS = re.compile(r"|Unnamed: \d+(\.\d+)*|\.\.\.1|row[._ ]?names?", re.IGNORECASE)
+_NAMELESS = re.compile(r"|Unnamed: \d+(_level_\d+)?(\.\d+)*|\.\.\.1|row[._ ]?names?", re.IGNORECASE)
 # Words that are no name of a column any more.
 _SENTENCE = 5
 
@@ -34,12 +34,22 @@ def header(look):
         look.names += [""] * (width - len(look.names))
         n_lines = look.used[0]
     if look.comments and look.given.comment is None and (names is None or len(look.comments) > 1):
-        comments = f"lines with {look.comment!r} left out"
+        comments = f"lines with {look.comment!r} left out{_row_among(look)}"
         said = (comments if said is None else f"{comments}, {said[0]}"), False
     if n_lines:
         _, look.head_bytes, look.head_lines = look.lines[n_lines - 1]
         del rows[0]
     return said
+
+
+def _row_among(look):
+    """What is said of comments before the table that may be a row of it."""
+    for text, *_ in look.comments:
+        text = text.strip()
+        cells = _cells(text.removeprefix(look.comment).strip(), look)
+        if len(cells) == look.n_columns > 1 and all(is_value(c, look) for c in cells):
+            return f" (one is {text[:40]!r})"
+    return ""
 
 
 def _header_said(look, is_header):

@@ -25,6 +25,7 @@ _DELIMITERS = ",;\t|" + BLANKS
 # A first line by which Excel is told the delimiter.
 _SEP = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _COMMENTS = ("#", "%")
+_RARE_COMMENTS = ("!", "//")
 # Rows of text that may stand between names and numbers: units, kinds, names again.
 _TEXT_ROWS = 5
 # How files begin that are no text: what they are, and how text comes of it.
@@ -207,6 +208,7 @@ def _comment(look):
             line[0].startswith(sign) for line in look.lines[1:]
         ):
             sign = ""  # the name of a column that counts the rows
+        _refuse_other_comment(look, first)
     if sign:
         takes = Comments(sign, guessed, _DELIMITERS).takes
         is_comment = [takes(line[0].encode()) for line in look.lines]
@@ -226,6 +228,17 @@ def _comment(look):
         del look.lines[_HEAD_ROWS:]
         look.whole = False
     return None  # `_header` says it, for a comment may hold the names
+
+
+def _refuse_other_comment(look, first):
+    """Ask about a first line that begins as comments do in some languages."""
+    sign = next((sign for sign in _RARE_COMMENTS if first.startswith(sign)), None)
+    if sign is not None and look.given.header is None:
+        raise DataError(
+            f"{look.name}: line {look.lines[0][2]} ({first.strip()[:40]!r}) begins with {sign!r}; "
+            f"leave out such lines (comment={sign!r}, --comment '{sign}'), or say whether it holds "
+            "names (--header or --no-header)"
+        )
 
 
 def _delimiter(look):
