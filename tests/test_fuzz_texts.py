@@ -65,6 +65,7 @@ def _write(draw, sign, decimal, header, rows, top):
         text = f"# made at random by nobody in particular{end}{text}"
     if draw(st.booleans()):
         text = text.removesuffix(end)
+    text += draw(st.sampled_from(["", "", f"{end} {end}", f"{end}{end}{end}", "\x1a"]))
     encoding = draw(st.sampled_from(ENCODINGS))
     if encoding == "utf-16-be-bom":
         content = b"\xfe\xff" + text.encode("utf-16-be")
@@ -111,7 +112,7 @@ def test_tables_are_read_back(folder, table, tell, keep):
 
 @settings(max_examples=cases(150), suppress_health_check=list(HealthCheck))
 @given(
-    content=st.text("0123456789.,;|\t\n\r \"'#-abN", max_size=60),
+    content=st.text("0123456789.,;|\t\n\r \"'#-abNA\x1a", max_size=60),
     name=st.sampled_from(["x.csv", "x.tsv", "x.txt"]),
     missing=st.sampled_from([None, "drop"]),
     columns=st.sampled_from([None, [0], [1, 0]]),

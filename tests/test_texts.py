@@ -61,12 +61,29 @@ R_ROWS = '"","eruptions","waiting"\n"1",3.6,79\n"2",1.8,54\n"3",3.333,74\n'
         ("Unnamed: 0,a\n0,1\n1,2\n", ["a"], [[1], [2]], "row numbers"),
         ('"","mpg"\n"Mazda RX4",21\n"Fiat",30\n', ["mpg"], [[21], [30]], "row names"),
         ('"a" "b"\n"1" 0.5 2\n"2" 1.5 3\n', ["a", "b"], [[0.5, 2], [1.5, 3]], "row numbers"),
+        ("rownames,a\n1,5\n2,6\n", ["a"], [[5], [6]], "row numbers"),
+        ("rownames,a\nx y,5\nz,6\n", ["a"], [[5], [6]], "row names"),
+        ("...1,a\n1,5\n2,6\n", ["a"], [[5], [6]], "row numbers"),
+        (",Unnamed: 0,a\n0,0,5\n1,1,6\n", ["a"], [[5], [6]], "row numbers"),
+        ("Unnamed: 0.1,Unnamed: 0,a\n0,0,5\n1,1,6\n", ["a"], [[5], [6]], "row numbers"),
+        (",,a\n0,0,5\n0,1,6\n1,0,7\n", ["a"], [[5], [6], [7]], "an index of 2 levels"),
+        (",,a\nx,0,5\nx,1,6\n", ["a"], [[5], [6]], "an index of 2 levels"),
     ],
 )
 def test_an_index_is_left_out(put, content, names, rows, kind):
     (note,) = check(open_source(put(content)), names, rows)
-    assert f"first column left out ({kind})" in note
+    assert f" left out ({kind})" in note
     assert "--columns" in note
+
+
+def test_columns_that_count_rows_are_told_of(put):
+    rows = [[1000 + i, i % 7] for i in range(40)]
+    name = put("cell_id,a\n" + "".join(f"{i},{a}\n" for i, a in rows))
+    (note,) = check(open_source(name), ["cell_id", "a"], rows)
+    assert note == "column 0 ('cell_id') counts rows, but is kept; --columns says otherwise"
+    assert check(open_source(name, columns=[0, 1]), ["cell_id", "a"], rows) == []
+    put("cell_id,a\n" + "".join(f"{i},{a}\n" for i, a in rows[::-1]))
+    assert check(open_source(name), ["cell_id", "a"], rows[::-1]) == []
 
 
 def test_the_real_table_of_the_geyser(put):
@@ -108,11 +125,13 @@ def test_what_is_no_index(put, content, names, rows):
         ("A,B\n1,2,\n3,4,\n", ["A", "B"], [[1, 2], [3, 4]]),
         ("1;2;\n3;4;\n", None, [[1, 2], [3, 4]]),
         (",A,\n0,1,\n1,3,\n", ["A"], [[1], [3]]),
+        ("A,B,\n1,2\n3,4\n", ["A", "B"], [[1, 2], [3, 4]]),
+        ("A,B,\n1,2,\x1a", ["A", "B"], [[1, 2]]),
     ],
 )
 def test_an_empty_last_column_is_dropped(put, content, names, rows):
     (note,) = check(open_source(put(content)), names, rows)
-    assert "empty last column left out" in note
+    assert "empty last column left out" in note or "empty last name left out" in note
 
 
 def test_an_empty_last_column_that_is_not(put):
@@ -146,6 +165,10 @@ def test_text_throughout_says_nothing_of_a_header(put):
         ("flag,a\nTRUE,1\nFALSE,2\n", True),
         ("TRUE,1\nFALSE,2\n", False),
         ("NA,b\n1,2\n", True),
+        ("25%,50%\n1,2\n", True),
+        ("1.0D+00,2.0D+00\n3,4\n", False),
+        ("<5,<3\n1,2\n", False),
+        ("1+2i,3\n2,3\n", False),
     ],
 )
 def test_headers(put, content, header):
@@ -153,10 +176,18 @@ def test_headers(put, content, header):
     assert (layout.names is not None) == header
 
 
-@pytest.mark.parametrize("content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n"])
+@pytest.mark.parametrize(
+    "content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n", "x,0.5\n1,2\n3,4\n"]
+)
 def test_headers_that_may_be_rows_are_asked_about(put, content):
     with pytest.raises(DataError, match=r"names of columns, or a row\? .*--header or --no-header"):
         open_source(put(content))
+
+
+def test_blanks_at_the_ends_of_names_are_said(put):
+    (note,) = check(open_source(put('"a ",b\n1,2\n')), ["a", "b"], [[1, 2]])
+    assert note == "names in line 1, without blanks at their ends ('a '); --header says otherwise"
+    assert check(open_source(put("a, b\n1, 2\n")), ["a", "b"], [[1, 2]]) == []
 
 
 def test_a_number_among_names_is_said(put):
@@ -216,7 +247,7 @@ def test_blanks_within_cells_are_no_delimiter(put, content):
 
 def test_a_first_row_that_misses_a_value_is_no_header(put):
     name = put("1000025,5,?,2\n1002945,5,4,2\n", "x.data")
-    with pytest.raises(DataError, match=r"row 0 .* is '\?', not a number; if that means missing"):
+    with pytest.raises(DataError, match=r"row 0 .* is '\?', not a number .*; if that means"):
         open_source(name)
     check(open_source(name, na="?", missing="drop"), None, [[1002945, 5, 4, 2]])
 
@@ -237,6 +268,23 @@ def test_a_comma_that_comes_late_is_doubted_as_well(put):
     content = "a;b\n" + "999;2\n" * 60 + "1,234;2\n"
     (note,) = check(open_source(put(content)), ["a", "b"], [[999, 2]] * 60 + [[1.234, 2]])
     assert "'1,234' is 1.234, not thousands" in note
+
+
+@pytest.mark.parametrize(("name", "sign"), [("x.csv", ";"), ("x.tsv", "\t")])
+def test_a_doubt_that_comes_late_is_said(put, name, sign):
+    rows = [[999, 2]] * 60
+    content = "".join(f"{a}{sign}{b}\n" for a, b in [("a", "b"), *rows, ("1.234", 2)])
+    (note,) = check(open_source(put(content, name)), ["a", "b"], [*rows, [1.234, 2]])
+    assert "decimal '.' ('1.234' is 1.234, not thousands)" in note
+    put(f"{content}1.5{sign}2\n", name)  # which no sign of thousands can be
+    notes = check(open_source(name), ["a", "b"], [*rows, [1.234, 2], [1.5, 2]])
+    assert "thousands" not in "".join(notes)
+
+
+def test_rows_that_contradict_the_guess(put):
+    name = put("a;b\n" + "999;2\n" * 60 + "1.234;2\n1,5;2\n")
+    with pytest.raises(DataError, match=r"'1\.234', not a number \(line 62 .*--thousands '\.'"):
+        open_source(name)
 
 
 def test_the_note_of_all_guesses(put):
@@ -268,6 +316,8 @@ def test_what_is_said_is_not_guessed(put):
         ("1.234.567,5;-1.000;7", {"thousands": "."}, [1234567.5, -1000, 7]),
         ('"1,234",2,"3,000.25"', {"thousands": ","}, [1234, 2, 3000.25]),
         ("1 234;2", {"thousands": " ", "delimiter": ";"}, [1234, 2]),
+        ("1\u202f234;1\u00a0234\u00a0567", {"thousands": " "}, [1234, 1234567]),
+        ("1’234.5;2", {"thousands": "'"}, [1234.5, 2]),
         ("1'234;NA;1e3", {"thousands": "'", "missing": "drop", "columns": [0, 2]}, [1234, 1000]),
     ],
 )
@@ -281,6 +331,10 @@ def test_thousands(put, cells, options, numbers):
         ("1.23;1.234\n", {"thousands": "."}, "column 0 is '1.23', not a number"),
         ("1.234.567;1\n2.345.678;3\n", {}, r"name the sign of thousands \(--thousands '.'\)"),
         ('a,b\n"1,234",2\n', {}, r"name the sign of thousands \(--thousands ','\)"),
+        ("a;b\n1'234;2\n", {}, '--thousands "\'"'),
+        ("a;b\n1 234,5;2\n", {}, r"thousands \(--thousands ' ' --decimal ','\)"),
+        ("a;b\n1\u202f234;2\n", {}, r"thousands, U\+202F \(--thousands ' '\)"),
+        ("a;b\n1.234,5;2\n", {"thousands": "'"}, r"thousands \(--thousands '\.'\)"),
         ("x\n1,5\n2,7\n", {}, r"line 1 has one cell, .*'1,5'; is that a number .*or two"),
     ],
 )
@@ -349,6 +403,73 @@ def test_packed_text(put, end):
             open_source(put(bad, f"x.csv.{end}"))
 
 
+@pytest.mark.parametrize("end", [" \n", "\n \r\n\t\n", "\x1a", "\n\x1a", "\n\n\n"])
+@pytest.mark.parametrize("top", ["a,b\n1,2\n3,4", "a b\n1 2\n3 4", "a\n1\n3"])
+def test_blank_ends(put, top, end):
+    rows = [[1], [3]] if top[1] == "\n" else [[1, 2], [3, 4]]
+    for content, name in ((top + end, "x.txt"), (gzip.compress((top + end).encode()), "x.txt.gz")):
+        check(open_source(put(content, name)), ["a", "b"][: len(rows[0])], rows)
+
+
+def test_a_blank_line_of_one_column_is_a_missing_value(put, monkeypatch):
+    from gmm_fast.sources import lines
+
+    name = put("x\n1\n\n2\n  \n3\n\n")
+    with pytest.raises(DataError, match=r"row 1 .*is missing, a blank line \(line 3 of the file"):
+        open_source(name)
+    for size in (lines._PIECE_BYTES, 2):
+        monkeypatch.setattr(lines, "_PIECE_BYTES", size)
+        source = open_source(name, missing="drop")
+        assert source.dropped.tolist() == [1, 3]
+        notes = check(source, ["x"], [[1], [2], [3]])
+        assert notes == ["2 of 5 rows miss a value and were left out"]
+    check(open_source(put("a b\n1 2\n\n\n3 4\n", "x.dat")), ["a", "b"], [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("sign", [",", " "])
+def test_line_breaks_within_cells(put, monkeypatch, sign):
+    from gmm_fast.sources import lines, text
+
+    monkeypatch.setattr(text, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(lines, "_PIECE_BYTES", 61)
+    cells = [f'"a ""b"" {i}\n\n# c"{sign}{i}\n' for i in range(50)]
+    content = f"# c\nt{sign}b\n" + "".join(cells)
+    for columns in ([1], ["b"]):
+        source = open_source(put(content), columns=columns, delimiter=sign)
+        check(source, ["b"], [[i] for i in range(50)])
+    put(f"{content}\n#\nz{sign}?\n")
+    with pytest.raises(DataError, match=r"row 50 .* is '\?', not a number \(line 155 of"):
+        open_source("x.csv", columns=[1], delimiter=sign)
+
+
+@pytest.mark.parametrize("cell", ["x" * 600_000, '"' + "x,\n" * 200_000 + '"'])
+@pytest.mark.parametrize("top", ["", "# c\n"])
+def test_rows_longer_than_a_block(put, top, cell):
+    content = f"{top}t,b\nz,1\n{cell},2\ny,3\n"
+    check(open_source(put(content), columns=[1]), ["b"], [[1], [2], [3]])
+
+
+def test_a_quote_that_is_never_closed(put):
+    with pytest.raises(DataError, match=r"row 2 .* has 1 cells \(line 4 of the file\)"):
+        open_source(put('t,b\nz,1\nz,2\n"z,3\n' + "z,4\n" * 90_000), columns=[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b"a,b\n1,2\n"), r"is packed by gzip, not text; let its name end in \.gz"),
+        (b"PAR1" + bytes(9), "is a Parquet file, not text"),
+        (b"PK\3\4" + bytes(9), "is a zip archive, as spreadsheets .*; export the table to CSV"),
+    ],
+)
+def test_bytes_of_other_formats(put, monkeypatch, content, words):
+    with pytest.raises(DataError, match=words):
+        open_source(put(content))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    with pytest.raises(DataError, match=r"^standard input: is .* \(gzip -dc|; write it to a file"):
+        open_source("-")
+
+
 def test_standard_input(put, monkeypatch):
     X = np.random.default_rng(0).normal(size=(30, 2))
     for options in ({}, {"keep_bytes": 10**6}):
@@ -397,16 +518,91 @@ def test_plain_text_beside_data(put, tmp_path):
     [
         ("#Table1\nra,dec\n1,2\n3,4\n", ["ra", "dec"], [[1, 2], [3, 4]], "'#' left out, names in"),
         ("# NOAA\n# two\n1 2\n3 4\n", None, [[1, 2], [3, 4]], "lines with '#' left out, no names"),
-        ("#YY MM\n#yr mo\n1 2\n3 4\n", ["YY", "MM"], [[1, 2], [3, 4]], "names in a comment"),
+        ("# x y\n0 1\n5 1\n", ["x", "y"], [[0, 1], [5, 1]], "names in a comment (x, y)"),
+        ("#YY WSPD GST\n#yr m/s m/s\n1 2 5\n", ["YY", "WSPD", "GST"], [[1, 2, 5]],
+         "lines with '#' left out, names in a comment (YY, WSPD, GST)"),
         ("a,b\n1,2\n", ["a", "b"], [[1, 2]], None),
-        ("# a,b\n1,2\n", ["a", "b"], [[1, 2]], None),
+        ("# Source, 2020\n1,2\n", None, [[1, 2]], "lines with '#' left out, no names"),
+        ("# Source, Berlin\n1,2\n", None, [[1, 2]], "lines with '#' left out, no names"),
+        ("# name: x\n# rows: 1\n# columns: 2\n 1 2\n", None, [[1, 2]], "left out, no names"),
+        ("# made today\n# x y\n1 2\n", ["x", "y"], [[1, 2]], "names in a comment (x, y)"),
+        ("#a,b\n#1,2\n3,4\n", ["a", "b"], [[3, 4]],
+         "lines with '#' left out (one is '#1,2'), names in a comment"),
+        ("# c\na,b\n#1,2\n3,4\n#\n", ["a", "b"], [[3, 4]],
+         "2 lines with '#' among the rows left out (first '#1,2'); --header, --comment say"),
+        ("# a,b\n1,2\n", ["a", "b"], [[1, 2]], "names in a comment (a, b); --header says"),
         ("% x\n%y z\na,b\n1,2\n% end\n3,4\n", ["a", "b"], [[1, 2], [3, 4]], "'%' left out"),
     ],
-)
+)  # fmt: skip
 def test_comments(put, content, names, rows, words):
     notes = check(open_source(put(content)), names, rows)
     assert (words is None) == (notes == [])
     assert words is None or words in notes[0]
+
+
+def test_errors_of_excel_are_no_comments(put):
+    rows = "# c\na;b\n1;2\n#N/A;3\n#NV;3\n4;#DIV/0!\n5;6\n"
+    with pytest.raises(DataError, match=r"'#DIV/0!', not a number \(line 6 .*--na '#DIV/0!'"):
+        open_source(put(rows), missing="drop")
+    check(open_source("x.csv", missing="drop", na="#DIV/0!"), ["a", "b"], [[1, 2], [5, 6]])
+
+
+AUTO_MPG = """\
+18.0   8   307.0      130.0      3504.      12.0   70  1\t"chevrolet chevelle malibu"
+25.0   4   98.00      ?          2046.      19.0   71  1\t"ford pinto"
+15.0   8   350.0      165.0      3693.      11.5   70  1\t"buick skylark 320"
+"""
+
+
+def test_files_as_they_are(put):
+    """Tables of UCI, a spreadsheet in French, SPSS, and a file of NOAA that lacks a value."""
+    name = put(AUTO_MPG, "auto-mpg.data")
+    source = open_source(name, columns=[0, 3], na="?", missing="drop")
+    check(source, None, [[18, 130], [15, 165]])
+    rows = "Prix;Quantité\r\n1\xa0234,56;1\xa0000\r\n999,5;2\xa0000\r\n".encode("cp1252")
+    french = open_source(put(rows), thousands=" ")
+    check(french, ["Prix", "Quantité"], [[1234.56, 1000], [999.5, 2000]])
+    spss = open_source(put("id\ta\n1\t#NULL!\n2\t,5\n"), na="#NULL!", missing="drop")
+    check(spss, ["id", "a"], [[2, 0.5]])
+    name = put("#YY WSPD GST\n#yr m/s m/s\n2020 3.5 MM\n2020 3.5 4.0\n2020 2 1\n", "noaa.txt")
+    with pytest.raises(DataError, match=r"row 0 .*\('GST'\) is 'MM', .*line 3 .*--na 'MM'"):
+        open_source(name)
+    check(open_source(name, na="MM", missing="drop"), ["YY", "WSPD", "GST"],
+          [[2020, 3.5, 4], [2020, 2, 1]])  # fmt: skip
+
+
+def test_a_long_line(put):
+    X = np.random.default_rng(0).normal(size=(2, 9000))
+    content = "\n".join(" ".join(map(repr, row)) for row in X.tolist())
+    check(open_source(put(content, "x.txt")), None, X)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a b c\n1,2,3\n4,5,6\n", r"1 cells, .* have 3; write the same delimiter into it"),
+        ("a;b\n\u22121,5;3\n2,5;4\n", r"the sign .* \(U\+2212\) is none of a number"),
+        ("a,b\n\uff11,3\n2,4\n", r"the sign .* \(U\+FF11\) is none of a number"),
+        ("a,b\nm,s\n1,2\n3,4\n", r"begins in line 3, leave out what is before \(--skip 2\)"),
+        ("a,b\n1,2\n3,4\n5,6\na,b\n", "line 5 .* the names come again there|no names"),
+    ],
+)
+def test_what_is_said_of_odd_cells(put, content, words):
+    with pytest.raises(DataError, match=words):
+        open_source(put(content))
+
+
+def test_arff(put):
+    name = put("% c\n@RELATION r\n\n@ATTRIBUTE a real\n@attribute b real\n\n@DATA\n1,2\n?,3\n")
+    with pytest.raises(DataError, match=r"ARFF file of Weka; .*--skip 7 --no-header --na '\?'"):
+        open_source(name)
+    check(open_source(name, skip=7, header=False, na="?", missing="drop"), None, [[1, 2]])
+
+
+def test_the_delimiter_that_is_wrong(put):
+    name = put("a;b;c\n1,5;2;3,5\n2,5;3;3,5\n")
+    with pytest.raises(DataError, match=r"if ';' is the delimiter, say so \(--delimiter ';'\)"):
+        open_source(name, delimiter=",")
 
 
 YAHOO = "Price,Close,High\nTicker,AAPL,AAPL\nDate,,\n2020-01-02,75,76\n2020-01-03,74,75\n"
@@ -419,9 +615,17 @@ def test_lines_before_the_table_are_asked_about(put):
         open_source(put(content))
     check(open_source(put(content), skip=2), ["a", "b"], [[1, 2], [3, 4]])
     name = put(YAHOO)
-    with pytest.raises(DataError, match=r"'AAPL', not a number; .*--skip"):
+    with pytest.raises(DataError, match=r"'AAPL', .* \(line 2 .*begins in line 4, .*--skip 3"):
         open_source(name, columns=["Close", "High"])
     check(open_source(name, columns=[1, 2], skip=3), None, [[75, 76], [74, 75]])
+
+
+@pytest.mark.parametrize("sign", ["!", "//"])
+def test_rare_comments_are_asked_about(put, sign):
+    name = put(f"{sign} c\n1 2\n3 4\n")
+    with pytest.raises(DataError, match=rf"line 1 .* begins with '{sign}'; .*--comment '{sign}'"):
+        open_source(name)
+    check(open_source(name, comment=sign), None, [[1, 2], [3, 4]])
 
 
 def test_comments_by_order(put):
@@ -436,12 +640,53 @@ def test_comments_by_order(put):
 
 def test_words_for_missing_values(put):
     name = put("a,b\n1,?\n-,2\n3,4\nNA,5\n")
-    with pytest.raises(DataError, match=r"column 0 \('a'\) is '-', not a number; .*--na '-'"):
+    with pytest.raises(DataError, match=r"column 0 \('a'\) is '-', not a number .*--na '-'"):
         open_source(name)
-    with pytest.raises(DataError, match=r"row 0 .*is missing; remove .*--missing drop"):
+    with pytest.raises(DataError, match=r"row 0 .*is missing .*; remove .*--missing drop"):
         open_source(name, na=["?", "-"])
     notes = check(open_source(name, na=["?", "-"], missing="drop"), ["a", "b"], [[3, 4]])
     assert notes == ["3 of 4 rows miss a value and were left out"]
+
+
+def test_blanks_around_words(put):
+    content = "a,b,c\n1, NA ,TRUE\n2, 3,  FALSE\n3,4 , NULL\n5,-1e1 , TRUE\n"
+    rows = [[2, 3, 0], [5, -10, 1]]
+    check(open_source(put(content), missing="drop"), ["a", "b", "c"], rows)
+
+
+@pytest.mark.parametrize("na", [0, 0.5, -999, [7, "?"]])
+def test_numbers_for_missing_values(put, na):
+    one = na[0] if isinstance(na, list) else na
+    check(open_source(put(f"a,b\n1,2\n{one},3\n"), na=na, missing="drop"), ["a", "b"], [[1, 2]])
+
+
+@pytest.mark.parametrize("cell", ["1,5", "12 kg", "1e5x", "0x1F"])
+def test_numbers_are_no_words_for_missing_values(put, cell):
+    with pytest.raises(DataError, match="not a number") as caught:
+        open_source(put("a\tb\n" + "1\t2\n" * 60 + f"{cell}\t3\n", "x.tsv"), decimal=".")
+    assert "--na" not in str(caught.value)
+    assert ("--decimal ','" in str(caught.value)) == (cell == "1,5")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "line"),
+    [
+        ("a,b\n1,2\n3,x\n", {}, 3),
+        ("\n\na,b\n\n1,2\n\n3,x\n", {}, 7),
+        ("# c\r\n# d\r\na,b\r\n1,2\r\n# e\r\n3,x\r\n", {}, 6),
+        ("t\nu\na b\n1 2\n \t\n3 x\n", {"skip": 2}, 6),
+        ("a,b\n1,2\n3,x\n".replace("\n", "\r"), {}, 3),
+        ("a,b\n" + "1,2\n\n" * 90_000 + "3,x\n", {}, 180_002),
+        ("a,b\n1,2\n3,4,5\n", {}, 3),
+        ("a,b\n1,2\n3,NA\n", {}, 3),
+        ("a,b\n1,2\n\n3,inf\n", {}, 4),
+    ],
+)
+def test_errors_name_the_line(put, content, options, line):
+    for encoding in ("utf-8", "utf-16"):
+        name = put(content.encode(encoding))
+        with pytest.raises(DataError, match=rf"row \d+ .*\(line {line:,} of the file\)"):
+            open_source(name, **options)
 
 
 def test_rows_are_left_out_of_any_format(put):
@@ -479,7 +724,7 @@ def test_booleans(put):
     check(open_source(put(content), missing="drop"), ["a", "b", "c"], rows)
     with pytest.raises(DataError, match=r"row 60 .*is '2', neither TRUE nor FALSE"):
         open_source(put("a\n" + "TRUE\n" * 60 + "2\n"))
-    with pytest.raises(DataError, match=r"'TRUE', not a number; a column holds numbers, or TRUE"):
+    with pytest.raises(DataError, match=r"'TRUE', not a number .*; a column holds numbers, or"):
         open_source(put("a\n1.5\nTRUE\n"))
 
 
@@ -513,7 +758,7 @@ def test_encodings_refused(put):
         ({"encoding": "hex"}, "encoding 'hex' is not known"),
         ({"skip": -1}, "skip must be a number of lines"),
         ({"skip": 9}, "holds only 3 lines"),
-        ({"na": [1]}, "na must be one or more words"),
+        ({"na": [None]}, "na must be one or more words or numbers"),
         ({"missing": "maybe"}, "missing must be 'error' or 'drop'"),
     ],
 )

@@ -11,7 +11,9 @@ a format; `files` many files as one; `part` a range of rows as a source; `comple
 that miss a value; `transforms` puts columns on other scales. A format each: `array`, `npy`, `npz`,
 `parquet`, `text`, `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in
 memory; `tables` says which), `dask`. Of text, `dialect` is what the user says, `sniff` and
-`headers` guess the rest, `layout` is what that comes to; `unpack` and `lines` prepare its bytes.
+`headers` guess the rest, `layout` is what that comes to, `passed` what only a pass over it tells;
+`unpack` and `lines` prepare its bytes, `advice` says what to do about a cell, `cells` what cells
+that are passed on are.
 
 Other packages are imported with the format that needs them, never before.
 """
@@ -110,7 +112,7 @@ def open_source(data, *, one_feature=False, columns=None, transform=None, keep_b
         Lines at the beginning of text that are not part of the table.
     header : bool, optional
         Whether the first line of text holds names; found out by default.
-    na : str or sequence of str, optional
+    na : str, number or sequence of them, optional
         What means a missing value in text, such as "?", besides NA, null and the like.
     missing : {'error', 'drop'}, optional
         Whether rows that miss a value are an error, as by default, or left out.

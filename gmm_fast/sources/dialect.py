@@ -2,14 +2,20 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from numbers import Real
 
 from ..errors import DataError
 
 # What counts as a missing value, besides an empty cell.
-MISSING = ("", "NA", "N/A", "#N/A", "na", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null",
-           "None", "<NA>")  # fmt: skip
+MISSING = ("", "NA", "N/A", "#N/A", "#NV", "na", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL",
+           "null", "None", "<NA>")  # fmt: skip
+# What Excel writes for a value that cannot be computed, as it is spelled in several languages.
+EXCEL_ERRORS = ("#N/A", "#NV", "#DIV/0!", "#VALUE!", "#WERT!", "#VALEUR!", "#REF!", "#BEZUG!",
+                "#NAME?", "#NOM?", "#NUM!", "#ZAHL!", "#NOMBRE!", "#NULL!")  # fmt: skip
 # Runs of spaces and tabs: what tables of fixed width are separated by.
 BLANKS = " "
+# Signs that stand for one another between thousands; the first is on keyboards.
+ALIKE = (" \xa0\u2009\u202f", "'\u2019")
 # Signs that are hard to type, by words for them.
 _WORDS = {
     "tab": "\t",
@@ -41,7 +47,7 @@ class Dialect:
         Lines that begin with it are left out; "" for none.
     header : bool, optional
         Whether the first line holds names.
-    na : str or sequence of str, optional
+    na : str, number or sequence of them, optional
         What means a missing value, besides what does so anyway.
     missing : {'error', 'drop'}, optional
         What is done with rows that miss a value. Of every format.
@@ -67,10 +73,11 @@ class Dialect:
     def __post_init__(self):
         for name in ("delimiter", "decimal", "thousands"):
             self._put(name, _sign(name, getattr(self, name)))
-        na = (self.na,) if isinstance(self.na, str) else tuple(self.na or ())
-        if not all(isinstance(token, str) for token in na):
-            raise DataError(f"na must be one or more words, not {self.na!r}")
-        self._put("na", na)
+        na = () if self.na is None else self.na
+        na = (na,) if isinstance(na, (str, Real)) else tuple(na)
+        if not all(isinstance(token, (str, Real)) for token in na):
+            raise DataError(f"na must be one or more words or numbers, not {self.na!r}")
+        self._put("na", tuple(str(token) for token in na))
         self._check()
 
     def na_numbers(self):
@@ -89,6 +96,11 @@ class Dialect:
             for name, value in values.items()
             if value not in (None, ()) and name not in _OF_ONE_FILE
         }
+
+    def grouping(self):
+        """All signs that may part thousands, as they look alike; "" where none does."""
+        sign = self.thousands or ""
+        return next((signs for signs in ALIKE if sign and sign in signs), sign)
 
     def _put(self, name, value):
         object.__setattr__(self, name, value)

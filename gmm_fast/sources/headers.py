@@ -1,45 +1,55 @@
 """Rules for `sniff`: whether the first line holds names, the first column numbers of rows."""
 
 import csv
+import re
 from itertools import pairwise
 
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
-from .layout import is_value
+from .layout import is_text, is_value
 from .lines import one_tab
 
-# Names that pandas gives to a column without one.
-_NAMELESS = ("", "Unnamed: 0")
+# What pandas, readr and R call a column that has no name, or names the rows.
+_NAMELESS = re.compile(r"|Unnamed: \d+(_level_\d+)?(\.\d+)*|\.\.\.1|row[._ ]?names?", re.IGNORECASE)
+# Words that are no name of a column any more.
+_SENTENCE = 5
 
 
 def header(look):
     """The first line holds names if a cell of it is text above numbers."""
     rows, given = look.rows, look.given.header
     first, width = rows[0], look.n_columns
-    is_header = _is_header(look) if given is None else given
-    said = None
-    if given is None:
+    names, said, n_lines = _names_in_comments(look), None, 0
+    is_header = given
+    if given is None and names is None:
+        is_header = _is_header(look)
         said = _header_said(look, is_header)
-    names = _names_in_comments(look) if given is not False and not _texts_above(look) else None
     if names is not None:
         look.names = names
-        n_lines = 0
-        said = ("names in a comment", True) if given is None else None
-        if len(look.comments) > 1:
-            said = f"names in a comment, other lines with {look.comment!r} left out", False
+        if given is None:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            said = f"names in a comment ({shown})", False
     elif is_header:
         look.names = [""] * look.short_names + first
         look.names += [""] * (width - len(look.names))
         n_lines = look.used[0]
-    else:
-        n_lines = 0
-    if names is None and look.comments and look.given.comment is None:
-        comments = f"lines with {look.comment!r} left out"
+    if look.comments and look.given.comment is None and (names is None or len(look.comments) > 1):
+        comments = f"lines with {look.comment!r} left out{_row_among(look)}"
         said = (comments if said is None else f"{comments}, {said[0]}"), False
     if n_lines:
-        look.head_bytes = look.lines[n_lines - 1][1]
+        _, look.head_bytes, look.head_lines = look.lines[n_lines - 1]
         del rows[0]
     return said
+
+
+def _row_among(look):
+    """What is said of comments before the table that may be a row of it."""
+    for text, *_ in look.comments:
+        text = text.strip()
+        cells = _cells(text.removeprefix(look.comment).strip(), look)
+        if len(cells) == look.n_columns > 1 and all(is_value(c, look) for c in cells):
+            return f" (one is {text[:40]!r})"
+    return ""
 
 
 def _header_said(look, is_header):
@@ -47,8 +57,20 @@ def _header_said(look, is_header):
     if not is_header:
         return "no names in line 1" if number == 1 else "no names", False
     odd = next((c for c in look.rows[0] if is_value(c, look) and c not in MISSING), None)
-    text = f"names in line {number}"
-    return (text if odd is None else f"{text} ({odd!r} is one)"), odd is None
+    text = f"names in line {number}" + ("" if odd is None else f" ({odd!r} is one)")
+    padded = _padded_name(look)
+    if padded is not None:
+        text += f", without blanks at their ends ({padded!r})"
+    return text, odd is None and padded is None
+
+
+def _padded_name(look):
+    """A name with blanks at its end, or within its quotes, or None."""
+    if look.delimiter == BLANKS:
+        return None
+    texts = [text.rstrip("\r\n") for text, *_ in look.lines[: look.used[0]]]
+    names = next(csv.reader(texts, delimiter=look.delimiter, skipinitialspace=True))
+    return next((name for name in names if name.strip() and name != name.strip()), None)
 
 
 def _is_header(look):
@@ -62,10 +84,12 @@ def _is_header(look):
         _ask_header(look)
     if len(first) > 1 and first[0] == "" and all(first[1:]) and _names_rows(look):
         return True  # as pandas writes an index above columns named by numbers
-    texts = [j for j, cell in enumerate(first) if _is_text(cell, look)]
+    texts = [j for j, cell in enumerate(first) if is_text(cell, look)]
     if not rest or not texts:
         return bool(texts)
     if _texts_above(look):
+        if any(is_value(c, look) and not c.isalnum() and c not in MISSING for c in first):
+            _ask_header(look)  # names are no fractions
         return True
     if len(texts) == len([c for c in first if c not in MISSING]):
         # nothing but text: names, unless one of them comes again
@@ -77,11 +101,6 @@ def _is_header(look):
     if len(years) == len(others) > 1 and len({b - a for a, b in pairwise(years)}) == 1:
         _ask_header(look)
     return False
-
-
-def _is_text(cell, look):
-    """Whether a cell is a word, and no sign of a missing value such as "?"."""
-    return not is_value(cell, look) and any(sign.isalnum() for sign in cell)
 
 
 def _names_rows(look):
@@ -105,35 +124,81 @@ def _texts_above(look):
     found = []
     for j, cell in enumerate(look.rows[0]):
         below = [c for c in look.below(j + look.short_names) if c not in MISSING]
-        if _is_text(cell, look) and below and all(is_value(c, look) for c in below):
+        if is_text(cell, look) and below and all(is_value(c, look) for c in below):
             found.append(j)
     return found
 
 
 def _names_in_comments(look):
-    """Names in the first comment that splits as the rows do, as `numpy.savetxt` writes them."""
-    sign = "\t" if look.delimiter == BLANKS else look.delimiter
-    for text, *_ in look.comments:
-        text = text.strip().removeprefix(look.comment).strip()
-        if look.delimiter == BLANKS:
-            text = one_tab(text.encode()).decode()
-        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=sign), [])]
-        wide = len(cells) == look.n_columns - look.empty_last and all(cells)
-        if wide and (len(cells) > 1 or (len(look.comments) == 1 and cells[0].isidentifier())):
+    """Names in the comments before the table, as `numpy.savetxt` writes them, or None.
+
+    They are in the last line that can be names; what is behind it splits into as many cells, as
+    units do.
+    """
+    given = look.given.header
+    values = [c for c in look.rows[0] if is_value(c, look) and c not in MISSING]
+    if given is False or (not values and (given or _texts_above(look))):
+        return None
+    for text, *_ in reversed(look.comments):
+        text = text.strip().removeprefix(look.comment)
+        cells = _cells(text.strip(), look)
+        if len(cells) != look.n_columns - look.empty_last or not all(cells):
+            return None
+        if (given and len(cells) > 1) or _are_names(text, cells, look):
             return cells + [""] * look.empty_last
     return None
 
 
+def _cells(text, look):
+    if look.delimiter == BLANKS:
+        text = one_tab(text.encode()).decode()
+    sign = "\t" if look.delimiter == BLANKS else look.delimiter
+    return [cell.strip() for cell in next(csv.reader([text], delimiter=sign), [])]
+
+
+def _are_names(text, cells, look):
+    """Whether the cells of a comment are names of columns, not words of a sentence."""
+    if len(cells) == 1:
+        return len(look.comments) == 1 and cells[0].isidentifier()
+    if look.delimiter == "," and ", " in text and ", " not in look.lines[0][0]:
+        return False
+    words = all(
+        any(sign.isalpha() for sign in c) and c[-1] not in ".:!?" and ": " not in c for c in cells
+    ) and all(len(c.split()) < _SENTENCE for c in cells)
+    return words and len(set(cells)) == len(cells) and not any(is_value(c, look) for c in cells)
+
+
 def index(look):
-    """A first column without a name, which names or counts the rows."""
+    """First columns without a name, which name or count the rows."""
     names, n = look.names, look.n_columns - look.empty_last
-    if names is None or n < 2 or names[0] not in _NAMELESS or not any(names[1:n]):
+    if names is None:
         return None
-    cells = [row[0] for row in look.rows if row]
-    if not cells:
+    nameless = [_NAMELESS.fullmatch(name) is not None for name in names[:n]]
+    lead = nameless.index(False) if False in nameless else n
+    if not 0 < lead < n or not look.rows or not any(names[lead:n]):
         return None
-    whole = all(c.isascii() and c.isdigit() for c in cells) and len(set(cells)) == len(cells)
-    if not (whole or look.short_names or not any(is_value(c, look) for c in cells)):
-        return "first column kept, though it has no name", False
-    look.index = True
-    return f"first column left out (row {'numbers' if whole else 'names'})", False
+    for m in range(lead, 0, -1):
+        kind = _kind_of_index(look, m)
+        if kind is not None:
+            look.index = m
+            which = "first column" if m == 1 else f"first {m} columns"
+            more = ", another without a name kept" if m < lead else ""
+            more += f", line {look.lines[0][2]} names one less" if look.short_names else ""
+            return f"{which} left out ({kind}){more}", False
+    return "first column kept, though it has no name", False
+
+
+def _kind_of_index(look, m):
+    """What the first `m` columns say of the rows, or None."""
+    columns = [[row[j] for row in look.rows if j < len(row)] for j in range(m)]
+    numbers = [all(c.isascii() and c.isdigit() for c in cells) for cells in columns]
+    texts = [not any(is_value(c, look) for c in cells) for cells in columns]
+    single = [len(set(cells)) == len(cells) for cells in columns]
+    if all(n and s for n, s in zip(numbers, single, strict=True)):
+        return "row numbers"
+    if all(texts) or (m == 1 and look.short_names):
+        return "row names"
+    levels = all(n or t for n, t in zip(numbers, texts, strict=True))
+    if m > 1 and levels and len(set(zip(*columns, strict=False))) == len(look.rows):
+        return f"an index of {m} levels"
+    return None

@@ -5,13 +5,21 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import DataError
-from .dialect import BLANKS, MISSING
-from .lines import one_tab
+from .dialect import BLANKS, EXCEL_ERRORS, MISSING
+from .lines import one_tab, split_lines
+from .passed import DecimalWatch
 from .unpack import read_start, without_packing
 
 # As much of the head of a file as is looked at.
 HEAD_BYTES = 1 << 16
+# Rules whose guesses do not count where columns are chosen.
+INDEXES = ("index", "counters")
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+# What is meant as a number: of Fortran, complex, bounds, money, in groups of three.
+_NEAR_NUMBER = re.compile(
+    r"[<>≤≥~$€£]?\s*[+−-]?(\d+([.,]\d*)?|[.,]\d+)([dDeE][+−-]?\d+)?([+-][\d.,]+[ij]|\s*[€£])?"
+    r"|[+-]?\d{1,3}([., '’\xa0\u2009\u202f]\d{3})+([.,]\d*)?"
+)
 BOOLEANS = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False,
             "false": False}  # fmt: skip
 
@@ -37,18 +45,32 @@ class Layout:
     names : list of str or None
     n_columns : int
         In every row of numbers.
-    head_bytes : int
+    head_bytes, head_lines : int
         What stands before the first row of numbers.
     line_bytes : int
         Of the longest line that was seen.
-    index : bool
-        The first column names or counts the rows.
+    index : int
+        How many columns at the beginning name or count the rows.
     empty_last : bool
         Every row ends with a delimiter.
     booleans : list of int
         Columns of TRUE and FALSE.
     numeric : list
         Names, or numbers, of columns that hold numbers only, in the first rows.
+    mixed : list
+        Of those that hold numbers in half of them.
+    table_line : int
+        Where the first rows are text above numbers: the line from which on they are numbers; or 0.
+    blank_end : bool
+        There are, or may be, blank lines to be left out at the end.
+    watch : DecimalWatch or None
+        Where the decimal sign was guessed, and may be one of thousands.
+    newlines : bool
+        There are line breaks within cells; found out by reading, as are the next two.
+    padded : bool
+        There are blanks around words that are no numbers.
+    row_bytes : int
+        That a row may take, where that is much.
     said : dict of str -> Said
         By rule, what was guessed.
     """
@@ -60,20 +82,28 @@ class Layout:
     names: list[str] | None = None
     n_columns: int = 0
     head_bytes: int = 0
+    head_lines: int = 0
     line_bytes: int = 0
-    index: bool = False
+    index: int = 0
     empty_last: bool = False
     booleans: list[int] = field(default_factory=list)
     numeric: list = field(default_factory=list)
+    mixed: list = field(default_factory=list)
+    table_line: int = 0
+    blank_end: bool = False
+    watch: DecimalWatch | None = None
+    newlines: bool = False
+    padded: bool = False
+    row_bytes: int = 0
     said: dict = field(default_factory=dict)
 
     def columns(self):
         """The numbers of the columns that are read where nobody chooses."""
-        return range(int(self.index), self.n_columns - self.empty_last)
+        return range(self.index, self.n_columns - self.empty_last)
 
     def note(self, chosen):
         """What was guessed that is not the plain case, or None; `chosen` columns need no guess."""
-        said = {rule: s for rule, s in self.said.items() if not (chosen and rule == "index")}
+        said = {rule: s for rule, s in self.said.items() if not (chosen and rule in INDEXES)}
         if all(s.plain for s in said.values()):
             return None
         shown = [rule for rule, s in said.items() if not s.plain]
@@ -111,8 +141,10 @@ class Look(Layout):
         """Rows of cells and, for each, the lines that were used up with it."""
         texts = [text for text, *_ in self.lines]
         if sign == BLANKS:
-            texts = [one_tab(text.encode()).decode() for text in texts]
+            texts = split_lines(one_tab("".join(texts).encode()).decode())
             sign = "\t"
+        if not any(sign in text or '"' in text for text in texts):
+            return [[text.strip()] for text in texts], list(range(1, len(texts) + 1))
         rows, used = [], []
         reader = csv.reader(texts, delimiter=sign, skipinitialspace=True)
         try:
@@ -132,10 +164,17 @@ class Look(Layout):
 
 def is_value(cell, look):
     """Whether a cell is what can be read, or missing."""
-    if look.given.thousands is not None:
-        cell = cell.replace(look.given.thousands, "")
+    for sign in look.given.grouping():
+        cell = cell.replace(sign, "")
     known = cell in MISSING or cell in BOOLEANS or cell in look.given.na
     return known or is_number(cell, look.decimal)
+
+
+def is_text(cell, look):
+    """Whether a cell is a word, and no sign of a missing value such as "?"."""
+    if is_value(cell, look) or cell in EXCEL_ERRORS or _NEAR_NUMBER.fullmatch(cell):
+        return False
+    return any(sign.isalnum() for sign in cell)
 
 
 def is_number(cell, decimal):
@@ -147,4 +186,4 @@ def is_number(cell, decimal):
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell
+    return cell.isascii() and "_" not in cell

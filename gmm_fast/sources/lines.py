@@ -1,11 +1,16 @@
 """Lines of text made fit for a reader of CSV: comments left out, runs of blanks made one tab."""
 
 import io
+import re
 
 import numpy as np
 
+from .dialect import BLANKS, EXCEL_ERRORS
+
 _TAB, _SPACE, _QUOTE, _LF, _CR = (ord(sign) for sign in '\t "\n\r')
 _PIECE_BYTES = 256 << 10
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_REST_OF_CELL = re.compile(rb'(?:[^"]|"")*"(?!")')
 
 
 def split_lines(text):
@@ -13,22 +18,24 @@ def split_lines(text):
     return list(io.StringIO(text, newline=""))
 
 
-def one_tab(content):
+def one_tab(content, inside=False):
     """Make every run of spaces and tabs one tab; those at the ends of lines go.
 
     Parameters
     ----------
     content : bytes
         Whole lines. What stands between double quotes stays.
+    inside : bool
+        It begins between them.
     """
     if not content:
         return content
     signs = np.frombuffer(content, np.uint8)
-    if _is_tidy(signs) and b'"' not in content:
+    if _is_tidy(signs) and b'"' not in content and not inside:
         return content.replace(b" ", b"\t")  # more than twice as fast
     blank = (signs == _TAB) | (signs == _SPACE)
-    if b'"' in content:
-        blank &= ~(np.cumsum(signs == _QUOTE) % 2).astype(bool)
+    if inside or b'"' in content:
+        blank &= (np.cumsum(signs == _QUOTE) + inside) % 2 == 0
     edges = np.diff(blank, prepend=False, append=False).nonzero()[0]
     starts, ends = edges[::2], edges[1::2]
     line_end = (signs == _LF) | (signs == _CR)
@@ -50,12 +57,174 @@ def _is_tidy(signs):
     return not pairs.any()
 
 
-def without_comments(content, sign):
-    """Leave out the lines that begin with `sign`, bytes; `content` are whole lines."""
-    if sign not in content:
-        return content
-    lines = content.splitlines(keepends=True)
-    return b"".join(line for line in lines if not line.lstrip(b" \t").startswith(sign))
+class Quotes:
+    """Follows cells in double quotes from line to line, for their line breaks end no row.
+
+    Parameters
+    ----------
+    delimiters : str
+        Those that are possible; a quote counts at the beginning of a cell only.
+    """
+
+    def __init__(self, delimiters):
+        blanks = rb"[ \t]*" if BLANKS in delimiters else b""
+        signs = re.escape(delimiters.replace(BLANKS, " \t").encode())
+        cell = rb'(?:^%s|[%s])"(?:[^"]|"")*("(?!")|\Z)' % (blanks, signs)
+        self._cell = re.compile(cell)
+        self.inside = False
+
+    def pass_line(self, line):
+        """Whether the line, bytes, began within a cell."""
+        began = self.inside
+        if b'"' in line:
+            at = 0
+            if began:
+                end = _REST_OF_CELL.match(line)
+                if not end:
+                    return began
+                at = end.end()
+            found = self._cell.finditer(line[at:])
+            self.inside = any(not cell[1] for cell in found)
+        return began
+
+
+class Comments:
+    """Leaves out the lines that begin with a sign.
+
+    Parameters
+    ----------
+    sign : str
+    guessed : bool
+        Nobody said so: then lines that begin with an error of Excel, such as #N/A, stay.
+    delimiters : str
+        Those that are possible.
+
+    Attributes
+    ----------
+    count : int
+        Lines that were left out.
+    first : bytes
+        The first of them.
+    """
+
+    def __init__(self, sign, guessed, delimiters):
+        self._sign = sign.encode()
+        self._errors = tuple(e.encode() for e in EXCEL_ERRORS) if guessed else ()
+        self._quotes = Quotes(delimiters)
+        self.count, self.first = 0, b""
+
+    def takes(self, line):
+        """Whether the next line, bytes, is a comment, not within a cell."""
+        if not self._quotes.inside:
+            text = line.lstrip(b" \t")
+            if text.startswith(self._sign) and not text.startswith(self._errors):
+                return True
+        self._quotes.pass_line(line)
+        return False
+
+    def may_take(self, content):
+        """Whether there may be comments in whole lines, bytes."""
+        return self._sign in content
+
+    def __call__(self, content):
+        if not self.may_take(content) and b'"' not in content:
+            return content
+        kept = []
+        for line in content.splitlines(keepends=True):
+            if not self.takes(line):
+                kept.append(line)
+                continue
+            self.first = self.first if self.count else line
+            self.count += 1
+        return b"".join(kept)
+
+
+class WithoutEnd:
+    """Leaves out blank lines at the end of a text, and the sign by which DOS ended it.
+
+    Parameters
+    ----------
+    delimiter : str
+        Tabs are cells where they part cells.
+    """
+
+    def __init__(self, delimiter):
+        self._blank = b" \r\n\x1a" if delimiter == "\t" else b" \t\r\n\x1a"
+        self._held = b""
+
+    def __call__(self, content):
+        content = self._held + content
+        cut = self._end(content)
+        self._held = content[cut:]
+        return content[:cut].removesuffix(b"\x1a")
+
+    def has_work(self, end, only_blanks):
+        """Whether the end of a text, bytes, has lines to leave out; empty ones, or blank ones."""
+        rest = end[self._end(end) :]
+        return bool(rest.strip(b"\r\n") if only_blanks else rest) or end.endswith(b"\x1a")
+
+    def _end(self, content):
+        length = len(content.rstrip(self._blank))
+        end = _LINE_END.search(content, length)
+        return 0 if not length else end.end() if end else len(content)
+
+
+class OneTab:
+    """`one_tab` from piece to piece of a text."""
+
+    def __init__(self):
+        self._inside = False
+
+    def __call__(self, content):
+        made = one_tab(content, self._inside)
+        self._inside ^= content.count(b'"') % 2 == 1
+        return made
+
+
+def whole_lines(stream):
+    """Yield what a stream of bytes holds in pieces of whole lines."""
+    pieces = []
+    while piece := stream.read(_PIECE_BYTES):
+        # a CR may be followed by its LF
+        cut = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, -1)) + 1
+        pieces.append(piece[:cut] if cut else piece)
+        if cut:
+            yield b"".join(pieces)
+            pieces = [piece[cut:]]
+    yield b"".join(pieces)
+
+
+def line_of_row(pieces, row, *, delimiter, comments, blank_rows):
+    """The number of the line, from 1 on, in which a row begins, and the line; or None.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        From `whole_lines`.
+    row : int
+    delimiter : str
+    comments : Comments or None
+    blank_rows : bool
+        Blank lines are rows.
+    """
+    quotes, number, rows = Quotes(delimiter), 0, 0
+    blank = b" \t" if delimiter == BLANKS else b""
+    for piece in pieces:
+        lines = piece.splitlines()
+        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_take(piece)))
+        if plain and rows + len(lines) <= row and all(map(bytes.strip, lines)):
+            number, rows = number + len(lines), rows + len(lines)
+            continue
+        for line in lines:
+            number += 1
+            if comments and comments.takes(line):
+                continue
+            within = quotes.pass_line(line)
+            if not within and (line.strip(blank) or blank_rows):
+                if rows == row:
+                    return number, line
+                rows += 1
+    return None
 
 
 class FilteredLines(io.RawIOBase):
@@ -65,16 +234,16 @@ class FilteredLines(io.RawIOBase):
     ----------
     stream : file object
         Of bytes.
-    change : callable
-        Gets whole lines as bytes, and returns bytes.
+    changes : list of callables
+        Each gets whole lines as bytes, and returns bytes for the next one.
     """
 
-    def __init__(self, stream, change):
+    def __init__(self, stream, changes):
         super().__init__()
         self._stream = stream
-        self._change = change
-        self._rest, self._ready = b"", b""
-        self._ended = False
+        self._changes = changes
+        self._pieces = whole_lines(stream)
+        self._ready = b""
 
     def readable(self):
         return True
@@ -84,23 +253,18 @@ class FilteredLines(io.RawIOBase):
         super().close()
 
     def readinto(self, buffer):
-        while not self._ready and not self._ended:
-            self._ready = self._change(self._whole_lines())
-        n = min(len(buffer), len(self._ready))
-        buffer[:n] = self._ready[:n]
-        self._ready = self._ready[n:]
-        return n
-
-    def _whole_lines(self):
-        pieces = [self._rest]
-        while True:
-            piece = self._stream.read(_PIECE_BYTES)
-            if not piece:
-                self._rest, self._ended = b"", True
-                return b"".join(pieces)
-            # a CR may be followed by its LF
-            cut = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, -1)) + 1
-            pieces.append(piece[:cut] if cut else piece)
-            if cut:
-                self._rest = piece[cut:]
-                return b"".join(pieces)
+        """Fill the buffer: Arrow takes what it gets for a block, which has to hold whole rows."""
+        done = 0
+        while done < len(buffer):
+            if not self._ready:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                for change in self._changes:
+                    piece = change(piece)
+                self._ready = memoryview(piece)
+            n = min(len(buffer) - done, len(self._ready))
+            buffer[done : done + n] = self._ready[:n]
+            self._ready = self._ready[n:]
+            done += n
+        return done

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
 from .headers import header, index
-from .layout import BOOLEANS, COMMA_NUMBER, Look, Said, is_number, is_value
-from .lines import split_lines
+from .layout import BOOLEANS, COMMA_NUMBER, HEAD_BYTES, Look, Said, is_number, is_text, is_value
+from .lines import Comments, WithoutEnd, split_lines
+from .passed import DecimalWatch
+from .unpack import read_end
 
 # Rows of the head that are looked at.
 _HEAD_ROWS = 50
@@ -23,7 +25,22 @@ _DELIMITERS = ",;\t|" + BLANKS
 # A first line by which Excel is told the delimiter.
 _SEP = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _COMMENTS = ("#", "%")
-_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
+_RARE_COMMENTS = ("!", "//")
+# Rows of text that may stand between names and numbers: units, kinds, names again.
+_TEXT_ROWS = 5
+# How files begin that are no text: what they are, and how text comes of it.
+_MAGIC = {
+    b"\x1f\x8b": ("packed by gzip", ".gz", "gzip -dc"),
+    b"BZh": ("packed by bzip2", ".bz2", "bzip2 -dc"),
+    b"\xfd7zXZ\0": ("packed by xz", ".xz", "xz -dc"),
+    b"\x28\xb5\x2f\xfd": ("packed by zstd", ".zst", "zstd -dc"),
+    b"PAR1": ("a Parquet file", ".parquet", ""),
+    b"PK\3\4": ("a zip archive, as spreadsheets and .npz are", "", ""),
+    b"\x93NUMPY": ("a file of numpy.save", ".npy", ""),
+    b"\x89HDF": ("an HDF5 file", ".h5", ""),
+    b"ARROW1": ("an Arrow file", ".arrow", ""),
+    b"%PDF-": ("a PDF", "", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +78,15 @@ def find_layout(path, name, given):
         if found is not None:
             text, plain = found
             look.said[rule.name] = Said(text, plain, rule.option)
+    look.blank_end = _may_end_blank(look, path)
     return look.layout()
+
+
+def _may_end_blank(look, path):
+    end = read_end(path, HEAD_BYTES) if look.encoding == "utf-8" else None
+    if end is None:
+        return True
+    return WithoutEnd(look.delimiter).has_work(end, look.n_columns > 1)
 
 
 # Rules -----------------------------------------------------------------------------------------
@@ -79,6 +104,7 @@ _WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-
 def _encoding(look):
     """A byte order mark, else UTF-8 where the head is, else Latin-1 as Windows extends it."""
     given, head = look.given.encoding, look.head
+    _refuse_magic(look)
     bom, found = next(((b, e) for b, e in _BOMS if head.startswith(b)), (b"", None))
     if given is not None:
         kind = codecs.lookup(given).name
@@ -109,11 +135,42 @@ def _encoding(look):
     return f"encoding {shown}", look.encoding == "utf-8"
 
 
+def _refuse_magic(look):
+    """Refuse bytes that are those of another format, with its name."""
+    found = next((found for magic, found in _MAGIC.items() if look.head.startswith(magic)), None)
+    if found is None:
+        return
+    what, end, unpack = found
+    stdin = look.name == "standard input"
+    if stdin and unpack:
+        advice = f"unpack it first ({unpack} FILE | gmm-fast ...)"
+    elif stdin:
+        advice = "standard input is read as text; write it to a file and name that"
+    elif end:
+        advice = f"let its name end in {end}"
+    else:
+        advice = "export the table to CSV"
+    raise DataError(f"{look.name}: is {what}, not text; {advice}")
+
+
+def _refuse_arff(look):
+    """Refuse a file of Weka: a list of attributes, and rows after it."""
+    is_data = [line.strip().lower() == "@data" for line, *_ in look.lines]
+    first = next((line for line, *_ in look.lines if not line.startswith("%")), "")
+    if not first.lower().startswith("@relation"):
+        return
+    where = f"--skip {look.lines[is_data.index(True)][2]}" if True in is_data else "--skip N"
+    raise DataError(
+        f"{look.name}: is an ARFF file of Weka; leave out what stands before its rows, up to the "
+        f"line @data: {where} --no-header --na '?'"
+    )
+
+
 def _decoded(body, encoding, whole):
     """The text of whole lines; the last line of a head that was cut is left out."""
     text = codecs.getincrementaldecoder(encoding)().decode(body, final=whole)
     if whole:
-        return text
+        return text.removesuffix("\x1a")
     cut = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
     return text[:cut] if cut else text
 
@@ -130,28 +187,31 @@ def _take_lines(look, text):
         if found:
             look.told_delimiter = found[1]
         if number <= skip or found:
-            look.head_bytes = at
-        elif line.strip("\r\n"):
+            look.head_bytes, look.head_lines = at, number
+        elif line.strip(" \t\r\n\x1a"):
             look.lines.append((line, at, number))
     if skip >= len(lines) and skip and not look.whole:
         raise DataError(f"{look.name}: skip={skip} (--skip) goes beyond its first lines")
     if not look.lines:
         what = f"only {len(lines)} lines, which --skip leaves out" if skip else "empty lines only"
         raise DataError(f"{look.name}: holds {what}; write a table of numbers to it")
+    _refuse_arff(look)
 
 
 def _comment(look):
     """Lines that begin with the sign of a comment before the table, and everywhere then."""
     sign, first = look.given.comment, look.lines[0][0].lstrip(" \t")
-    if sign is None:
+    guessed = sign is None
+    if guessed:
         sign = next((s for s in _COMMENTS if first.startswith(s)), "")
         if first[1:2] in tuple(",;\t|") and not any(
             line[0].startswith(sign) for line in look.lines[1:]
         ):
             sign = ""  # the name of a column that counts the rows
-    look.comment = sign
+        _refuse_other_comment(look, first)
     if sign:
-        is_comment = [line[0].lstrip(" \t").startswith(sign) for line in look.lines]
+        takes = Comments(sign, guessed, _DELIMITERS).takes
+        is_comment = [takes(line[0].encode()) for line in look.lines]
         n = is_comment.index(False) if False in is_comment else len(is_comment)
         look.comments, rest = look.lines[:n], look.lines[n:]
         look.lines = [line for line, c in zip(rest, is_comment[n:], strict=True) if not c]
@@ -160,9 +220,25 @@ def _comment(look):
                 f"{look.name}: its first lines all begin with {sign!r}; say that these are no "
                 "comments (comment='', --comment ''), or how many to skip (--skip)"
             )
-        look.head_bytes = look.comments[-1][1] if n else look.head_bytes
-    del look.lines[_HEAD_ROWS:]
+        if n:
+            look.comment, (_, look.head_bytes, look.head_lines) = sign, look.comments[-1]
+        elif not guessed:
+            look.comment = sign
+    if len(look.lines) > _HEAD_ROWS:
+        del look.lines[_HEAD_ROWS:]
+        look.whole = False
     return None  # `_header` says it, for a comment may hold the names
+
+
+def _refuse_other_comment(look, first):
+    """Ask about a first line that begins as comments do in some languages."""
+    sign = next((sign for sign in _RARE_COMMENTS if first.startswith(sign)), None)
+    if sign is not None and look.given.header is None:
+        raise DataError(
+            f"{look.name}: line {look.lines[0][2]} ({first.strip()[:40]!r}) begins with {sign!r}; "
+            f"leave out such lines (comment={sign!r}, --comment '{sign}'), or say whether it holds "
+            "names (--header or --no-header)"
+        )
 
 
 def _delimiter(look):
@@ -173,7 +249,10 @@ def _delimiter(look):
         signs = "\t" + signs.replace("\t", "") if given is None else given
     split = {sign: look.split(sign) for sign in signs}
     if given is None and any(_is_even(split[sign][0]) for sign in ";\t|"):
-        signs = signs.replace(BLANKS, "")  # blanks are within cells then
+        # blanks are within cells then, unless cells are rows of numbers beside a text
+        _, is_clear, *_ = _evenness(split[BLANKS][0], BLANKS)
+        if not is_clear or any(_count_numbers(split[sign][0][1:]) for sign in ";\t|,"):
+            signs = signs.replace(BLANKS, "")
     best = max(signs, key=lambda sign: _evenness(split[sign][0], sign))
     look.delimiter = best
     look.rows, look.used = split[best]
@@ -195,12 +274,17 @@ def _evenness(rows, sign):
     even = all(len(row) == width for row in rows[lead:])
     # A decimal comma splits as evenly as a comma between cells: other signs come first.
     cells = [cell for row in rows[lead + 1 :] or rows[lead:] for cell in row]
-    numbers = sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
+    numbers = _count_numbers([cells])
     clear = sign != "," and even and numbers * 2 > len(cells)
     if sign == BLANKS:  # words and dates have blanks, too
         return width > 1 and even and numbers > 0, clear, False, False, 0
     # so they do beside text, which leaves few numbers: one sign splits the first line, too
     return width > 1, clear, _is_even(rows), even, width, sign != ","
+
+
+def _count_numbers(rows):
+    cells = (cell for row in rows for cell in row)
+    return sum(is_number(c, ",") or is_number(c, ".") or c in BOOLEANS for c in cells)
 
 
 def _width(rows):
@@ -220,18 +304,21 @@ def _decimal(look):
         look.delimiter != "," and any(COMMA_NUMBER.fullmatch(cell) for cell in cells)
     ):
         look.decimal = ","
-    return decimal_said(look.decimal, cells)
+    if look.given.thousands is not None or look.delimiter == ",":
+        return f"decimal {look.decimal!r}", look.decimal == "."  # a comma parts cells already
+    look.watch = DecimalWatch(look.decimal, look.delimiter)
+    for cell in cells:
+        look.watch(cell.encode())
+    return decimal_said(look.decimal, look.watch)
 
 
-def decimal_said(sign, cells=()):
+def decimal_said(sign, watch):
     """What is said of a decimal sign; that it is one, where it could be one of thousands."""
-    numbers = [c for c in cells if sign in c and is_number(c, sign)]
-    doubtful = numbers and all(_GROUPED.fullmatch(c) for c in numbers)
     text = f"decimal {sign!r}"
-    if doubtful:
-        read = numbers[0].replace(",", ".")
-        text += f" ({numbers[0]!r} is {float(read):.6g}, not thousands)"
-    return text, sign == "."
+    if watch.clear or watch.doubtful is None:
+        return text, sign == "."
+    read = float(watch.doubtful.replace(",", "."))
+    return f"{text} ({watch.doubtful!r} is {read:.6g}, not thousands)", False
 
 
 def _width_and_lead(look):
@@ -247,18 +334,34 @@ def _width_and_lead(look):
             look.short_names = True
         else:
             look.empty_last = True
+    elif lead == 1 and len(rows[0]) == width + 1 and rows[0][-1] == "":
+        rows[0].pop()  # only the line of names ends with a delimiter
+        return "empty last name left out", False
     elif lead:
         before, number = look.lines[0][0].strip()[:40], look.lines[look.used[lead - 1]][2]
+        advice = (
+            f"leave out what stands before the table with skip={number - 1} (--skip {number - 1})"
+        )
+        other = _even_delimiter(look)
+        if any(len(look.split(sign)[0][0]) == width > 1 for sign in _DELIMITERS if sign != other):
+            advice = f"write the same delimiter into it as into the others, or {advice}"
+        if other is not None:
+            advice = f"if {other!r} is the delimiter, say so (--delimiter {other!r}); else {advice}"
         raise DataError(
             f"{look.name}: line {look.lines[0][2]} ({before!r}) has {len(rows[0])} cells, those "
-            f"from line {number} on have {width}; leave out what stands before the table with "
-            f"skip={number - 1} (--skip {number - 1})"
+            f"from line {number} on have {width}; {advice}"
         )
     elif width > 1 and not any(row[width - 1] for row in rows if len(row) == width):
         look.empty_last = True
     if look.empty_last:
         return "empty last column left out", False
     return None
+
+
+def _even_delimiter(look):
+    """Another sign that splits all lines evenly, or None."""
+    others = _DELIMITERS.replace(look.delimiter, "").replace(BLANKS, "")
+    return next((sign for sign in others if _is_even(look.split(sign)[0])), None)
 
 
 def _refuse_comma(look):
@@ -279,10 +382,41 @@ def _kinds(look):
         full = [c for c in cells if c not in MISSING and c not in look.given.na]
         if full and all(c in BOOLEANS for c in full):
             look.booleans.append(j)
-        elif not all(is_value(c, look) for c in full):
-            continue
-        look.numeric.append(j if look.names is None else look.names[j])
+        values = sum(is_value(c, look) for c in full)
+        label = j if look.names is None else look.names[j]
+        if values == len(full):
+            look.numeric.append(label)
+        elif values * 2 >= len(full):
+            look.mixed.append(label)
+    look.table_line = _table_line(look)
     return None
+
+
+def _table_line(look):
+    """The line from which on columns are numbers that are text in the rows before; or 0."""
+    rows = look.rows
+    best, before = 0, _numeric(look, rows)
+    for i in range(1, min(_TEXT_ROWS, len(rows) - 1) + 1):
+        found = _numeric(look, rows[i:])
+        above = [
+            row[j] for j in found for row in rows[:i] if j < len(row) and row[j] not in MISSING
+        ]
+        texts = [is_text(cell, look) for cell in above]
+        if len(found) > len(before) and texts and all(texts):
+            best, before = i, found
+    if not best:
+        return 0
+    while all(rows[best][j] in MISSING for j in before):  # the columns have a value below
+        best += 1
+    header = len(look.used) - len(rows)
+    return look.lines[look.used[best + header - 1]][2]
+
+
+def _numeric(look, rows):
+    """Columns that hold numbers only, and some."""
+    columns = ([row[j] for row in rows if j < len(row)] for j in range(look.n_columns))
+    values = ([c for c in column if c not in MISSING] for column in columns)
+    return [j for j, cells in enumerate(values) if cells and all(is_value(c, look) for c in cells)]
 
 
 RULES = (

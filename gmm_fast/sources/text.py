@@ -7,22 +7,23 @@ look checks every cell, and keeps the rows if there are not too many of them.
 import copy
 import lzma
 import re
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 
 from ..errors import DataError
+from . import advice
 from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
 from .boundaries import Listed
 from .cells import EMPTY, TEXT, Cells
-from .columns import choose, listed
+from .columns import choose
 from .dialect import BLANKS, MISSING, Dialect
 from .layout import BOOLEANS, COMMA_NUMBER, Said
-from .lines import FilteredLines, one_tab, without_comments
+from .lines import Comments, FilteredLines, OneTab, WithoutEnd, line_of_row, whole_lines
+from .passed import DecimalWatch, RowCounters
 from .sniff import decimal_said, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
@@ -32,17 +33,21 @@ _BLOCK_BYTES = 256 << 10
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", re.DOTALL)
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
-# Rows among which lines before the table are to be expected.
-_FIRST_ROWS = 5
-_COMMENT_SIGNS = ("#", "%", "//", "!")
-# A number in groups of three.
-_GROUPS = re.compile(r"\s*[+-]?\d{1,3}([., '\xa0]\d{3})+([.,]\d+)?\s*")
+# A row longer than that is none.
+_LONGEST_ROW = 64 << 20
 
 
-class _DecimalComma(DataError):
-    """A cell is a number only if its comma is a decimal sign."""
+class _ReadAgain(DataError):
+    """A text is written in another way than its first lines show; `change` adapts the layout."""
 
-    cell = ""
+    def __init__(self, change):
+        super().__init__("the text is written in another way than its first lines")
+        self.change = change
+
+
+def _put(**found):
+    """What sets attributes of a layout."""
+    return lambda layout: vars(layout).update(found)
 
 
 class TextSource(StreamSource):
@@ -74,6 +79,7 @@ class TextSource(StreamSource):
     # Also while rows are held: workers, whose parts begin here, hold none.
     boundaries = Listed()
     _held = None
+    _comments = None
 
     def __init__(self, path, *, columns=None, dialect=None, keep_bytes=0, name=None):
         super().__init__(path, "CSV or TSV")
@@ -86,12 +92,12 @@ class TextSource(StreamSource):
         self._columns = list(chosen)
         self.n_features = len(self._columns)
         self.feature_names = None if names is None else [names[j] for j in self._columns]
-        try:
-            self._held = self._look(keep_bytes)
-        except _DecimalComma as error:  # the first lines did not show it
-            self._layout.decimal = ","
-            self._layout.said["decimal"] = Said(*decimal_said(",", [error.cell]), "--decimal")
-            self._held = self._look(keep_bytes)
+        while True:
+            try:
+                self._held = self._look(keep_bytes)
+                break
+            except _ReadAgain as error:  # the first lines did not show it
+                error.change(self._layout)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
 
     @property
@@ -108,7 +114,7 @@ class TextSource(StreamSource):
             "decimal": [layout.decimal],
             "header": [layout.names is not None],
         }
-        return found if self._is_chosen else found | {"index": [layout.index]}
+        return found if self._is_chosen else found | {"index": [layout.index > 0]}
 
     @property
     def decoded(self):
@@ -126,8 +132,10 @@ class TextSource(StreamSource):
         most = keep_bytes // (8 * self.n_features)
         kept = np.empty((0, self.n_features))
         count, missing = 0, [np.zeros(0, np.int64)]
+        counters, self._comments = RowCounters(self.n_features), self._new_comments()
         for first, block in self._blocks(0):
             missing.append(first + self._check_values(first, block))
+            counters.look(block)
             count = first + len(block[0])
             if kept is None or count > most:
                 kept = None
@@ -143,10 +151,29 @@ class TextSource(StreamSource):
                 f"{self.name}: has no rows; at least one row is needed{self._doubt()}"
             )
         self.n_samples, self.missing_rows = count, np.concatenate(missing)
+        self._say(counters)
         if kept is None:
             return None
         kept.resize((count, self.n_features), refcheck=False)
         return ArraySource(kept, self.name)
+
+    def _say(self, counters):
+        """Add to what is said of the text what the pass over it showed."""
+        layout, said = self._layout, self._layout.said
+        if layout.watch is not None:
+            said["decimal"] = Said(*decimal_said(layout.decimal, layout.watch), "--decimal")
+            layout.watch = None
+        comments, self._comments = self._comments, None
+        if comments is not None and comments.count and self._dialect.comment is None:
+            first = _shown(comments.first.decode(errors="replace").strip())
+            lines = "one line" if comments.count == 1 else f"{comments.count:,} lines"
+            text = f"{lines} with {layout.comment!r} among the rows left out (first {first})"
+            said["comments"] = Said(text, False, "--comment")
+        found = [self._file_label(self._columns[j]) for j in counters.found()]
+        if found:
+            what = "counts rows, but is kept" if len(found) == 1 else "count rows, but are kept"
+            text = f"{', '.join(found)} {what}"
+            said["counters"] = Said(text, False, "--columns")
 
     def _check_values(self, first, block):
         """The rows of a block that miss a value; raise `DataError` if there must be none."""
@@ -163,12 +190,31 @@ class TextSource(StreamSource):
                 return np.flatnonzero(gone)
         row, j = min(bad)
         where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
-        advice = "remove or fill such rows first"
+        help = "remove or fill such rows first"
         what = str(block[j][row])
         if missing[j][row]:
             what = "missing"
-            advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
-        raise DataError(f"{self.name}: {where} is {what}; {advice}")
+            help += ", or leave them out: open_source(..., missing='drop'), --missing drop"
+        line, blank = self._line_of(first + row)
+        if blank:
+            what += ", a blank line"
+        raise DataError(f"{self.name}: {where} is {what}{line}; {help}")
+
+    def _line_of(self, row):
+        """In which line of the file a row is, for messages, and whether that is blank."""
+        layout = self._layout
+        with self._decoded_input() as stream:
+            found = line_of_row(
+                whole_lines(stream),
+                row,
+                delimiter=layout.delimiter,
+                comments=self._new_comments(),
+                blank_rows=layout.n_columns == 1,
+            )
+        if found is None:
+            return "", False
+        number, line = found
+        return f" (line {layout.head_lines + number:,} of the file)", not line.strip()
 
     def _file_label(self, number):
         """What messages call a column of the file."""
@@ -213,17 +259,30 @@ class TextSource(StreamSource):
             raise stream_error(self.path, self.name, error) from error
 
     def _input(self):
-        """The rows as a stream of UTF-8: without what is before them, and without comments."""
+        """The rows as a stream of UTF-8: without what is around them, and without comments."""
+        layout = self._layout
+        changes = [layout.watch, self._comments or self._new_comments()]
+        changes += [WithoutEnd(layout.delimiter)] if layout.blank_end else []
+        changes += [OneTab()] if layout.delimiter == BLANKS else []
+        changes = [change for change in changes if change is not None]
+        stream = self._decoded_input()
+        if not changes:  # Arrow alone is faster
+            return stream
+        return pa.PythonFile(FilteredLines(stream, changes), mode="r")
+
+    def _decoded_input(self):
+        """What is behind the head, as UTF-8."""
         layout, stream = self._layout, open_stream(self.path)
         stream.read(layout.head_bytes)
         if layout.encoding != "utf-8":
             stream = pa.transcoding_input_stream(stream, layout.encoding, "utf-8")
-        if layout.comment:
-            change = partial(without_comments, sign=layout.comment.encode())
-            stream = pa.PythonFile(FilteredLines(stream, change), mode="r")
-        if layout.delimiter == BLANKS:
-            stream = pa.PythonFile(FilteredLines(stream, one_tab), mode="r")
         return stream
+
+    def _new_comments(self):
+        layout = self._layout
+        if not layout.comment:
+            return None
+        return Comments(layout.comment, self._dialect.comment is None, layout.delimiter)
 
     def columns_of(self, names, kinds=None):
         """Batches of any columns of the file, lists of Arrow arrays, of text or by `kinds_of`."""
@@ -269,9 +328,10 @@ class TextSource(StreamSource):
         layout, dialect = self._layout, self._dialect
         # Names of our own: those of the file may be there twice, or nowhere.
         names = [str(j) for j in range(layout.n_columns)]
-        number = pa.float64() if dialect.thousands is None else pa.string()
+        number = pa.float64() if dialect.thousands is None and not layout.padded else pa.string()
         types = {names[j]: number for j in self._columns}
-        types |= {names[j]: pa.bool_() for j in self._columns if j in layout.booleans}
+        if not layout.padded:
+            types |= {names[j]: pa.bool_() for j in self._columns if j in layout.booleans}
         if kind is not None:
             types = {names[j]: kind for j in self._columns}
         elif layout.empty_last and layout.n_columns - 1 not in self._columns:
@@ -281,11 +341,13 @@ class TextSource(StreamSource):
             stream,
             read_options=pc.ReadOptions(
                 use_threads=False,  # only then messages tell the row
-                block_size=max(_BLOCK_BYTES, 16 * layout.line_bytes),
+                block_size=self._block_bytes(),
                 column_names=names,
             ),
             parse_options=pc.ParseOptions(
-                delimiter="\t" if layout.delimiter == BLANKS else layout.delimiter
+                delimiter="\t" if layout.delimiter == BLANKS else layout.delimiter,
+                newlines_in_values=layout.newlines,
+                ignore_empty_lines=layout.n_columns > 1,  # a missing value of one column
             ),
             convert_options=pc.ConvertOptions(
                 check_utf8=False,
@@ -299,40 +361,74 @@ class TextSource(StreamSource):
             ),
         )
 
+    def _block_bytes(self):
+        return max(_BLOCK_BYTES, 16 * self._layout.line_bytes, self._layout.row_bytes)
+
     def _columns_of(self, first, batch):
         columns = [batch.column(i) for i in range(self.n_features)]
         found = [
-            values(c if c.type != pa.string() else self._without_thousands(first, j, c))
+            values(c if c.type != pa.string() else self._numbers(first, j, c))
             for j, c in zip(self._columns, columns, strict=True)
         ]
         # a missing value may be a number, which is spelled in several ways: -999, -999.0
         gone = self._dialect.na_numbers()
         return [np.where(np.isin(x, gone), np.nan, x) for x in found] if gone else found
 
-    def _without_thousands(self, first, j, cells):
-        """The numbers of cells in which a sign parts thousands."""
+    def _numbers(self, first, j, cells):
+        """The numbers of cells in which a sign parts thousands, or blanks are around words."""
         from pyarrow import compute  # megabytes, which few tables need
 
         dialect, decimal = self._dialect, self._layout.decimal
         cells = compute.utf8_trim_whitespace(cells)
-        part, point = re.escape(dialect.thousands), re.escape(decimal)
-        plain = rf"^[+-]?(\d+|\d{{1,3}}({part}\d{{3}})+)?({point}\d*)?([eE][+-]?\d+)?$"
+        gone = compute.is_in(cells, pa.array(sorted({*MISSING, *dialect.na})))
+        cells = compute.if_else(gone, None, cells)
+        if j in self._layout.booleans:
+            return self._booleans(first, j, cells)
+        part, point = f"[{re.escape(dialect.grouping())}]", re.escape(decimal)
+        groups = rf"|\d{{1,3}}({part}\d{{3}})+" if dialect.thousands else ""
+        plain = rf"^[+-]?((\d+{groups})?({point}\d*)?([eE][+-]?\d+)?|(?i:inf(inity)?))$"
         good = compute.match_substring_regex(cells, plain)
-        good = compute.and_(good, compute.match_substring_regex(cells, r"\d"))
+        good = compute.and_(good, compute.match_substring_regex(cells, r"\d|(?i:inf)"))
+        self._refuse_bad(first, j, cells, good)
+        if dialect.thousands:
+            cells = compute.replace_substring_regex(cells, part, "")
+        return compute.replace_substring(cells, decimal, ".").cast(pa.float64())
+
+    def _refuse_bad(self, first, j, cells, good):
         good = good.fill_null(True).to_numpy(zero_copy_only=False)
         if not good.all():
             row = int(np.argmin(good))
             raise self._bad_cell(first + row, j, cells[row].as_py())
-        cells = compute.replace_substring(cells, dialect.thousands, "")
-        return compute.replace_substring(cells, decimal, ".").cast(pa.float64())
+
+    def _booleans(self, first, j, cells):
+        """TRUE and FALSE of cells, of which some have blanks around them."""
+        from pyarrow import compute
+
+        known = [pa.array([w for w, v in BOOLEANS.items() if v == is_true]) for is_true in (0, 1)]
+        is_false, is_true = (compute.is_in(cells, words) for words in known)
+        good = compute.or_(is_false, is_true)
+        self._refuse_bad(first, j, cells, compute.or_(good, cells.is_null()))
+        return compute.if_else(cells.is_null(), None, is_true)
 
     def _parse_error(self, message):
+        layout = self._layout
         found = _RAGGED.search(message)
+        if not layout.newlines and (found or "newlines_in_values" in message):
+            return _ReadAgain(_put(newlines=True))
         if found:
             row, expected, got = (int(x) for x in found.groups())
+            line, _ = self._line_of(row - 1)
             return DataError(
-                f"{self.name}: row {row - 1} (counting from 0) has {got} cells, the first line "
-                f"has {expected}; every row needs the same number{self._doubt()}"
+                f"{self.name}: row {row - 1} (counting from 0) has {got} cells{line}, the "
+                f"first line has {expected}; every row needs the same number{self._doubt()}"
+            )
+        if "block size" in message or "newlines_in_values" in message:
+            room = self._block_bytes()
+            if room < _LONGEST_ROW:
+                return _ReadAgain(_put(row_bytes=4 * room))
+            return DataError(
+                f"{self.name}: cannot be read as a table: a row takes more than "
+                f"{_LONGEST_ROW >> 20} MB; a double quote may open a cell that none closes"
             )
         found = _BAD_CELL.search(message)
         if not found:
@@ -342,43 +438,36 @@ class TextSource(StreamSource):
     def _bad_cell(self, row, position, cell):
         """The error for a cell that is no number; `position` is that of its column in the file."""
         j, layout, dialect = position, self._layout, self._dialect
-        comma = layout.delimiter != "," and layout.decimal == "." and dialect.decimal is None
-        kind = _DecimalComma if comma and COMMA_NUMBER.fullmatch(cell) else DataError
-        shown = cell if len(cell) <= 40 else cell[:40] + "..."
         what = "not a number"
         if layout.empty_last and j == layout.n_columns - 1 and j not in self._columns:
             what = "though it is empty in the first rows; give the last column a name"
+        elif cell.strip() in {*MISSING, *dialect.na, *BOOLEANS} and not layout.padded:
+            if j in layout.booleans or cell.strip() not in BOOLEANS:
+                return _ReadAgain(_put(padded=True))
         elif j in layout.booleans:
             what = "neither TRUE nor FALSE, as the first rows are"
-        error = kind(
-            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {shown!r}, "
-            f"{what}; {self._advice(row, j, cell)}{self._doubt()}"
+        comma = layout.delimiter != "," and layout.decimal == "." and dialect.decimal is None
+        if comma and COMMA_NUMBER.fullmatch(cell):
+            return _ReadAgain(lambda layout: _take_comma(layout, cell))
+        line, _ = self._line_of(row)
+        label = j if layout.names is None else layout.names[j]
+        return DataError(
+            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {_shown(cell)}, "
+            f"{what}{line}; {advice.of_cell(cell, row, label, layout)}{self._doubt()}"
         )
-        error.cell = cell
-        return error
-
-    def _advice(self, row, j, cell):
-        """What to do about text in a column: leave the column out, or correct the cell."""
-        good = self._layout.numeric
-        label = j if self._layout.names is None else self._layout.names[j]
-        advice = []
-        if _GROUPS.fullmatch(cell):
-            sign = "." if self._layout.decimal == "," or cell.count(".") > 1 else ","
-            advice.append(f"name the sign of thousands (--thousands '{sign}')")
-        elif cell.startswith(_COMMENT_SIGNS):
-            advice.append("say which lines are comments (--comment)")
-        elif cell.strip() in BOOLEANS:
-            advice.append("a column holds numbers, or TRUE and FALSE, not both")
-        elif (good and label in good) or not any(c.isalnum() for c in cell):
-            advice.append(f"if that means missing, say --na '{cell[:40]}' and --missing drop")
-        if good and len(good) < self._layout.n_columns:
-            numeric = listed(good)
-            advice.append(f"choose other columns with columns= (--columns); numeric are {numeric}")
-        if row < _FIRST_ROWS and label not in good:
-            advice.append("leave out lines before the table, if it is one (--skip N)")
-        return "; ".join([*advice, "correct or remove such rows"])
 
     def _doubt(self):
         """What was guessed, for errors that a wrong guess may have made."""
         guessed = self._layout.note(self._is_chosen)
         return "" if guessed is None else f" (read with {guessed})"
+
+
+def _shown(text):
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def _take_comma(layout, cell):
+    """Read numbers with a decimal comma, as that cell has."""
+    layout.decimal, layout.watch = ",", DecimalWatch(",", layout.delimiter)
+    layout.watch(cell.encode())
+    layout.said["decimal"] = Said(*decimal_said(",", layout.watch), "--decimal")

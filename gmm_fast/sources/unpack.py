@@ -1,6 +1,7 @@
 """Files as streams of bytes, unpacked as they are read: gzip, bzip2, xz, zstd."""
 
 import lzma
+import os
 import zlib
 
 import pyarrow as pa
@@ -53,6 +54,15 @@ def read_start(path, name, n_bytes):
             return head
     except _DAMAGE as error:
         raise stream_error(path, name, error) from error
+
+
+def read_end(path, n_bytes):
+    """The last bytes of a file; None of one that is packed."""
+    if packing_of(path) is not None:
+        return None
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - n_bytes))
+        return file.read()
 
 
 def stream_error(path, name, error):
