@@ -649,7 +649,7 @@ def test_words_for_missing_values(put):
 
 
 def test_blanks_around_words(put):
-    content = "a,b,c\n1, NA ,TRUE\n2, 3,  FALSE\n3,4 , NULL\n5,-1e1 , TRUE\n"
+    content = "a,b,c\n1, NA ,TRUE\n2, 3,  FALSE\n3,4 , NULL\n5,-1e1 , TRUE\n NAN,1,TRUE\n"
     rows = [[2, 3, 0], [5, -10, 1]]
     check(open_source(put(content), missing="drop"), ["a", "b", "c"], rows)
 

@@ -190,15 +190,15 @@ class TextSource(StreamSource):
                 return np.flatnonzero(gone)
         row, j = min(bad)
         where = f"row {first + row} (counting from 0), {self._file_label(self._columns[j])}"
-        help = "remove or fill such rows first"
+        cure = "remove or fill such rows first"
         what = str(block[j][row])
         if missing[j][row]:
             what = "missing"
-            help += ", or leave them out: open_source(..., missing='drop'), --missing drop"
+            cure += ", or leave them out: open_source(..., missing='drop'), --missing drop"
         line, blank = self._line_of(first + row)
         if blank:
             what += ", a blank line"
-        raise DataError(f"{self.name}: {where} is {what}{line}; {help}")
+        raise DataError(f"{self.name}: {where} is {what}{line}; {cure}")
 
     def _line_of(self, row):
         """In which line of the file a row is, for messages, and whether that is blank."""
@@ -386,9 +386,9 @@ class TextSource(StreamSource):
             return self._booleans(first, j, cells)
         part, point = f"[{re.escape(dialect.grouping())}]", re.escape(decimal)
         groups = rf"|\d{{1,3}}({part}\d{{3}})+" if dialect.thousands else ""
-        plain = rf"^[+-]?((\d+{groups})?({point}\d*)?([eE][+-]?\d+)?|(?i:inf(inity)?))$"
+        plain = rf"^[+-]?((\d+{groups})?({point}\d*)?([eE][+-]?\d+)?|(?i:inf(inity)?|nan))$"
         good = compute.match_substring_regex(cells, plain)
-        good = compute.and_(good, compute.match_substring_regex(cells, r"\d|(?i:inf)"))
+        good = compute.and_(good, compute.match_substring_regex(cells, r"\d|(?i:inf|nan)"))
         self._refuse_bad(first, j, cells, good)
         if dialect.thousands:
             cells = compute.replace_substring_regex(cells, part, "")
