@@ -149,7 +149,7 @@ def test_signs_of_thousands_may_be_said_to_be_none(frame):
         {"transforms": ["arcsinh:5", "sqrt"]},
         {"transforms": [None, None]},
         {"transforms": "logicle"},
-        {"reading": {"given": {"na": 3}, "written": {}}},
+        {"reading": {"given": {"missing": "never"}, "written": {}}},
         {"reading": {"given": {"colour": "red"}, "written": {}}},
         {"reading": {"given": {}, "written": {"decimal": ["."], "index": [[]]}}},
         {"reading": []},
