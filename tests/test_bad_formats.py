@@ -221,6 +221,7 @@ CASES = [
     ("x.h5ad", sparse("csr_matrix", (2, 2001)), ["of 2,001 columns", "TruncatedSVD", "--columns"]),
     ("x.h5ad", sparse("csc_matrix", (2, 3)), ["/X is a sparse matrix stored by columns", "tocsr"]),
     ("x.h5ad", lambda path: h5(path, Y=X), ["holds no data set '/X'", "'/Y'"]),
+    ("x.h5ad", lambda path: h5(path, Y=X[0]), ["holds no data set '/X'; nor any table"]),
     # Arrow IPC
     ("x.arrow", lambda path: None, ["no such file"]),
     ("x.arrow", lambda path: path.touch(), ["the file is empty"]),
@@ -255,6 +256,11 @@ CASES = [
     ("x.zarr", lambda path: path.touch(), ["is not a Zarr array"]),
     ("x.zarr", zarr_group(), ["no 2-D array of numbers"]),
     ("x.zarr", zarr_group(a=X, b=X), ["2 tables", "x.zarr:/PATH", "'a'", "'b'"]),
+    (
+        "x.zarr:/X",
+        zarr_group(**{f"X/{part}": X[0] for part in ("data", "indices", "indptr")}),
+        ["/X is a sparse matrix, which is read of .h5ad"],
+    ),
     ("x.zarr:/c", zarr_group(a=X, b=X), ["holds no array '/c'; it holds"]),
     ("x.zarr:/a", lambda path: zarr_array(path.parent, X, path.name), ["one array; leave out :/a"]),
     ("x.zarr", lambda path: zarr_array(path.parent, X[0], path.name, (2,)), ["has one dimension"]),

@@ -601,6 +601,17 @@ def test_genes_have_names(tmp_path):
         check_reads(source, np.ascontiguousarray(X[:, [2, 1]]))
 
 
+@pytest.mark.parametrize("kind", ["S1", h5py.string_dtype()])
+def test_genes_have_names_in_old_files(tmp_path, kind):
+    """AnnData up to 0.6 wrote records."""
+    path = hdf5(tmp_path, table(), "data.h5ad")
+    with h5py.File(path, "a") as file:
+        rows = np.array([(b"a", 1), (b"b", 2), (b"c", 3)], [("index", kind), ("n", "i4")])
+        file.create_dataset("var", data=rows)
+    with open_source(path) as source:
+        assert source.feature_names == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("userblock", [0, 1024])
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 def test_data_sets_in_one_piece_are_read_directly(tmp_path, userblock, libver):

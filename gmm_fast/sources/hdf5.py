@@ -67,12 +67,21 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
 def _gene_names(file):
     """What AnnData calls the columns of its `X`; None in other files."""
     var = file.get("var")
+    if isinstance(var, h5py.Dataset):  # records, as AnnData wrote them up to 0.6
+        fields = var.dtype.names or ()
+        found = var["index"] if var.ndim == 1 and "index" in fields else None
+        text = found is not None and found.dtype.kind in "SO"
+        return [_text(name) for name in found] if text else None
     if not isinstance(var, h5py.Group):
         return None
     index = var.get(str(var.attrs.get("_index", "_index")))
     if not isinstance(index, h5py.Dataset) or index.ndim != 1:
         return None
     return [str(n) for n in index.asstr()[:]] if h5py.check_string_dtype(index.dtype) else None
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _opened(path, name, **options):
@@ -101,7 +110,8 @@ def _find(file, name, inner, one_feature):
     item = file.get(inner) if inner.strip("/") else None
     if item is None:
         tables = [k for k, d in found.items() if d.ndim in wanted]
-        raise DataError(f"{name}: holds no data set {inner!r}; tables in it are {listed(tables)}")
+        there = f"tables in it are {listed(tables)}" if tables else "nor any table"
+        raise DataError(f"{name}: holds no data set {inner!r}; {there}")
     if isinstance(item, h5py.Dataset) or is_sparse_group(item):
         return item
     inside = [k for k in found if k.startswith(item.name.rstrip("/") + "/")]

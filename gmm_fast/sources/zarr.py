@@ -96,7 +96,13 @@ def _find(root, name, inner, one_feature):
     if inner is not None:
         if (key := inner.strip("/")) in found:
             return key, found[key]
-        raise DataError(f"{name}: holds no array {inner!r}; it holds {listed(numeric)}")
+        if {f"{key}/{part}" for part in ("data", "indices", "indptr")} <= set(found):
+            raise DataError(
+                f"{name}: {inner} is a sparse matrix, which is read of .h5ad; write it so, e.g. "
+                "adata.write_h5ad"
+            )
+        there = f"it holds {listed(numeric)}" if numeric else "nor any of numbers"
+        raise DataError(f"{name}: holds no array {inner!r}; {there}")
     tables = [k for k, a in numeric.items() if a.ndim == 2]
     if not tables and one_feature:
         tables = [k for k, a in numeric.items() if a.ndim == 1]
