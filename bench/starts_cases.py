@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import starts_data as data
 from sklearn.datasets import load_breast_cancer, load_iris, load_linnerud, load_wine
-from work import blobs
 
 
 def goal(found=None, median=None, worst=None, beside=False):
@@ -280,12 +279,7 @@ def speed(ratio=None, seconds=None):
 
 
 def _blobs(n, d, family, k, ratio):
-    """Clusters three standard deviations from the origin, of different widths."""
-
-    def loader():
-        return blobs(n, d, k, np.random.default_rng(0))[0]
-
-    return Case("blobs", "", loader, k, family, speed(ratio))
+    return Case("blobs", "", partial(data.spread, n, d, k), k, family, speed(ratio))
 
 
 _FEW_ROWS, _DIGITS = speed(seconds=0.015), speed(seconds=0.5)

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes, load_digits, load_sample_image, make_moons
 from sklearn.decomposition import PCA
 from sklearn.random_projection import GaussianRandomProjection
+from work import blobs
 
 DATA = Path(__file__).parent / "data"
 FAITHFUL = Path(__file__).parent.parent / "tests" / "reference" / "faithful.csv"
@@ -208,6 +209,11 @@ def topics():
     x = centres[labels] + 1.3 * rng.normal(size=(20_000, 384))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     return PCA(16, svd_solver="full").fit_transform(x)
+
+
+def spread(n, d, k):
+    """Clusters three standard deviations from the origin, of different widths."""
+    return blobs(n, d, k, np.random.default_rng(0))[0]
 
 
 def plain(n, d, k):
