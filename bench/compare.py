@@ -18,7 +18,7 @@ import report
 import sections
 import targets
 from competitors import PEERS, competitors_of
-from report import Figure, quantity, show, spread, table, tally
+from report import Figure, ceiling, quantity, show, spread, table, tally
 from timing import measure
 from work import Row, Work
 
@@ -87,7 +87,7 @@ def figures_of(row, result):
         found.append(Figure(f"{row}: share of the FMA peak", share, "%", target))
     if goal.ns is not None:
         ns = 1e9 * median[OURS] / (row.n * row.k)
-        found.append(Figure(f"{row}: per sample and component", ns, "ns", goal.ns, at_least=False))
+        found.append(ceiling(f"{row}: per sample and component", ns, "ns", goal.ns))
     return found
 
 

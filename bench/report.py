@@ -17,7 +17,15 @@ from threadpoolctl import threadpool_info
 
 import gmm_fast
 
-PEERS = ("numpy", "numba", "scipy", "scikit-learn", "scikit-learn-intelex", "pomegranate", "torch")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "pomegranate",
+    "torch",
+)
 HEAD = "what | measured | target | verdict | detail"
 
 
@@ -56,6 +64,11 @@ class Figure:
             target = f"{'≥' if self.at_least else '≤'} {self.target:g}{spaced(self.unit)}"
             verdict = "met" if self.met else "NOT MET"
         return [self.what, quantity(self.value, self.unit), target, verdict, detail]
+
+
+def ceiling(what, value, unit, target, detail=""):
+    """The figure of what is to stay below its target."""
+    return Figure(what, value, unit, target, False, detail)
 
 
 def spaced(unit):
@@ -141,7 +154,7 @@ def machine():
         "python": platform.python_version(),
         "gmm-fast": gmm_fast.__version__,
         "BLAS of NumPy": blas(),
-    } | {name: version(name) for name in PEERS}
+    } | {name: version(name) for name in PACKAGES}
 
 
 def processor():

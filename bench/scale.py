@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import report
 from large import MEMORY, Size, check_space, fit_file, write_data
-from report import Figure, show, tally
+from report import Figure, ceiling, show, tally
 
 from gmm_fast import em, init, starting
 from gmm_fast.backends import DaskBackend, LocalBackend, cluster
@@ -123,9 +123,9 @@ def figures_of(size, k, runs):
     head, memory = f"{size}, K = {k}", "anonymous memory"
     return [
         Figure(f"{head}: streamed, of the rate in memory", streamed, "%", STREAMED, detail=beside),
-        Figure(f"{head}: {memory}", peaks["streamed"], "MB", PROMISE, False),
+        ceiling(f"{head}: {memory}", peaks["streamed"], "MB", PROMISE),
         Figure(f"{head}: Parquet, of the rate of .npy", parquet, "%", PARQUET, detail=a_pass),
-        Figure(f"{head}: {memory}, Parquet", peaks["Parquet"], "MB", PROMISE, False),
+        ceiling(f"{head}: {memory}, Parquet", peaks["Parquet"], "MB", PROMISE),
     ]
 
 
@@ -148,7 +148,7 @@ def overhead(size, passes):
     ours, theirs = (statistics.median(passes[name]) for name in ("threads", "workers"))
     detail = f"{theirs:.3f} s and {ours:.3f} s a pass, medians of {len(passes['threads'])}"
     what = f"{size}, K = {CLUSTER_K}: two workers take more than two threads by"
-    return Figure(what, 100 * (theirs / ours - 1), "%", OVERHEAD, False, detail)
+    return ceiling(what, 100 * (theirs / ours - 1), "%", OVERHEAD, detail)
 
 
 def markdown(content):

@@ -1,5 +1,6 @@
 """Time and traffic of EM on clusters: computed for 10⁹ to 10¹² rows, checked on this machine.
 
+    python bench/scale_model.py --out bench/results       # d = 8, K = 16, float64, full
     python bench/scale_model.py --features 32 --k 64 --threads 8 --disk 1GB --bandwidth 25
 
 An iteration is what `DaskBackend.stats` does (an M-step takes no time beside it): a task for each

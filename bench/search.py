@@ -12,7 +12,7 @@ import statistics
 import numpy as np
 import report
 import sklearn.mixture
-from report import Figure, show, spread, tally
+from report import Figure, ceiling, show, spread, tally
 from timing import timed
 from work import blobs
 
@@ -64,7 +64,7 @@ def figure_of(result):
         f"{reached['gmm-fast']:.5f} and {reached['scikit-learn']:.5f}; best K {result['best']}"
     )
     if (result["n"], result["d"]) == SMALL:
-        return Figure(f"{data}: search", mid["gmm-fast"], "s", QUICK, False, detail)
+        return ceiling(f"{data}: search", mid["gmm-fast"], "s", QUICK, detail)
     what = f"{data}: time of scikit-learn's K = {K} / that of the search"
     return Figure(what, mid["scikit-learn"] / mid["gmm-fast"], "×", 1.0, detail=detail)
 

@@ -1,7 +1,7 @@
 """Likelihood against effort, where more of it is to pay."""
 
 import numpy as np
-from report import Figure
+from report import ceiling
 from starts_fits import OURS, Contestant, compared, milliseconds, short, turns
 
 EFFORTS = (0, 1, 3, 10)
@@ -23,8 +23,7 @@ def figures_of(result):
     most = f"effort={EFFORTS[-1]}"
     found, goal = result["summary"][most], result["goal"]
     what = f"{result['case']}: median below the best known at {most}"
-    detail = milliseconds(found)
-    return [Figure(what, found["median"], "a sample", goal, at_least=False, detail=detail)]
+    return [ceiling(what, found["median"], "a sample", goal, milliseconds(found))]
 
 
 HEAD = " | ".join(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import sklearn.mixture
-from report import Figure
+from report import Figure, ceiling
 from timing import PAUSE, timed
 
 from gmm_fast import GaussianMixture
@@ -198,7 +198,7 @@ def figures_of(result):
     for which in ("median", "worst"):
         if goal[which] is not None:
             what = f"{case}: {which} below the best known"
-            found.append(Figure(what, ours[which], "a sample", goal[which], at_least=False))
+            found.append(ceiling(what, ours[which], "a sample", goal[which]))
     if goal["beside"]:
         ten, what = result["summary"][TEN.name], f"{case}: median above that of {TEN.name}"
         above = ten["median"] - ours["median"] if np.isfinite(ours["median"]) else -np.inf

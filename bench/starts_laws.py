@@ -1,7 +1,7 @@
 """Laws of a search: never below a fit, never less with more components, the same in any range."""
 
 import numpy as np
-from report import Figure
+from report import ceiling
 from starts_fits import unsound
 
 from gmm_fast import GaussianMixture, search
@@ -65,9 +65,9 @@ def worst(result):
 
 def figures_of(result):
     """The worst seed of each law."""
-    how = {"at_least": False, "detail": f"worst of {len(result['runs'])} seeds"}
+    detail = f"worst of {len(result['runs'])} seeds"
     return [
-        Figure(f"{result['case']}: {LAWS[law]}", value, "a sample", LEVEL, **how)
+        ceiling(f"{result['case']}: {LAWS[law]}", value, "a sample", LEVEL, detail)
         for law, value in worst(result).items()
     ]
 

@@ -1,8 +1,10 @@
 """Rounded data: what searches choose beside scikit-learn's sweep, and what default fits end in."""
 
+from functools import partial
+
 import numpy as np
 import sklearn.mixture
-from report import Figure
+from report import Figure, ceiling
 from timing import timed
 
 from gmm_fast import GaussianMixture, search
@@ -30,7 +32,7 @@ def searched(case, seeds):
     for seed in range(seeds):
         x = case.make(seed)
         how = {"covariance": case.family, "random_state": seed, "silhouette_rows": 0}
-        seconds, found = timed(lambda x, how=how: search(x, case.numbers, **how), x, pause=0)
+        seconds, found = timed(partial(search, **how), x, case.numbers, pause=0)
         times.append(seconds)
         chosen.append(found.best.n_components)
         if seed < MOST_PEER:
@@ -65,7 +67,7 @@ def figures_of(result):
         bad = sum(run["collapsed"] or run["below"] for run in result["fits"])
         detail = f"of {len(result['fits'])} fits"
         what = f"{result['case']}: collapsed or not resolved"
-        return [Figure(what, bad, "", 0, at_least=False, detail=detail)]
+        return [ceiling(what, bad, "", 0, detail)]
     ours, peer = (
         100 * float(np.mean(np.array(result[who]) == result["truth"])) for who in ("chosen", "peer")
     )

@@ -163,6 +163,8 @@ def test_sections(bench):
     found = sections.scoring(1, {row: 20.0})
     assert [f.wrong for f in found] == ["", ""]
     assert sections.silhouette(1, 300)[0].value > 0
+    others = set(bench("compare").TITLES) - {"rows"}
+    assert all(callable(getattr(sections, name)) for name in others)
     for figure in sections.threads(2, 0.1, [row]):  # none with a single core
         assert figure.value > 0
 
