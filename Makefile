@@ -30,8 +30,7 @@ lint: $(VENV)/.test ## Check style and formatting
 
 bench: $(VENV)/.bench ## Measure against the peers, with every target; write bench/results
 	$(BIN)/python bench/compare.py --out bench/results
-	$(BIN)/python bench/quality.py
-	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/large.py --sizes 20000000,8,float64
 
 bench-scaling: $(VENV)/.bench ## Measure how time grows with n, d, K and threads; draw it
 	$(BIN)/python bench/scaling.py --out bench/results

@@ -18,10 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 import sklearn.mixture
-import starts_fits
-import starts_real
-import starts_unseen
-from starts_cases import CASES
+import starts_cases
+from starts_fits import BEST_KNOWN, best_known, unsound
 
 from gmm_fast import GaussianMixture
 
@@ -29,44 +27,38 @@ from gmm_fast import GaussianMixture
 SLACK = 0.15
 # Rows that are searched, about.
 ROWS = 20_000
-KNOWN = starts_real.CASES | starts_real.RUGGED_CASES | starts_unseen.CASES | CASES
+KNOWN = starts_cases.RUGGED_CASES | starts_cases.UNSEEN_CASES | starts_cases.SMOOTH_CASES
 
 
 def fit(case, weights, means, covariances, iterations, tol=0.0):
     """EM from parameters."""
-    matrices = case.family in ("full", "tied")
-    precisions = np.linalg.inv(covariances) if matrices else 1 / covariances
-    if matrices:
+    if case.family in ("full", "tied"):
+        precisions = np.linalg.inv(covariances)
         precisions = (precisions + np.swapaxes(precisions, -1, -2)) / 2
-    return GaussianMixture(
-        case.k,
-        covariance_type=case.family,
-        weights_init=weights,
-        means_init=means,
-        precisions_init=precisions,
-        max_iter=iterations,
-        tol=tol,
-    ).fit(case.x)
+    else:
+        precisions = 1 / covariances
+    start = {"weights_init": weights, "means_init": means, "precisions_init": precisions}
+    options = {"covariance_type": case.family, "max_iter": iterations, "tol": tol}
+    return GaussianMixture(case.k, **options, **start).fit(case.x)
+
+
+def again(case, model, iterations, tol):
+    """EM from where a fit of either library ended."""
+    return fit(case, model.weights_, model.means_, model.covariances_, iterations, tol)
 
 
 def starts(case, seed):
     """Fits to begin with: our own, and one from scikit-learn."""
+    how = {"covariance_type": case.family}
     for i in range(3):
-        yield GaussianMixture(
-            case.k,
-            covariance_type=case.family,
-            random_state=10 * seed + i,
-            n_init=3,
-            tol=1e-5,
-            max_iter=400,
-        ).fit(case.x)
-    other = sklearn.mixture.GaussianMixture(case.k, covariance_type=case.family, random_state=seed)
-    other.fit(case.x)
-    yield fit(case, other.weights_, other.means_, other.covariances_, 400, 1e-5)
+        options = {"random_state": 10 * seed + i, "n_init": 3, "tol": 1e-5, "max_iter": 400}
+        yield GaussianMixture(case.k, **how, **options).fit(case.x)
+    other = sklearn.mixture.GaussianMixture(case.k, **how, random_state=seed).fit(case.x)
+    yield again(case, other, 400, 1e-5)
 
 
 def sound(case, model):
-    return not starts_fits.unsound(model, case.x)
+    return not unsound(model, case.x)
 
 
 def swapped(case, best, rng):
@@ -79,7 +71,7 @@ def swapped(case, best, rng):
         covariances[j] = np.tensordot(best.weights_, best.covariances_, 1)
     found = fit(case, weights / weights.sum(), means, covariances, 12)
     if found.lower_bound_ > best.lower_bound_ - SLACK and sound(case, found):
-        found = fit(case, found.weights_, found.means_, found.covariances_, 80, 1e-5)
+        found = again(case, found, 80, 1e-5)
     return found
 
 
@@ -100,7 +92,7 @@ def search(case, seconds, seed):
             continue
         if found.lower_bound_ > best.lower_bound_ + 1e-5 and sound(case, found):
             best = found
-    final = fit(whole, best.weights_, best.means_, best.covariances_, 3000, 1e-8)
+    final = again(whole, best, 3000, 1e-8)
     return (final if sound(whole, final) else None), swaps
 
 
@@ -124,27 +116,26 @@ def entry(case, seconds):
     }
 
 
+def better(found, before):
+    """Whether a search found more than what is kept, or that is of other data."""
+    if found is None or before is None or before["case"] != found["case"]:
+        return found is not None
+    return before["mean_log_likelihood"] < found["mean_log_likelihood"] - 1e-6
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", help=", ".join(KNOWN))
     parser.add_argument("--seconds", type=float, default=20.0, help="of swaps for each case")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    path = starts_fits.BEST_KNOWN
-    for name in args.cases or KNOWN:
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if name in kept and not args.cases:
-            continue
-        found = entry(KNOWN[name](), args.seconds)
+    kept = dict(best_known())
+    for name in args.cases or [name for name in KNOWN if name not in kept]:
+        found = entry(KNOWN[name].ready(), args.seconds)
         print(name, found, flush=True)
-        before = kept.get(name, {"case": None})
-        if found is None or (
-            before["case"] == found["case"]
-            and before["mean_log_likelihood"] >= found["mean_log_likelihood"] - 1e-6
-        ):
-            continue
-        kept[name] = found
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+        if better(found, kept.get(name)):
+            kept[name] = found
+            BEST_KNOWN.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,38 +9,48 @@ the page cache. Rates are of float32 values that arrive, not of bytes on disk, s
 be compared; medians of rounds in turn.
 """
 
-import argparse
 import gzip
-import json
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-import figures
 import h5py
-import machine
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
+import report
 import zarr
-from figures import Figure
 from flowio import create_fcs
-from memory import write_data
-from report import HEAD, sentence
+from large import Size, write_data
+from report import Figure
 
 from gmm_fast.sources import chunks, open_source
 
 ROWS, FEATURES = 2_000_000, 8
 CHUNK = 1 << 16
+FILES = {
+    "NumPy (.npy)": "x.npy",
+    "Parquet": "x.parquet",
+    "Feather": "x.feather",
+    "CSV": "x.csv",
+    "CSV, gzip": "x.csv.gz",
+    "text, blanks": "x.txt",
+    "FCS": "x.fcs",
+    "HDF5": "x.h5:/x",
+    "HDF5, gzip": "x.h5:/packed",
+    "Zarr": "x.zarr",
+}
 
 
-def write_all(folder, x):
-    """Files by what they are called in the table."""
-    names = [f"x{j}" for j in range(x.shape[1])]
+def write_all(folder, rows):
+    """Make `FILES` in a folder."""
+    write_data(folder / "x.npy", Size(rows, FEATURES, np.dtype(np.float32)))
+    x = np.load(folder / "x.npy")
+    names = [f"x{j}" for j in range(FEATURES)]
     table = pa.table(dict(zip(names, np.ascontiguousarray(x.T), strict=True)))
     pa.parquet.write_table(table, folder / "x.parquet")
     pa.feather.write_feather(table, folder / "x.feather", compression="uncompressed")
@@ -52,20 +62,8 @@ def write_all(folder, x):
         create_fcs(file, x.ravel().tolist(), names)
     with h5py.File(folder / "x.h5", "w") as file:
         file.create_dataset("x", data=x)
-        file.create_dataset("packed", data=x, chunks=(10_000, x.shape[1]), compression="gzip")
-    zarr.create_array(str(folder / "x.zarr"), data=x, chunks=(100_000, x.shape[1]))
-    return {
-        "NumPy (.npy)": "x.npy",
-        "Parquet": "x.parquet",
-        "Feather": "x.feather",
-        "CSV": "x.csv",
-        "CSV, gzip": "x.csv.gz",
-        "text, blanks": "x.txt",
-        "FCS": "x.fcs",
-        "HDF5": "x.h5:/x",
-        "HDF5, gzip": "x.h5:/packed",
-        "Zarr": "x.zarr",
-    }
+        file.create_dataset("packed", data=x, chunks=(10_000, FEATURES), compression="gzip")
+    zarr.create_array(str(folder / "x.zarr"), data=x, chunks=(100_000, FEATURES))
 
 
 def read(path):
@@ -76,43 +74,53 @@ def read(path):
         return time.perf_counter() - began, total
 
 
+def measure(rows, rounds):
+    """{format: seconds} of passes in turn."""
+    seconds = {what: [] for what in FILES}
+    with tempfile.TemporaryDirectory() as folder:
+        write_all(Path(folder), rows)
+        for turn in range(1 + rounds):
+            found = {what: read(Path(folder) / file) for what, file in FILES.items()}
+            want = found["NumPy (.npy)"][1]
+            for what, (took, total) in found.items():
+                if abs(total - want) > 1e-6 * rows:
+                    raise SystemExit(f"{what}: not the same values: {total} and {want}")
+                if turn:  # the first fills the page cache
+                    seconds[what].append(took)
+    return seconds
+
+
+def figures_of(content):
+    """Rates; of as many rows as a file of results names."""
+    size = 4 * FEATURES * content.get("rows", ROWS) / 1e9
+    middle = {what: statistics.median(times) for what, times in content["seconds"].items()}
+    return [
+        Figure(
+            what,
+            size / middle[what],
+            "GB/s",
+            detail=f"{100 * middle['NumPy (.npy)'] / middle[what]:.0f} % of the rate of .npy; "
+            f"{min(times):.3f} to {max(times):.3f} s",
+        )
+        for what, times in content["seconds"].items()
+    ]
+
+
+def markdown(content):
+    """The rates as a document."""
+    title = f"# Reading files, {content.get('rows', ROWS):,} x {FEATURES} float32"
+    made = f"Made by `make bench-scale`. {report.sentence(content['machine'])}"
+    return report.document(title, "", made, "", *report.figure_table(figures_of(content)))
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="folder for formats.json and formats.md")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_data(folder / "x.npy", args.rows, FEATURES, dtype=np.float32)
-        files = write_all(folder, np.load(folder / "x.npy"))
-        seconds = {what: [] for what in files}
-        for number in range(1 + args.rounds):
-            want = None
-            for what, file in files.items():
-                took, total = read(str(folder / file))
-                want = total if want is None else want
-                if abs(total - want) > 1e-6 * args.rows:
-                    raise SystemExit(f"{what}: not the same values: {total} and {want}")
-                if number:  # the first fills the page cache
-                    seconds[what].append(took)
-    size = 4 * FEATURES * args.rows / 1e9
-    npy = statistics.median(next(iter(seconds.values())))
-    found = []
-    for what, times in seconds.items():
-        middle = statistics.median(times)
-        detail = f"{100 * npy / middle:.0f} % of the rate of .npy; {min(times):.3f} to "
-        found.append(Figure(what, size / middle, "GB/s", detail=f"{detail}{max(times):.3f} s"))
-    print("\n".join(figures.lines(found)))
-    if args.out:
-        facts = machine.facts()
-        title = f"# Reading files, {args.rows:,} x {FEATURES} float32"
-        table = figures.table(HEAD, [figure.cells() for figure in found])
-        lines = [title, "", f"Made by `make bench-scale`. {sentence(facts)}", "", *table]
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "formats.md").write_text("\n".join(lines) + "\n")
-        content = {"machine": facts, "seconds": seconds}
-        (args.out / "formats.json").write_text(json.dumps(content, indent=1) + "\n")
+    content = {"rows": args.rows, "seconds": measure(args.rows, args.rounds)}
+    report.show(figures_of(content))
+    report.save(args.out, "formats", content, markdown)
 
 
 if __name__ == "__main__":

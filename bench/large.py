@@ -4,22 +4,21 @@
     python bench/large.py --sizes 2000000,8,float64 --k 4 --iterations 3
 
 Each file is written into a temporary folder (`--folder` says where) and fitted by a process of
-its own, whose anonymous memory is watched. Prints rows per second and iteration.
+its own, which is to stay within 300 MB. Its anonymous memory (RssAnon, Linux) is watched: what is
+the process's own, not the page cache's. Prints rows per second and iteration.
 """
 
-import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
-import machine
 import numpy as np
-from figures import table
-from memory import peak_of, write_data
-from report import sentence
+import report
 
 
 class Size(NamedTuple):
@@ -58,23 +57,63 @@ def check_space(size, folder):
         )
 
 
-def fit_file(size, k, iterations, folder):
+def write_data(path, size):
+    """Eight blobs, a million rows at a time."""
+    rng = np.random.default_rng(0)
+    centres = (3.0 * rng.normal(size=(8, size.d))).astype(size.dtype)
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=size.dtype, shape=size[:2])
+    for start in range(0, size.n, 1_000_000):
+        m = min(1_000_000, size.n - start)
+        part = rng.standard_normal((m, size.d), dtype=size.dtype)
+        out[start : start + m] = centres[rng.integers(0, 8, m)] + part
+    out.flush()
+
+
+def anonymous_bytes(pid):
+    """RssAnon of a process, 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    lines = [line for line in status.splitlines() if line.startswith("RssAnon:")]
+    return int(lines[0].split()[1]) * 1024 if lines else 0
+
+
+def peak_of(command, cwd):
+    """Run a command; returns its standard output, its peak RssAnon and its seconds."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=cwd) as process:
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, anonymous_bytes(process.pid))
+            time.sleep(0.01)
+        output = process.stdout.read()
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed with status {process.returncode}")
+    return output, peak, time.perf_counter() - started
+
+
+def fit_file(data, k, iterations, memory, folder):
+    """Fit a file of `folder` in a process of its own; what it reports, peak bytes, seconds."""
+    command = [sys.executable, "-m", "gmm_fast", "fit", "--k", str(k), "--json", "--no-model"]
+    # tol 0: all iterations are done, whatever the data
+    command += ["--max-iter", str(iterations), "--tol", "0", "--memory", memory, data]
+    output, peak, seconds = peak_of(command, folder)
+    return json.loads(output), peak, seconds
+
+
+def measure(size, args):
     """Make, fit and remove one file. Returns JSON values."""
-    check_space(size, folder)
-    with tempfile.TemporaryDirectory(dir=folder) as inside:
-        data = Path(inside) / "data.npy"
-        write_data(data, size.n, size.d, dtype=size.dtype)
-        command = [sys.executable, "-m", "gmm_fast", "fit", "--k", str(k), "--json", "--no-model"]
-        # tol 0: all iterations are done, whatever the data
-        command += ["--max-iter", str(iterations), "--tol", "0", "--memory", MEMORY, data.name]
-        output, peak, seconds = peak_of(command, inside)
-    fit = json.loads(output)
+    check_space(size, args.folder)
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        write_data(Path(folder) / "data.npy", size)
+        fit, peak, seconds = fit_file("data.npy", args.k, args.iterations, MEMORY, folder)
     a_pass = fit["seconds"]["em"] / (fit["n_iter"] + 1)  # one E-step more than iterations
     return {
         "n": size.n,
         "d": size.d,
         "dtype": size.dtype.name,
-        "k": k,
+        "k": args.k,
         "bytes": size.nbytes,
         "n_iter": fit["n_iter"],
         "seconds": seconds,
@@ -86,54 +125,42 @@ def fit_file(size, k, iterations, folder):
     }
 
 
-def report(result):
-    """One line for a terminal."""
-    return (
-        f"{result['n']:,} × {result['d']} {result['dtype']}, K = {result['k']} "
-        f"({result['bytes'] / 1e9:.2f} GB): {result['rows_per_second'] / 1e6:.1f} million rows/s "
-        f"an iteration, {result['seconds_per_iteration']:.2f} s; {result['n_iter']} iterations "
-        f"and the start in {result['seconds']:.1f} s; peak anonymous memory "
-        f"{result['peak_anonymous_bytes'] / 1e6:.0f} MB"
-    )
+HEAD = "data | file | K | s per iteration | million rows/s | anonymous memory | in all"
 
 
-def markdown(results, facts):
-    """The table as a document."""
-    head = ["data", "file", "K", "s per iteration", "million rows/s", "anonymous memory", "in all"]
-    body = [
-        [
-            f"{r['n']:,} × {r['d']} {r['dtype']}",
-            f"{r['bytes'] / 1e9:.2f} GB",
-            str(r["k"]),
-            f"{r['seconds_per_iteration']:.2f}",
-            f"{r['rows_per_second'] / 1e6:.1f}",
-            f"{r['peak_anonymous_bytes'] / 1e6:.0f} MB",
-            f"{r['seconds']:.1f} s, {r['n_iter']} iterations",
-        ]
-        for r in results
+def cells(r):
+    """A result, as `HEAD` says."""
+    return [
+        f"{r['n']:,} × {r['d']} {r['dtype']}",
+        f"{r['bytes'] / 1e9:.2f} GB",
+        str(r["k"]),
+        f"{r['seconds_per_iteration']:.2f}",
+        f"{r['rows_per_second'] / 1e6:.1f}",
+        f"{r['peak_anonymous_bytes'] / 1e6:.0f} MB",
+        f"{r['seconds']:.1f} s, {r['n_iter']} iterations",
     ]
-    lines = ["# Large files", "", f"Made by `make bench-large`. {sentence(facts)}", ""]
-    return "\n".join([*lines, *table(head, body)]) + "\n"
+
+
+def markdown(content):
+    """The table as a document."""
+    made = f"Made by `make bench-large`. {report.sentence(content['machine'])}"
+    rows = report.table(HEAD, map(cells, content["fits"]))
+    return report.document("# Large files", "", made, "", *rows)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("--sizes", nargs="+", type=Size.parse, default=SIZES, help="n,d,dtype")
     parser.add_argument("--k", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where files are made")
-    parser.add_argument("--out", type=Path, help="folder for large.json and large.md")
     args = parser.parse_args()
-    results = []
+    fits = []
     for size in args.sizes:
-        results.append(fit_file(size, args.k, args.iterations, args.folder))
-        print(report(results[-1]), flush=True)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        facts = machine.facts()
-        text = json.dumps({"machine": facts, "fits": results}, indent=1)
-        (args.out / "large.json").write_text(text + "\n")
-        (args.out / "large.md").write_text(markdown(results, facts))
+        fits.append(measure(size, args))
+        named = zip(HEAD.split(" | "), cells(fits[-1]), strict=True)
+        print("; ".join(f"{name}: {cell}" for name, cell in named), flush=True)
+    report.save(args.out, "large", {"fits": fits}, markdown)
 
 
 if __name__ == "__main__":

@@ -53,26 +53,18 @@ def vector_shape():
 
 
 def loop_source(width, chains):
-    """The loop as LLVM source."""
+    """The loop as LLVM source; the sums use every chain."""
     vec = f"<{width} x double>"
-    numbers = range(chains)
-    phis = [f"  %c{j} = phi {vec} [ %a, %entry ], [ %d{j}, %loop ]" for j in numbers]
-    fmas = [
-        f"  %d{j} = call {vec} @llvm.fma.v{width}f64({vec} %c{j}, {vec} %a, {vec} %a)"
-        for j in numbers
-    ]
-    sums = [
-        f"  %s{j} = fadd {vec} %d{j}, {f'%s{j - 1}' if j else '%a'}"  # every chain must be used
-        for j in numbers
-    ]
-    return LOOP.format(
-        vec=vec,
-        width=width,
-        phis="\n".join(phis),
-        fmas="\n".join(fmas),
-        sums="\n".join(sums),
-        last=chains - 1,
-    )
+    phi = "  %c{0} = phi {vec} [ %a, %entry ], [ %d{0}, %loop ]"
+    fma = "  %d{0} = call {vec} @llvm.fma.v{width}f64({vec} %c{0}, {vec} %a, {vec} %a)"
+    total = "  %s{0} = fadd {vec} %d{0}, {before}"
+    lines = {name: [] for name in ("phis", "fmas", "sums")}
+    for j in range(chains):
+        before = f"%s{j - 1}" if j else "%a"
+        for one, name in ((phi, "phis"), (fma, "fmas"), (total, "sums")):
+            lines[name].append(one.format(j, vec=vec, width=width, before=before))
+    parts = {name: "\n".join(each) for name, each in lines.items()}
+    return LOOP.format(vec=vec, width=width, last=chains - 1, **parts)
 
 
 @functools.cache
@@ -133,15 +125,10 @@ def peak(threads=1, seconds=0.03):
 
 
 def main():
-    width, chains = vector_shape()
-    threads = numba.config.NUMBA_NUM_THREADS
-    print(f"{chains} chains of {width} doubles")
-    for count in dict.fromkeys((1, threads)):
+    for count in dict.fromkeys((1, numba.config.NUMBA_NUM_THREADS)):
         found = [peak(count) for _ in range(9)]
-        print(
-            f"{count} thread(s): {statistics.median(found):.1f} GFLOP/s "
-            f"[{min(found):.1f}, {max(found):.1f}]"
-        )
+        low, mid, high = (f(found) for f in (min, statistics.median, max))
+        print(f"{count} thread(s): {mid:.1f} GFLOP/s [{low:.1f}, {high:.1f}]")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,11 @@ A slope is that of a straight line through the logarithms: 1 is linear growth, -
 more threads. Needs matplotlib (the `plot` extra).
 """
 
-import argparse
-import json
-import statistics
-import time
-from pathlib import Path
-
-import machine
 import numba
 import numpy as np
+import report
 from competitors import Ours
-from figures import table
-from report import sentence
-from timing import plan
+from timing import measure
 from work import Row, Work
 
 N, D, K = 100_000, 16, 16
@@ -28,41 +20,27 @@ AXES = {
     "K": [Row(20_000, D, k) for k in (2, 4, 8, 16, 32, 64, 128)],
     "threads": [Row(N, D, K)],
 }
+MEANING = {"n": "samples n", "d": "features d", "K": "components K", "threads": "threads"}
 # What arithmetic alone would give, far from fixed costs.
 EXPECTED = {"n": "1", "d": "towards 2", "K": "1", "threads": "-1"}
-MEANING = {
-    "n": "samples n",
-    "d": "features d",
-    "K": "components K",
-    "threads": "threads",
-}
+HEAD = "growing | fixed | slope | upper half | expected | ms per iteration"
+BUDGET = 4.0  # seconds of a point, about
 
 
-def seconds_per_iteration(work, threads, rounds):
+def seconds_per_iteration(row, threads, rounds):
     """Median of the differences of long and short runs."""
-    ours = Ours(work, np.float64, threads)
-    ours.run(1)
-    short, long = ours.run(1), ours.run(3)
-    about = max((long.seconds - short.seconds) / 2, long.seconds / 8)
-    (few, many), rounds = plan(about, rounds, budget=4.0)
-    found = []
-    for _ in range(rounds):
-        time.sleep(0.05)
-        found.append((ours.run(many).seconds - ours.run(few).seconds) / (many - few))
-    return statistics.median(found)
+    work = Work.make(row)
+    (found,) = measure(work, [Ours(work, np.float64, threads)], rounds, BUDGET)[0].values()
+    return found.median
 
 
-def points_of(axis, shapes, rounds):
-    """(value on the axis, row, seconds per iteration) along one axis."""
+def points_of(axis, shapes):
+    """(value on the axis, row, threads) along one axis."""
     most = numba.config.NUMBA_NUM_THREADS
     if axis == "threads":
-        work = Work.make(shapes[0])
-        counts = sorted({1, most, *(2**i for i in range(12) if 2**i <= most)})
-        return [(t, shapes[0], seconds_per_iteration(work, t, rounds)) for t in counts]
-    index = "ndK".index(axis)
-    return [
-        (row[index], row, seconds_per_iteration(Work.make(row), most, rounds)) for row in shapes
-    ]
+        counts = {1, most, *(2**i for i in range(12) if 2**i <= most)}
+        return [(count, shapes[0], count) for count in sorted(counts)]
+    return [(row["ndK".index(axis)], row, most) for row in shapes]
 
 
 def slope(values, seconds):
@@ -72,31 +50,23 @@ def slope(values, seconds):
     return float(np.polyfit(np.log(values), np.log(seconds), 1)[0])
 
 
-def measure(axes, rounds):
-    """{axis: {values, seconds, slopes, fixed}} of every axis, printed as it comes."""
-    found = {}
-    for axis, shapes in axes.items():
-        points = points_of(axis, shapes, rounds)
-        values, rows, seconds = zip(*points, strict=True)
-        half = len(values) // 2
-        found[axis] = {
-            "values": values,
-            "seconds": seconds,
-            "slope": slope(values, seconds),
-            # where fixed costs no longer count
-            "slope_upper_half": slope(values[half:], seconds[half:]),
-            "fixed": fixed(axis, rows[0]),
-        }
-        for value, spent in zip(values, seconds, strict=True):
-            print(f"  {axis} = {value:>9,}  {1e3 * spent:10.3f} ms", flush=True)
-        print(f"  slope over {MEANING[axis]}: {shown(found[axis]['slope'])}", flush=True)
-    return found
-
-
-def fixed(axis, row):
-    """What stays the same along an axis, as text."""
-    sizes = {"n": f"{row.n:,}", "d": row.d, "K": row.k}
-    return ", ".join(f"{name} = {size}" for name, size in sizes.items() if name != axis)
+def along(axis, shapes, rounds):
+    """{values, seconds, slopes, fixed} of an axis, printed as it comes."""
+    values, seconds = [], []
+    for value, row, threads in points_of(axis, shapes):
+        values.append(value)
+        seconds.append(seconds_per_iteration(row, threads, rounds))
+        print(f"  {axis} = {value:>9,}  {1e3 * seconds[-1]:10.3f} ms", flush=True)
+    half = len(values) // 2
+    sizes = {"n": f"{shapes[0].n:,}", "d": shapes[0].d, "K": shapes[0].k}
+    return {
+        "values": values,
+        "seconds": seconds,
+        "slope": slope(values, seconds),
+        # where fixed costs no longer count
+        "slope_upper_half": slope(values[half:], seconds[half:]),
+        "fixed": ", ".join(f"{name} = {size}" for name, size in sizes.items() if name != axis),
+    }
 
 
 def shown(value):
@@ -120,26 +90,21 @@ def draw(found, path):
 
 def draw_axis(panel, axis, data):
     """Points, and the fitted line dashed."""
-    values, seconds = np.array(data["values"], float), np.array(data["seconds"])
-    panel.loglog(values, 1e3 * seconds, "o-", label="measured")
+    values, times = np.array(data["values"], float), 1e3 * np.array(data["seconds"])
+    panel.loglog(values, times, "o-", label="measured")
     if data["slope"] is not None:
-        level = np.exp(np.mean(np.log(seconds) - data["slope"] * np.log(values)))
-        line = 1e3 * level * values ** data["slope"]
+        level = np.exp(np.mean(np.log(times) - data["slope"] * np.log(values)))
+        line = level * values ** data["slope"]
         panel.loglog(values, line, "--", color="grey", label="fitted to all points")
-    panel.set_title(f"{MEANING[axis]}: {slopes_text(data)}\n{data['fixed']}", fontsize=10)
+    slopes = f"slope {shown(data['slope'])}"
+    if data["slope_upper_half"] is not None:
+        slopes += f" (upper half {shown(data['slope_upper_half'])})"
+    panel.set_title(f"{MEANING[axis]}: {slopes}\n{data['fixed']}", fontsize=10)
     panel.set_xlabel(MEANING[axis])
     panel.set_ylabel("ms per iteration")
-    plain_ticks(panel, values, 1e3 * seconds)
+    plain_ticks(panel, values, times)
     panel.grid(True, which="major", alpha=0.3)
     panel.legend()
-
-
-def slopes_text(data):
-    """Both slopes, where there are enough points for two."""
-    text = f"slope {shown(data['slope'])}"
-    if data["slope_upper_half"] is not None:
-        text += f" (upper half {shown(data['slope_upper_half'])})"
-    return text
 
 
 def plain_ticks(panel, values, heights):
@@ -154,49 +119,42 @@ def plain_ticks(panel, values, heights):
     panel.minorticks_off()
 
 
-def markdown(found, facts):
+def row(axis, data):
+    """An axis, as `HEAD` says."""
+    pairs = zip(data["values"], data["seconds"], strict=True)
+    points = ", ".join(f"{value:,}: {1e3 * spent:.2f}" for value, spent in pairs)
+    slopes = [shown(data["slope"]), shown(data["slope_upper_half"])]
+    return [MEANING[axis], data["fixed"], *slopes, EXPECTED[axis], points]
+
+
+def markdown(content):
     """Slopes and points as a document."""
-    lines = [
+    facts = report.sentence(content["machine"])
+    return report.document(
         "# Cost of an EM iteration as work grows",
         "",
-        f"Made by `make bench-scaling`: full covariance, float64. {sentence(facts)}",
+        f"Made by `make bench-scaling`: full covariance, float64. {facts}",
         "",
         "![time of an EM iteration](scaling.png)",
         "",
         "Slopes are of straight lines through the logarithms, over all points and over the upper "
         "half, where what happens once an iteration no longer counts.",
         "",
-    ]
-    rows = []
-    for axis, data in found.items():
-        pairs = zip(data["values"], data["seconds"], strict=True)
-        points = ", ".join(f"{value:,}: {1e3 * spent:.2f}" for value, spent in pairs)
-        slopes = [shown(data["slope"]), shown(data["slope_upper_half"]), EXPECTED[axis]]
-        rows.append([MEANING[axis], data["fixed"], *slopes, points])
-    lines += table(
-        ["growing", "fixed", "slope", "upper half", "expected", "ms per iteration"], rows
+        *report.table(HEAD, [row(axis, data) for axis, data in content["axes"].items()]),
     )
-    return "\n".join(lines) + "\n"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="folder for scaling.json, .md and .png")
+    parser = report.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--most-rows", type=int, default=1_000_000, help="leave out larger data")
     args = parser.parse_args()
-    axes = {
-        axis: [row._replace(n=min(row.n, args.most_rows)) for row in shapes]
-        for axis, shapes in AXES.items()
-    }
-    axes["n"] = list(dict.fromkeys(axes["n"]))
-    found = measure(axes, args.rounds)
+    found = {}
+    for axis, shapes in AXES.items():
+        smaller = [row._replace(n=min(row.n, args.most_rows)) for row in shapes]
+        found[axis] = along(axis, list(dict.fromkeys(smaller)), args.rounds)
+    report.save(args.out, "scaling", {"axes": found}, markdown)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        facts = machine.facts()
-        text = json.dumps({"machine": facts, "axes": found}, indent=1)
-        (args.out / "scaling.json").write_text(text + "\n")
-        (args.out / "scaling.md").write_text(markdown(found, facts))
         draw(found, args.out / "scaling.png")
 
 

@@ -1,140 +1,114 @@
-"""Whole fits, scoring, silhouette and threads: what a user waits for."""
+"""Whole fits, scoring, silhouettes, threads, memory and processes: what a user waits for."""
 
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-import warnings
+from pathlib import Path
 
 import numba
 import numpy as np
-import rows
 import targets
-from figures import Figure, spread
-from sklearn.exceptions import ConvergenceWarning
+from competitors import Ours
+from large import peak_of
+from report import Figure, ceiling, spread
+from sklearn.datasets import load_sample_image
 from sklearn.mixture import GaussianMixture as ScikitLearn
-from timing import PAUSE
-from work import blobs
+from timing import measure, timed
+from work import Row, Work, blobs
 
-from gmm_fast import GaussianMixture, em, fitting, starting
+from gmm_fast import GaussianMixture
 from gmm_fast.backends import LocalBackend
 from gmm_fast.criteria import SilhouetteSample
 from gmm_fast.sources import open_source
 
-SEEDS = (0, 1)
 # A mean log-likelihood that is lower by more than this is worse.
 ROUNDING = 1e-6
+# Loads data, imports, says what memory that takes, and fits.
+FIT_PROGRAM = """
+import os, sys, warnings
+import numpy as np
+from large import anonymous_bytes
+from gmm_fast import GaussianMixture
+
+warnings.simplefilter("ignore")
+path, how, k, max_iter = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+data = np.load(path) if how == "array" else np.load(path, mmap_mode="r")
+if "warm" in sys.argv:
+    GaussianMixture(k, max_iter=1).fit(np.array(data[: 50 * k]))
+print(anonymous_bytes(os.getpid()))
+GaussianMixture(k, max_iter=max_iter, random_state=0).fit(data if how == "array" else path)
+"""
 
 
-def seconds_of(function, *arguments):
-    """Wall time of one call and what it returned."""
-    time.sleep(PAUSE)
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        result = function(*arguments)
-    return time.perf_counter() - started, result
-
-
-def data_of(row, seed=1):
+def data_of(row, seed):
     return blobs(row.n, row.d, row.k, np.random.default_rng(seed))[0]
 
 
-def default_fits(rounds, fits=None):
+def fits(rounds, rows=targets.FITS):
     """Default fits beside scikit-learn's, and the share of the start."""
     figures = []
-    for row, target in (targets.FITS if fits is None else fits).items():
-        x = data_of(row)
-        GaussianMixture(row.k, random_state=0).fit(x[: 100 * row.k])  # compile
-        pairs = [fit_both(row, x, seed, rounds) for seed in SEEDS]
-        figures.append(fit_figure(row, pairs, target))
-        figures.append(init_figure(row, x, rounds))
+    for row, target in rows.items():
+        figures += fit_figures(row, data_of(row, 1), (0, 1), rounds, target)
     return figures
 
 
-def fit_both(row, x, seed, rounds):
-    """(seconds, mean log-likelihood, iterations) of ours and of scikit-learn's."""
-
-    def fitted(kind, times):
-        runs = [seconds_of(kind(row.k, random_state=seed).fit, x) for _ in range(times)]
-        model = runs[-1][1]
-        return statistics.median(s for s, _ in runs), model.score(x), model.n_iter_
-
-    return fitted(GaussianMixture, rounds), fitted(ScikitLearn, 1)
+def quality(rounds, k=8, seeds=(0, 1, 2)):
+    """The same on the pixels of a photo, where optima are many; once, for the likelihoods."""
+    x = load_sample_image("china.jpg").reshape(-1, 3).astype(np.float64)
+    return fit_figures(Row(*x.shape, k), x, seeds, 1)
 
 
-def fit_figure(row, pairs, target):
-    """Time of all seeds beside scikit-learn's, where both got, and where ours is worse."""
-    details, worse = [], []
-    for seed, (ours, theirs) in zip(SEEDS, pairs, strict=True):
+def fit_figures(row, x, seeds, rounds, target=None):
+    """Time of all seeds beside scikit-learn's, and where ours is worse; the share of the start."""
+    GaussianMixture(row.k, random_state=0).fit(x[: 100 * row.k])  # compile
+    spent, starts, details, worse = np.zeros(2), [], [], []
+    for seed in seeds:
+        ours = [timed(GaussianMixture(row.k, random_state=seed).fit, x) for _ in range(rounds)]
+        theirs, peer = timed(ScikitLearn(row.k, random_state=seed).fit, x)
+        seconds, model = statistics.median(s for s, _ in ours), ours[-1][1]
+        starts += [100 * m.result_.seconds["init"] / s for s, m in ours]
+        spent += seconds, theirs
+        reached, other = model.score(x), peer.score(x)
         details.append(
-            f"seed {seed}: {ours[0]:.3f} s and {theirs[0]:.2f} s, mean log-likelihood "
-            f"{ours[1]:.6f} and {theirs[1]:.6f}, {ours[2]} and {theirs[2]} iterations"
+            f"seed {seed}: {seconds:.3f} s and {theirs:.2f} s, mean log-likelihood {reached:.6f} "
+            f"and {other:.6f}, {model.n_iter_} and {peer.n_iter_} iterations"
         )
-        if not ours[1] >= theirs[1] - ROUNDING:
-            worse.append(f"worse by {theirs[1] - ours[1]:.2g} a sample with seed {seed}")
-    return Figure(
-        f"default fit {row}: faster than scikit-learn",
-        sum(theirs[0] for _, theirs in pairs) / sum(ours[0] for ours, _ in pairs),
-        "×",
-        target,
-        detail="; ".join(details),
-        wrong=", ".join(worse),
-    )
+        if not reached >= other - ROUNDING:
+            worse.append(f"worse by {other - reached:.2g} a sample with seed {seed}")
+    what, more = f"default fit {row}", {"detail": "; ".join(details), "wrong": ", ".join(worse)}
+    limit = None if target is None else 100 * targets.INIT_SHARE
+    took = "; ".join(f"{name} {1e3 * s:.0f} ms" for name, s in model.result_.seconds.items())
+    return [
+        Figure(f"{what}: faster than scikit-learn", spent[1] / spent[0], "×", target, **more),
+        ceiling(f"{what}: share of the start", statistics.median(starts), "%", limit, took),
+    ]
 
 
-def init_figure(row, x, rounds):
-    """Share of a default fit that the start takes."""
-    shares = []
-    for _ in range(rounds):
-        time.sleep(PAUSE)
-        started = time.perf_counter()
-        backend, _, _ = fitting.open_backend(open_source(x), [row.family], [row.k])
-        result = fitting.fit(backend, row.k, row.family, starting.Start(), em.Settings())
-        shares.append(100 * result.seconds["init"] / (time.perf_counter() - started))
-    return Figure(
-        f"default fit {row}: share of the start",
-        statistics.median(shares),
-        "%",
-        100 * targets.INIT_SHARE,
-        at_least=False,
-        detail=f"{1e3 * result.seconds['init']:.0f} ms; EM {1e3 * result.seconds['em']:.0f} ms",
-    )
-
-
-def scoring(rounds, sizes=None):
+def scoring(rounds, rows=targets.SCORING):
     """`predict` and `score_samples` beside scikit-learn's, with the same parameters."""
     figures = []
-    for row, target in (targets.SCORING if sizes is None else sizes).items():
-        x = data_of(row)
+    for row, target in rows.items():
+        x = data_of(row, 1)
         model = GaussianMixture(row.k, random_state=0, tol=0.1).fit(x)
-        peer = twin(model)
+        peer = ScikitLearn(row.k, covariance_type=row.family)
+        for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+            setattr(peer, name, getattr(model, name))
         for method in ("predict", "score_samples"):
-            ours, theirs = [], []
             getattr(model, method)(x)  # compile
-            for _ in range(rounds):
-                ours.append(seconds_of(getattr(model, method), x))
-                theirs.append(seconds_of(getattr(peer, method), x))
-            figures.append(scoring_figure(f"{method} {row}", ours, theirs, target))
+            pairs = [[timed(getattr(m, method), x) for m in (model, peer)] for _ in range(rounds)]
+            mine, other = (
+                statistics.median(s for s, _ in runs) for runs in zip(*pairs, strict=True)
+            )
+            what, detail = f"{method} {row}", f"{1e3 * mine:.1f} ms and {1e3 * other:.0f} ms"
+            wrong = "" if agree(*(found for _, found in pairs[-1])) else "results differ"
+            more = {"detail": detail, "wrong": wrong}
+            figures.append(
+                Figure(f"{what}: faster than scikit-learn", other / mine, "×", target, **more)
+            )
     return figures
-
-
-def twin(model):
-    """scikit-learn's estimator with the parameters of ours."""
-    peer = ScikitLearn(model.n_components, covariance_type=model.covariance_type)
-    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
-        setattr(peer, name, getattr(model, name))
-    return peer
-
-
-def scoring_figure(what, ours, theirs, target):
-    mine, other = (statistics.median(s for s, _ in runs) for runs in (ours, theirs))
-    return Figure(
-        f"{what}: faster than scikit-learn",
-        other / mine,
-        "×",
-        target,
-        detail=f"{1e3 * mine:.1f} ms and {1e3 * other:.0f} ms",
-        wrong="" if agree(ours[-1][1], theirs[-1][1]) else "results differ",
-    )
 
 
 def agree(ours, theirs):
@@ -144,44 +118,88 @@ def agree(ours, theirs):
     return np.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def silhouette(rounds, rows_=targets.SILHOUETTE_ROWS, d=8):
+def silhouette(rounds, n=targets.SILHOUETTE_ROWS, d=8):
     """Several labelings of the same rows."""
     rng = np.random.default_rng(2)
-    x = blobs(rows_, d, 8, rng)[0]
-    sample = SilhouetteSample(LocalBackend(open_source(x)), rows_)
-    counts = range(2, 2 + targets.SILHOUETTE_LABELINGS)
-    labelings = [rng.integers(0, k, rows_) for k in counts]
+    sample = SilhouetteSample(LocalBackend(open_source(blobs(n, d, 8, rng)[0])), n)
+    labelings = [rng.integers(0, 2 + i, n) for i in range(targets.SILHOUETTE_LABELINGS)]
     sample.silhouettes(labelings)  # compile
-    seconds = [seconds_of(sample.silhouettes, labelings)[0] for _ in range(rounds)]
-    return [
-        Figure(
-            f"silhouette of {len(labelings)} labelings of {rows_:,} × {d}",
-            statistics.median(seconds),
-            "s",
-            targets.SILHOUETTE_SECONDS,
-            at_least=False,
-        )
-    ]
+    seconds = [timed(sample.silhouettes, labelings)[0] for _ in range(rounds)]
+    what = f"silhouette of {len(labelings)} labelings of {n:,} × {d}"
+    return [ceiling(what, statistics.median(seconds), "s", targets.SILHOUETTE_SECONDS)]
 
 
 def threads(rounds, budget, shapes=None):
     """All threads beside one, at the full rows."""
-    if shapes is None:
-        shapes = [row for row in targets.ROWS if row.family == "full"]
-    if numba.config.NUMBA_NUM_THREADS == 1:
+    most = numba.config.NUMBA_NUM_THREADS
+    if most == 1:
         return []
     figures = []
-    for row in shapes:
-        found = rows.threads_row(row, rounds, budget)
-        many = found["threads"]
-        figures.append(
-            Figure(
-                f"{row}: {many} threads beside one",
-                found["ratio"],
-                "×",
-                # the target is two threads'; the same efficiency of more
-                targets.THREADS * many / 2,
-                detail="; ".join(f"{name} {spread(s)} ms" for name, s in found["seconds"].items()),
-            )
-        )
+    for row in shapes or [row for row in targets.ROWS if row.family == "full"]:
+        work = Work.make(row)
+        team = [Ours(work, np.float64, threads=count) for count in (most, 1)]
+        found, _ = measure(work, team, rounds, budget, most)
+        many, one = (found[c.name].median for c in team)
+        detail = "; ".join(f"{name} {spread(m.seconds)} ms" for name, m in found.items())
+        # the target is two threads'; the same efficiency of more
+        goal, what = targets.THREADS * most / 2, f"{row}: {most} threads beside one"
+        figures.append(Figure(what, one / many, "×", goal, detail=detail))
     return figures
+
+
+def memory(rounds, row=targets.MEMORY_ROW, max_iter=3):
+    """Anonymous memory of fits above the level with the data loaded, MB.
+
+    An array is in memory before the fit; a file is not, and what the fit holds of it counts.
+    """
+    if not Path("/proc/self/status").exists():
+        return []
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.npy"
+        np.save(path, data_of(row, 3))
+        for how in ("array", "file"):
+            command = [sys.executable, "-c", FIT_PROGRAM, path, how, row.k, max_iter]
+            cold, warm = (beyond([*command, *more]) for more in ((), ("warm",)))
+            what = f"memory beyond the data, {row}, {how}"
+            detail = f"{warm:.0f} MB where compiled kernels were loaded before"
+            figures.append(ceiling(what, cold, "MB", targets.MEMORY_MB, detail))
+    return figures
+
+
+def beyond(command):
+    """Peak of a program above the level that it prints, MB; it imports from this folder."""
+    before, peak, _ = peak_of([str(part) for part in command], Path(__file__).parent)
+    return (peak - int(before)) / 1e6
+
+
+def processes(rounds, row=targets.PROCESS_ROW):
+    """First fit with nothing compiled, later fits, `--help`."""
+    script = Path(sys.executable).with_name("gmm-fast")  # the installed command, else the module
+    program = [str(script)] if script.exists() else [sys.executable, "-m", "gmm_fast"]
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "data.npy", data_of(row, 3))
+        env = os.environ | {"NUMBA_CACHE_DIR": str(Path(folder) / "cache")}
+
+        def seconds(*arguments):
+            started = time.perf_counter()
+            done = subprocess.run([*program, *arguments], cwd=folder, env=env, capture_output=True)
+            took = time.perf_counter() - started
+            if done.returncode:
+                raise SystemExit(f"gmm-fast {' '.join(arguments)} failed:\n{done.stderr.decode()}")
+            return took
+
+        fit = ("fit", "--k", str(row.k), "data.npy", "--no-model")
+        first, later = [seconds(*fit)], [seconds(*fit) for _ in range(rounds)]
+        seconds("--help")  # compiles the byte code of a new checkout
+        shown = [seconds("--help") for _ in range(rounds)]
+    size = f"{row.n:,} × {row.d}"
+    measured = (
+        (f"first `gmm-fast fit` ever, {size}", first, targets.FIRST_FIT_SECONDS),
+        (f"later `gmm-fast fit`, {size}", later, targets.FIT_SECONDS),
+        ("`gmm-fast --help`", shown, targets.HELP_SECONDS),
+    )
+    return [
+        ceiling(what, statistics.median(s), "s", target, f"{min(s):.2f} to {max(s):.2f}")
+        for what, s, target in measured
+    ]

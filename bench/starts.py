@@ -10,62 +10,37 @@ unseen ones (the same on data that nobody tunes on), wide data (clusters, held-o
 against it) and search (its laws).
 """
 
-import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
-import machine
-import starts_cases
+import report
+import starts_cases as cases
 import starts_effort
 import starts_fits
 import starts_laws
-import starts_real
 import starts_rounded
 import starts_times
-import starts_unseen
 import starts_wide
-from figures import lines, table
-from report import HEAD, sentence, tally
+from report import figure_table, show, table, tally
 from sklearn.exceptions import ConvergenceWarning
 
 SEEDS = 50
 
 
-@dataclass(frozen=True)
-class Group:
-    """Cases that are measured alike.
+class Group(NamedTuple):
+    """Cases that are measured alike, and the section on them.
 
-    Attributes
-    ----------
-    title, says : str
-        Of its section.
-    cases : dict of str -> callable
-        What makes each case.
-    measure : callable
-        (name, case, seeds) -> what goes into the JSON.
-    figures : callable
-        Of such a result: its figures beside their targets.
-    head, row
-        Of the table: its heads, and the cells of a result.
+    A `kind` has measure(name, case, seeds) -> JSON values, and of such a result figures_of, and
+    row, a table's, with its `HEAD`.
     """
 
+    kind: ModuleType
+    cases: dict
     title: str
     says: str
-    cases: dict
-    measure: Callable
-    figures: Callable
-    head: tuple
-    row: Callable
-
-
-def _of(module, title, says, cases=None):
-    """The group that a module measures."""
-    cases = module.CASES if cases is None else cases
-    return Group(title, says, cases, module.measure, module.figures_of, module.HEAD, module.row)
 
 
 FITS = (
@@ -77,44 +52,29 @@ FITS = (
     f"allow, and {starts_fits.FEWEST} at least; what its n_init=10 reaches, where that takes "
     "minutes, is computed from its single starts: ten of them are what it is."
 )
+WIDE = (
+    "Full covariances, few rows for each; least … highest of the seeds (scikit-learn's in "
+    "brackets). Held-out rows are drawn from the same clusters, or a fifth of the digits."
+)
+ROUNDED = (
+    "What searches from 1 to 8 choose by BIC, a data set for each seed, and what default fits "
+    "to photos in integers end in. Small counts are skewed: of Poisson's of 4 the lowest BIC, "
+    "with the rounding taken into account or not, has two or three Gaussians."
+)
+LEVEL = "The same on data with many nearly level optima."
+UNSEEN = "The same on data that nobody tunes starts on."
+EFFORT = "Likelihood against the effort of a fit."
+TIMES = "Default fits in turn with scikit-learn's single start; median [lowest, highest]."
+LAWS = "Laws of a search in log-likelihood a sample, the worst of all seeds and candidates."
 GROUPS = {
-    "smooth": _of(starts_fits, "Smooth cases", FITS, starts_cases.CASES | starts_real.CASES),
-    "rugged": _of(
-        starts_fits,
-        "Rugged cases",
-        "The same on data with many nearly level optima.",
-        starts_real.RUGGED_CASES,
-    ),
-    "unseen": _of(
-        starts_fits,
-        "Unseen cases",
-        "The same on data that nobody tunes starts on.",
-        starts_unseen.CASES,
-    ),
-    "wide": _of(
-        starts_wide,
-        "Wide data",
-        "Full covariances, few rows for each; least … highest of the seeds (scikit-learn's in "
-        "brackets). Held-out rows are drawn from the same clusters, or a fifth of the digits.",
-    ),
-    "rounded": _of(
-        starts_rounded,
-        "Rounded data",
-        "What searches from 1 to 8 choose by BIC, a data set for each seed, and what default fits "
-        "to photos in integers end in. Small counts are skewed: of Poisson's of 4 the lowest BIC, "
-        "with the rounding taken into account or not, has two or three Gaussians.",
-    ),
-    "effort": _of(starts_effort, "Effort", "Likelihood against the effort of a fit."),
-    "times": _of(
-        starts_times,
-        "Times",
-        "Default fits in turn with scikit-learn's single start; median [lowest, highest].",
-    ),
-    "search": _of(
-        starts_laws,
-        "Search",
-        "Laws of a search in log-likelihood a sample, the worst of all seeds and candidates.",
-    ),
+    "smooth": Group(starts_fits, cases.SMOOTH_CASES, "Smooth cases", FITS),
+    "rugged": Group(starts_fits, cases.RUGGED_CASES, "Rugged cases", LEVEL),
+    "unseen": Group(starts_fits, cases.UNSEEN_CASES, "Unseen cases", UNSEEN),
+    "wide": Group(starts_wide, cases.WIDE_CASES, "Wide data", WIDE),
+    "rounded": Group(starts_rounded, cases.ROUNDED_CASES, "Rounded data", ROUNDED),
+    "effort": Group(starts_effort, cases.EFFORT_CASES, "Effort", EFFORT),
+    "times": Group(starts_times, cases.TIMES_CASES, "Times", TIMES),
+    "search": Group(starts_laws, cases.SEARCH_CASES, "Search", LAWS),
 }
 
 
@@ -134,12 +94,13 @@ def measured(name, seeds):
     """The result of a case, its own seconds with it."""
     group = group_of(name)
     began = time.perf_counter()
-    result = group.measure(name, group.cases[name](), seeds)
+    result = group.kind.measure(name, group.cases[name], seeds)
     return result | {"seeds": seeds, "seconds": time.perf_counter() - began}
 
 
-def figures_of(name, result):
-    return group_of(name).figures(result)
+def figures_of(results):
+    """Those of all results, in order."""
+    return [f for name, result in results.items() for f in group_of(name).kind.figures_of(result)]
 
 
 def section(group, results):
@@ -147,24 +108,19 @@ def section(group, results):
     mine = {name: result for name, result in results.items() if name in group.cases}
     if not mine:
         return []
-    found = [figure for result in mine.values() for figure in group.figures(result)]
+    found, rows = figures_of(mine), map(group.kind.row, mine.values())
     text = [f"## {group.title}", "", f"{group.says} {tally(found)}.", ""]
-    text += [*table(group.head, [group.row(result) for result in mine.values()]), ""]
-    if found:
-        text += [*table(HEAD, [figure.cells() for figure in found]), ""]
-    return text
+    return [*text, *table(group.kind.HEAD, rows), "", *figure_table(found), ""]
 
 
-def markdown(results, facts):
+def markdown(content):
     """The report."""
-    found = [figure for name, result in results.items() for figure in figures_of(name, result)]
+    results, facts = content["results"], report.sentence(content["machine"])
     seeds = sorted({result["seeds"] for result in results.values()})
     minutes = sum(result["seconds"] for result in results.values()) / 60
-    text = [
-        "# Starts",
-        "",
-        f"Made by `make bench-starts` in {minutes:.0f} minutes; {tally(found)}. {sentence(facts)}",
-        "",
+    made = f"Made by `make bench-starts` in {minutes:.0f} minutes; {tally(figures_of(results))}."
+    text = ["# Starts", "", f"{made} {facts}", ""]
+    text += [
         f"Seeds asked for: {', '.join(map(str, seeds))}; fits that take long are made from fewer, "
         "as the tables say.",
         "",
@@ -174,31 +130,21 @@ def markdown(results, facts):
     return "\n".join(text)
 
 
-def with_others(results, path):
-    """Results of all cases, in order; of those not measured now what the file says."""
-    before = json.loads(path.read_text())["results"] if path.exists() else {}
-    if isinstance(before, dict):  # not a list, as it was in older files
-        results = before | results
-    return {name: results[name] for name in chosen([]) if name in results}
-
-
 def write(folder, results):
-    """Write starts.json and starts.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    results, facts = with_others(results, folder / "starts.json"), machine.facts()
-    found = [figure for name, result in results.items() for figure in figures_of(name, result)]
-    figures = [figure.as_json() for figure in found]
-    content = {"machine": facts, "figures": figures, "results": results}
-    (folder / "starts.json").write_text(json.dumps(content, indent=1) + "\n")
-    (folder / "starts.md").write_text(markdown(results, facts))
+    """Write starts.json and starts.md: of cases not measured now, what the file says."""
+    path = folder / "starts.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else {}
+    results = before | results
+    results = {name: results[name] for name in chosen([]) if name in results}
+    figures = [figure.as_json() for figure in figures_of(results)]
+    report.save(folder, "starts", {"figures": figures, "results": results}, markdown)
 
 
 def main():
     known = [*GROUPS, *chosen([])]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("cases", nargs="*", help="groups or cases: " + ", ".join(known))
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--out", type=Path, help="folder for starts.json and starts.md")
     args = parser.parse_args()
     if strange := set(args.cases) - set(known):
         parser.error(f"no such case: {', '.join(sorted(strange))}; choose from {', '.join(known)}")
@@ -206,13 +152,10 @@ def main():
     results = {}
     for name in chosen(args.cases):
         results[name] = measured(name, args.seeds)
-        shown = lines(figures_of(name, results[name]))
-        print("\n".join(shown or [f"  {name}: {results[name].get('note', '')}"]), flush=True)
+        show(figures_of({name: results[name]}))
         if args.out:  # as far as it has come, should it be stopped
             write(args.out, results)
-    print(
-        tally([figure for name, result in results.items() for figure in figures_of(name, result)])
-    )
+    print(tally(figures_of(results)))
 
 
 if __name__ == "__main__":

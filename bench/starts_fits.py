@@ -1,35 +1,33 @@
-"""Default fits from many seeds, beside scikit-learn's and the best likelihood known."""
+"""Fits of several contestants in turn, and default fits beside the best likelihood known."""
 
-import inspect
 import json
-import os
 import statistics
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import sklearn.mixture
-from figures import Figure
-from starts_cases import NEAR
+from report import Figure, ceiling
+from timing import PAUSE, timed
 
 from gmm_fast import GaussianMixture
 
 BEST_KNOWN = Path(__file__).parent / "best_known.json"
-# Seconds before each fit: threads of the one before spin for a while. Tests set none.
-PAUSE = min(0.05, float(os.environ.get("BENCH_PAUSE", "0.05")))
+# Seconds before each fit: threads of the one before spin for a while.
+SHORT = min(0.05, PAUSE)
+# A sample's share of likelihood within which a start has found the optimum.
+NEAR = 1e-3
 # Fits of a contestant of scikit-learn that are made whatever they take.
 FEWEST = 2
 # Fits with n_init=10 that must be possible; else their median is computed from single starts.
 MANY = 3
 # A covariance is singular where a direction has less than this share of the data's variance.
 SINGULAR = 1e-8
-HAS_EFFORT = "effort" in inspect.signature(GaussianMixture).parameters
 
 
-@dataclass(frozen=True)
-class Contestant:
+class Contestant(NamedTuple):
     """Who fits, and with which parameters."""
 
     name: str
@@ -42,24 +40,26 @@ ONE = Contestant("scikit-learn, n_init=1", sklearn.mixture.GaussianMixture, {})
 TEN = Contestant("scikit-learn, n_init=10", sklearn.mixture.GaussianMixture, {"n_init": 10})
 
 
-@dataclass
-class Fit:
-    """One fit: its seconds, mean log-likelihood, and why it is not sound, if so."""
+def fitted(case, contestant, seed, look, pause=SHORT, **more):
+    """Seconds of a fit at the defaults but for `parameters`, and what look(model, case) says."""
+    parameters = {"covariance_type": case.family, "random_state": seed}
+    model = contestant.kind(case.k, **parameters, **contestant.parameters, **more)
+    seconds, _ = timed(model.fit, case.x, pause=pause)
+    return {"seconds": seconds} | look(model, case)
 
-    seconds: float
-    reached: float
-    unsound: str
 
-
-def fitted(case, contestant, seed, **parameters):
-    """A fit at the defaults but for the contestant's `parameters`; (Fit, model)."""
-    parameters = contestant.parameters | parameters
-    model = contestant.kind(case.k, covariance_type=case.family, random_state=seed, **parameters)
-    time.sleep(PAUSE)
-    began = time.perf_counter()
-    model.fit(case.x)
-    seconds = time.perf_counter() - began
-    return Fit(seconds, float(model.score(case.x)), unsound(model, case.x)), model
+def in_turn(case, team, seeds, look, goes_on, pause=SHORT):
+    """{name: [fit]} of all contestants in turn, while goes_on(contestant, its fits so far)."""
+    few = replace(case, x=case.x[: max(1000, 20 * case.k)])
+    for contestant in team:  # compile, load
+        fitted(few, contestant, 0, lambda model, case: {}, 0, tol=1.0, max_iter=2)
+    runs = {contestant.name: [] for contestant in team}
+    for seed in range(seeds):
+        for contestant in team:
+            mine = runs[contestant.name]
+            if goes_on(contestant, mine):
+                mine.append(fitted(case, contestant, seed, look, pause))
+    return runs
 
 
 def unsound(model, x):
@@ -87,6 +87,25 @@ def narrowest(model, x):
     return (covariances / spread**2).min()
 
 
+def judged(model, case):
+    return {"reached": float(model.score(case.x)), "unsound": unsound(model, case.x)}
+
+
+def turns(case, team, seeds):
+    """{name: {"seconds", "reached", "unsound"}} of fits in turn, within the case's cap."""
+
+    def has_time(contestant, fits):
+        spent = [fit["seconds"] for fit in fits]
+        if contestant.kind is GaussianMixture or len(spent) < FEWEST:
+            return True
+        return sum(spent) + statistics.median(spent) <= case.cap
+
+    runs = in_turn(case, team, seeds, judged, has_time)
+    return {
+        name: {what: [fit[what] for fit in fits] for what in fits[0]} for name, fits in runs.items()
+    }
+
+
 def from_labels(case):
     """Mean log-likelihood of EM from the true components, if they are known."""
     if case.labels is None:
@@ -110,8 +129,7 @@ def best_of(name, case, runs):
     known = {"the true components": from_labels(case)}
     if kept.get("case") == str(case):  # of the same data
         known["best_known.json"] = kept["mean_log_likelihood"]
-    for who, run in runs.items():
-        known[who] = max(sound_ones(run), default=-np.inf)
+    known |= {who: max(sound_ones(run), default=-np.inf) for who, run in runs.items()}
     who = max(known, key=known.get)
     return known[who], who
 
@@ -119,49 +137,6 @@ def best_of(name, case, runs):
 def sound_ones(run):
     """What the sound fits of a contestant reached."""
     return [r for r, why in zip(run["reached"], run["unsound"], strict=True) if not why]
-
-
-def turns(case, contestants, seeds):
-    """Fits of all contestants in turn, seed by seed, within the case's cap; {name: run}."""
-    few = replace(case, x=case.x[:1000])
-    for contestant in contestants:  # compile, load
-        fitted(few, contestant, 0, tol=1.0, max_iter=2)
-    runs = {c.name: {"seconds": [], "reached": [], "unsound": []} for c in contestants}
-    for seed in range(seeds):
-        for contestant in contestants:
-            run = runs[contestant.name]
-            if contestant.kind is not GaussianMixture and not has_time(run, case.cap):
-                continue
-            fit, _ = fitted(case, contestant, seed)
-            run["seconds"].append(fit.seconds)
-            run["reached"].append(fit.reached)
-            run["unsound"].append(fit.unsound)
-    return runs
-
-
-def has_time(run, cap):
-    """Whether another fit of a contestant is within its seconds."""
-    spent = run["seconds"]
-    return len(spent) < FEWEST or sum(spent) + statistics.median(spent) <= cap
-
-
-def measure(name, case, seeds):
-    """All runs of one case as JSON values."""
-    runs = turns(case, (OURS, ONE), seeds)
-    once = statistics.median(runs[ONE.name]["seconds"])
-    if 10 * once * MANY <= case.cap:
-        runs |= turns(case, (TEN,), seeds)
-    best, who = best_of(name, case, runs)
-    return {
-        "case": str(case),
-        "says": case.says,
-        "goal": case.goal._asdict(),
-        "best": best,
-        "best_from": who,
-        "runs": runs,
-        "summary": {contestant: summary(run, best) for contestant, run in runs.items()}
-        | ({} if TEN.name in runs else {TEN.name: of_ten(runs[ONE.name], best)}),
-    }
 
 
 def summary(run, best):
@@ -194,19 +169,38 @@ def of_ten(run, best):
     }
 
 
+def compared(name, case, runs):
+    """Runs beside the best known, as JSON values."""
+    best, who = best_of(name, case, runs)
+    summaries = {contestant: summary(run, best) for contestant, run in runs.items()}
+    found = {"case": str(case), "best": best, "best_from": who}
+    return found | {"runs": runs, "summary": summaries}
+
+
+def measure(name, case, seeds):
+    """All runs of one case as JSON values."""
+    case = case.ready()
+    runs = turns(case, (OURS, ONE), seeds)
+    if 10 * MANY * statistics.median(runs[ONE.name]["seconds"]) <= case.cap:
+        runs |= turns(case, (TEN,), seeds)
+    result = compared(name, case, runs) | {"says": case.says, "goal": case.goal}
+    if TEN.name not in runs:
+        result["summary"][TEN.name] = of_ten(runs[ONE.name], result["best"])
+    return result
+
+
 def figures_of(result):
     """The figures of a case beside their targets."""
     case, goal, ours = result["case"], result["goal"], result["summary"][OURS.name]
-    ten = result["summary"][TEN.name]
     found = []
     if goal["found"] is not None or not any(goal.values()):
         found.append(Figure(f"{case}: found", ours["found"], "%", goal["found"]))
     for which in ("median", "worst"):
         if goal[which] is not None:
             what = f"{case}: {which} below the best known"
-            found.append(Figure(what, ours[which], "a sample", goal[which], at_least=False))
+            found.append(ceiling(what, ours[which], "a sample", goal[which]))
     if goal["beside"]:
-        what = f"{case}: median above that of {TEN.name}"
+        ten, what = result["summary"][TEN.name], f"{case}: median above that of {TEN.name}"
         above = ten["median"] - ours["median"] if np.isfinite(ours["median"]) else -np.inf
         found.append(Figure(what, above, "a sample", 0.0, detail=from_singles(ten)))
     found[0].detail = "; ".join(part for part in (details(result), found[0].detail) if part)
@@ -218,7 +212,7 @@ def details(result):
     cells = []
     for name, s in result["summary"].items():
         share = f" {s['found']:.0f} % of {s['fits']}," if "found" in s else ""
-        cells.append(f"{name}:{share} {1e3 * s['seconds']:.0f} ms")
+        cells.append(f"{name}:{share} {milliseconds(s)}")
     return ", ".join(cells)
 
 
@@ -227,38 +221,19 @@ def from_singles(ten):
 
 
 HEAD = (
-    "case",
-    "what is hard",
-    "best known",
-    "gmm-fast: found",
-    "median, worst below",
-    "time",
-    "scikit-learn, n_init=1: found",
-    "median below",
-    "time",
-    "n_init=10: found",
-    "median below",
-    "time",
+    "case | what is hard | best known | gmm-fast: found | median, worst below | time | "
+    "scikit-learn, n_init=1: found | median below | time | n_init=10: found | median below | time"
 )
 
 
 def row(result):
-    """Cells of a table."""
+    """A case, as `HEAD` says."""
     ours, one, ten = (result["summary"][c.name] for c in (OURS, ONE, TEN))
-    return [
-        result["case"],
-        result["says"],
-        f"{result['best']:.5f} ({result['best_from']})",
-        share(ours),
-        f"{short(ours['median'])}, {short(ours['worst'])}",
-        f"{1e3 * ours['seconds']:.0f} ms",
-        share(one),
-        short(one["median"]),
-        f"{1e3 * one['seconds']:.0f} ms",
-        share(ten) if "found" in ten else f"– ({from_singles(ten)})",
-        short(ten["median"]),
-        f"{1e3 * ten['seconds']:.0f} ms",
-    ]
+    cells = [result["case"], result["says"], f"{result['best']:.5f} ({result['best_from']})"]
+    cells += [share(ours), f"{short(ours['median'])}, {short(ours['worst'])}", milliseconds(ours)]
+    cells += [share(one), short(one["median"]), milliseconds(one)]
+    found = share(ten) if "found" in ten else f"– ({from_singles(ten)})"
+    return [*cells, found, short(ten["median"]), milliseconds(ten)]
 
 
 def share(summary):
@@ -269,3 +244,7 @@ def share(summary):
 
 def short(missing):
     return f"{missing:.4f}" if np.isfinite(missing) else "not sound"
+
+
+def milliseconds(summary):
+    return f"{1e3 * summary['seconds']:.0f} ms"

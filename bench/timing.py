@@ -3,10 +3,12 @@
 import os
 import statistics
 import time
+import warnings
 from dataclasses import dataclass, field, fields
 
 from competitors import Run
 from peak import peak
+from sklearn.exceptions import ConvergenceWarning
 
 # Seconds before each measurement: OpenBLAS's threads spin for a while after scikit-learn's last
 # call and would take a core from whoever comes next. Tests, which assert no times, set none.
@@ -30,28 +32,14 @@ class DifferentWork(SystemExit):
 
 @dataclass
 class Measured:
-    """What is known about one competitor.
+    """What is known about one competitor."""
 
-    Attributes
-    ----------
-    seconds : list of float
-        Per iteration, round by round.
-    iterations : (int, int)
-        Of the short and the long run that were asked for.
-    reached : float
-        Mean log-likelihood after `SAME` iterations.
-    stopped : bool
-        Whether a run ended before the iterations asked for; seconds are of those done.
-    first : Run
-        The run of `SAME` iterations.
-    """
-
-    seconds: list = field(default_factory=list)
-    iterations: tuple = (1, 2)
-    reached: float = float("nan")
-    stopped: bool = False
+    seconds: list = field(default_factory=list)  # per iteration, round by round
+    iterations: tuple = (1, 2)  # of the short and the long run that were asked for
+    reached: float = float("nan")  # mean log-likelihood after `SAME` iterations
+    stopped: bool = False  # a run ended before those asked for; seconds are of those done
     note: str = ""
-    first: Run | None = None
+    first: Run | None = None  # of `SAME` iterations
 
     @property
     def median(self):
@@ -62,9 +50,14 @@ class Measured:
         return values | {"median": self.median}
 
 
-def allowed(competitor):
-    """Relative difference of log-likelihoods that is still the same work."""
-    return getattr(competitor, "allowed", 1e-5 if "float32" in competitor.name else 1e-9)
+def timed(function, *arguments, pause=PAUSE):
+    """Wall time of one call, after a pause, and what it returned."""
+    time.sleep(pause)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        started = time.perf_counter()
+        result = function(*arguments)
+        return time.perf_counter() - started, result
 
 
 def first_runs(work, competitors):
@@ -73,31 +66,22 @@ def first_runs(work, competitors):
     Raises
     ------
     DifferentWork
-        Log-likelihoods differ.
+        A log-likelihood differs from the first competitor's in plain float64 arithmetic.
     """
     found = {}
     for competitor in competitors:
+        name = competitor.name
         run = competitor.run(SAME)
-        reached = work.mean_log_likelihood(run.reached)
         if run.iterations != SAME:
-            raise DifferentWork(f"{competitor.name} did {run.iterations} of {SAME} iterations")
-        found[competitor.name] = Measured(reached=reached, note=competitor.note, first=run)
-        reported = getattr(competitor, "reported", reached)
-        same(competitor.name, reported, reached, allowed(competitor))
-    check_same(competitors, found)
+            raise DifferentWork(f"{name} did {run.iterations} of {SAME} iterations")
+        reached = work.mean_log_likelihood(run.reached)
+        found[name] = Measured(reached=reached, note=competitor.note, first=run)
+        allowed = getattr(competitor, "allowed", 1e-5 if "float32" in name else 1e-9)
+        want = found[competitors[0].name].reached
+        for value in (getattr(competitor, "reported", reached), reached):
+            if not abs(value - want) <= allowed * abs(want):  # NaN is different, too
+                raise DifferentWork(f"{name} reached {value!r} and not {want!r}: not the same work")
     return found
-
-
-def check_same(competitors, found):
-    """All reached what plain float64 arithmetic reaches, the first competitor's."""
-    want = found[competitors[0].name].reached
-    for competitor in competitors:
-        same(competitor.name, found[competitor.name].reached, want, allowed(competitor))
-
-
-def same(name, value, want, relative):
-    if not abs(value - want) <= relative * abs(want):  # NaN is different, too
-        raise DifferentWork(f"{name} reached {value!r} and not {want!r}: not the same work")
 
 
 def plan(seconds_per_iteration, rounds, budget):
@@ -138,18 +122,9 @@ def per_iteration(competitor, measured):
 def measure(work, competitors, rounds, budget, threads=1):
     """Measure all in turn, round by round; slow ones in fewer rounds, evenly spread.
 
-    The slowest are only looked at once, before the rounds.
-
-    Parameters
-    ----------
-    work : Work
-    competitors : list
-        The first is measured in every round, between two looks at the FMA peak.
-    rounds : int
-    budget : float
-        Seconds for one competitor, times its `patience`.
-    threads : int
-        Threads of the peak.
+    The first competitor is measured in every round, between two looks at the FMA peak of
+    `threads` threads. Others have `budget` seconds each, times their `patience`; the slowest are
+    only looked at once, before the rounds.
 
     Returns
     -------

@@ -67,24 +67,30 @@ def test_compare(tmp_path):
 
 
 def test_every_row_of_the_targets_has_all_its_figures(bench):
-    rows, targets = bench("rows"), bench("targets")
-    names = (rows.OURS, rows.OURS32, "scikit-learn", "oneDAL float64", "oneDAL float32")
+    compare, targets = bench("compare"), bench("targets")
+    names = (compare.OURS, compare.OURS32, "scikit-learn", "oneDAL float64", "oneDAL float32")
     for row, goal in targets.ROWS.items():
         result = {
             "competitors": {name: {"median": 1.0, "note": ""} for name in names},
             "missing": {},
             "share": None if row.flops is None else [0.5],
         }
-        found = [f.target for f in rows.figures_of(row, result) if f.target is not None]
+        found = [f.target for f in compare.figures_of(row, result) if f.target is not None]
         wanted = [goal.scikit_learn, goal.onedal, goal.onedal, targets.FLOAT32]
         wanted += [None if goal.share is None else 100 * goal.share, goal.ns]
         assert found == [w for w in wanted if w is not None], row
 
 
 def test_a_missing_peer_is_a_target_not_met(bench):
-    rows, targets = bench("rows"), bench("targets")
-    row, goal = next(iter(targets.ROWS.items()))
-    figure = rows.missing_figure(row, "oneDAL", goal)
+    compare, targets = bench("compare"), bench("targets")
+    row = next(iter(targets.ROWS))
+    names = (compare.OURS, compare.OURS32, "scikit-learn")
+    result = {
+        "competitors": {name: {"median": 1.0} for name in names},
+        "missing": {"oneDAL": "not installed"},
+        "share": None,
+    }
+    (figure,) = [f for f in compare.figures_of(row, result) if "oneDAL" in f.what]
     assert figure.met is False
     assert "NOT INSTALLED" in figure.cells()[-1]
 
@@ -142,7 +148,7 @@ def test_plain_numpy_agrees_with_ours(bench, family):
 
 
 def test_figures_judge(bench):
-    Figure = bench("figures").Figure
+    Figure = bench("report").Figure
     assert Figure("a", 2.0, "×", 1.5).met is True
     assert Figure("a", 2.0, "s", 1.5, at_least=False).met is False
     assert Figure("a", 2.0, "×", 1.5, wrong="worse").met is False
@@ -153,10 +159,12 @@ def test_sections(bench):
     """Whole fits, scoring and silhouettes on little data."""
     sections, work = bench("sections"), bench("work")
     row = work.Row(3000, 3, 2)
-    assert [f.unit for f in sections.default_fits(1, {row: 25.0})] == ["×", "%"]
+    assert [f.unit for f in sections.fits(1, {row: 25.0})] == ["×", "%"]
     found = sections.scoring(1, {row: 20.0})
     assert [f.wrong for f in found] == ["", ""]
     assert sections.silhouette(1, 300)[0].value > 0
+    others = set(bench("compare").TITLES) - {"rows"}
+    assert all(callable(getattr(sections, name)) for name in others)
     for figure in sections.threads(2, 0.1, [row]):  # none with a single core
         assert figure.value > 0
 
@@ -174,16 +182,15 @@ def test_peak(bench):
 def test_scaling(tmp_path, bench):
     pytest.importorskip("matplotlib")
     scaling, work = bench("scaling"), bench("work")
-    axes = {
-        "n": [work.Row(n, 2, 2) for n in (500, 1000, 2000)],
-        "threads": [work.Row(500, 2, 2)],
+    found = {
+        "n": scaling.along("n", [work.Row(n, 2, 2) for n in (500, 1000, 2000)], 2),
+        "threads": scaling.along("threads", [work.Row(500, 2, 2)], 2),
     }
-    found = scaling.measure(axes, 2)
-    assert found["n"]["values"] == (500, 1000, 2000)
+    assert found["n"]["values"] == [500, 1000, 2000]
     assert np.isfinite(found["n"]["slope"])
     scaling.draw(found, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 1000
-    assert "samples n" in scaling.markdown(found, {"cores": 1})
+    assert "samples n" in scaling.markdown({"machine": {"cores": 1}, "axes": found})
 
 
 def test_slope(bench):
@@ -235,12 +242,11 @@ def test_scale_model(tmp_path):
     printed = run("scale_model.py", *sizes, *table, *options, cwd=tmp_path)
     assert "| 10¹⁰ | 16 |" in printed
     found = json.loads((tmp_path / "results" / "scale_model.json").read_text())
-    keys = {"machine", "job", "measured", "assumed", "checks", "passes", "explanation"}
-    assert set(found) == keys
+    assert set(found) == {"machine", "job", "measured", "assumed", "checks", "passes"}
     assert found["measured"]["rate"] > 0
-    checks = [(c["what"], c["workers"], sum(c["parts_of_each_worker"])) for c in found["checks"]]
+    checks = [(c["what"], c["workers"], c["computed"]["parts"]) for c in found["checks"]]
     assert checks == [(what, w, n) for w in (1, 2) for what, n in (("file", 1), ("many blocks", 6))]
-    assert all(c["predicted"] > 0 and c["measured"] > 0 for c in found["checks"])
+    assert all(c["ratio"] > 0 and len(c["seconds"]) == 2 for c in found["checks"])
     # however busy the machine is, messages are of some size
     assert all(c["measured_bytes"] > 1000 for c in found["checks"] if sys.platform == "linux")
     passes = {(p["n"], p["workers"]): p for p in found["passes"]}
@@ -250,7 +256,6 @@ def test_scale_model(tmp_path):
             assert more["seconds"] >= one["seconds"]
         if one["bound"] == "kernel" and (twice := passes.get((n, 2 * w))):
             assert twice["seconds"] <= one["seconds"]
-    assert any("parts" in sentence for sentence in found["explanation"])
     assert not list(tmp_path.glob("*/data.npy"))
 
 
@@ -258,41 +263,47 @@ def test_scale_model(tmp_path):
 def scale(bench):
     """The model's module, and a job, constants and a site with round numbers."""
     pytest.importorskip("distributed")
-    constants, time = bench("scale_constants"), bench("scale_time")
-    sent = constants.TaskCosts(once=0.01, lead=1e-3, after=1e-4, worker=1e-4, n_bytes=2e3)
-    held = constants.TaskCosts(once=0.02, lead=5e-4, after=1e-4, worker=1e-4, n_bytes=1e3)
-    costs = {"hop": 5e-3, "fetch_once": 5e-3, "fetch": 1e-3, "merge": 1e-5, "m_step": 1e-3}
-    sizes = {"stats_bytes": 1e4, "params_bytes": 2e4}
-    known = constants.Constants(rate=1e7, part=1e-3, sent=sent, held=held, **costs, **sizes)
-    job = time.Job(8, 16, np.dtype(np.float64), "full", 10_000)
-    return time, job, known, time.Site(4, 64 * 10**9, 2e9, 1e9, 1e-3)
+    model = bench("scale_model")
+    known = {
+        "rate": 1e7,
+        "part": 1e-3,
+        "sent": {"once": 0.01, "lead": 1e-3, "after": 1e-4, "worker": 1e-4, "n_bytes": 2e3},
+        "held": {"once": 0.02, "lead": 5e-4, "after": 1e-4, "worker": 1e-4, "n_bytes": 1e3},
+        "hop": 5e-3,
+        "fetch": 1e-3,
+        "stats_bytes": 1e4,
+        "params_bytes": 2e4,
+    }
+    assert {*known, *known["held"]} == {*model.MEANING, "sent", "held"}
+    job = model.Job(8, 16, np.dtype(np.float64), "full", 10_000)
+    return model, job, known, model.Site(4, 64 * 10**9, 2e9, 1e9, 1e-3)
 
 
 def test_scale_model_adds_up(scale):
-    time, job, known, site = scale
-    one = time.predict(job, known, site, 10**7, 1)
-    assert (one.parts, one.tasks, one.levels) == (12, 13, 1)
-    assert one.kernel == pytest.approx(10**7 / 4e7 + 12 * 1e-3)
-    assert (one.bound, one.disk, one.in_memory, one.merge_bytes) == ("kernel", 0, True, 0)
+    model, job, known, site = scale
+    one = model.predict(job, known, site, 10**7, 1)
+    assert [one[name] for name in ("parts", "tasks", "levels")] == [12, 13, 1]
+    assert one["kernel"] == pytest.approx(10**7 / 4e7 + 12 * 1e-3)
+    assert (one["bound"], one["disk"], one["in_memory"]) == ("kernel", 0, True)
+    assert one["merge_bytes"] == 0
     lead = 0.01 + 13 * 1e-3 + 2e-3 + 13 * 2e4 / 1e9
-    merge = 5e-3 + 4e-3 + 12 * 1e-5 + 2 * (1e-3 + 1e4 / 1e9)
-    assert one.seconds == pytest.approx(1e-3 + lead + one.kernel + 12 * 1e-4 + merge)
-    dealt = time.predict(job, known, site, 10**7, 2, most=8)
-    assert dealt.seconds > time.predict(job, known, site, 10**7, 2).seconds
+    merge = 5e-3 + 4e-3 + 2 * (1e-3 + 1e4 / 1e9)
+    assert one["seconds"] == pytest.approx(lead + one["kernel"] + 12 * 1e-4 + merge)
+    # half of the twelve Stats come from the other worker
+    two = model.predict(job, known, site, 10**7, 2)
+    assert two["merge"] == pytest.approx(merge + 6 * (1e-3 + 1e4 / 1e9))
 
 
 def test_scale_model_limits(scale):
     """Reading, the most parts, the scheduler, and where parameters are held by a task."""
-    time, job, known, site = scale
-    read = time.predict(job, known, site, 10**12, 8)
-    assert (read.parts, read.bound, read.in_memory) == (4092, "disk", False)
-    assert read.disk == read.first_read == pytest.approx(10**12 * 64 / 8 / 2e9, rel=2e-3)
-    crowd = time.predict(job, known, site, 10**10, 2048)
-    assert (crowd.bound, crowd.levels) == ("scheduler", 3)
-    assert crowd.scheduler > crowd.tasks * 5e-4
-    at = time.first_workers(job, known, site, 10**10, lambda p: p.scheduler > p.kernel)
-    near = [time.predict(job, known, site, 10**10, w) for w in (at - 1, at)]
-    assert [p.scheduler > p.kernel for p in near] == [False, True]
+    model, job, known, site = scale
+    read = model.predict(job, known, site, 10**12, 8)
+    assert (read["parts"], read["bound"], read["in_memory"]) == (4092, "disk", False)
+    assert read["disk"] == read["first_read"] == pytest.approx(10**12 * 64 / 8 / 2e9, rel=2e-3)
+    crowd = model.predict(job, known, site, 10**10, 2048)
+    assert (crowd["bound"], crowd["levels"]) == ("scheduler", 3)
+    assert crowd["scheduler"] > crowd["tasks"] * 5e-4
+    assert model.predict(job, known, site, 10**10, 8)["bound"] == "disk"
 
 
 def test_the_suite_can_be_collected(tmp_path):
@@ -372,7 +383,8 @@ def little(bench):
     labels = np.repeat([0, 1], 150)
     x = 5.0 * labels[:, None] + rng.normal(size=(300, 2))
     cases = bench("starts_cases")
-    return cases.Case("little", "nothing", x, 2, labels=labels, goal=cases.RUGGED._replace(found=9))
+    goal = cases.RUGGED | {"found": 9}
+    return cases.Case("little", "nothing", None, 2, goal=goal, x=x, labels=labels)
 
 
 def test_fits_of_the_starts_beside_the_best_known(bench, little):
@@ -383,7 +395,7 @@ def test_fits_of_the_starts_beside_the_best_known(bench, little):
     figures = fits.figures_of(result)
     assert [figure.target for figure in figures] == [9, 0.01, 0.05, 0.0]
     assert [figure.met for figure in figures[:3]] == [True] * 3
-    assert len(fits.row(result)) == len(fits.HEAD)
+    assert len(fits.row(result)) == len(fits.HEAD.split("|"))
 
 
 def test_slow_contestants_of_the_starts_make_few_fits(bench, little, monkeypatch):
@@ -394,7 +406,7 @@ def test_slow_contestants_of_the_starts_make_few_fits(bench, little, monkeypatch
     assert [len(run["reached"]) for run in result["runs"].values()] == [5, fits.FEWEST]
     ten = result["summary"][fits.TEN.name]
     assert ten["of_single"] == fits.FEWEST
-    assert len(fits.row(result)) == len(fits.HEAD)
+    assert len(fits.row(result)) == len(fits.HEAD.split("|"))
     run = {"seconds": [1.0] * 100, "reached": list(range(100)), "unsound": [""] * 100}
     assert fits.of_ten(run, 99.0)["median"] == 99 - np.ceil(0.5**0.1 * 99)
 
@@ -432,29 +444,32 @@ def test_best_known(bench, little):
 
 
 def test_wide_starts(bench):
-    wide = bench("starts_wide")
-    result = wide.measure("x", wide.plain(200, 12, 2), 2)
+    wide, cases = bench("starts_wide"), bench("starts_cases")
+    apart = cases.far_apart(200, 12, 2)
+    result = wide.measure("x", apart, 2)
     result = json.loads(json.dumps(result))
     assert [len(runs) for runs in result["runs"].values()] == [2, 2, 2]
     rand, held_out = wide.figures_of(result)
     assert rand.value == 1
     assert held_out.met
-    assert len(wide.row(result)) == len(wide.HEAD)
-    whole = wide.Wide("whole", wide.plain(200, 12, 2).x, None, 2)
+    assert len(wide.row(result)) == len(wide.HEAD.split("|"))
+    whole = dataclasses.replace(apart.ready(), labels=None, held_out=None)
     result = wide.measure("x", whole, 1)
     assert [figure.target for figure in wide.figures_of(result)] == [0.0]
-    assert len(wide.row(result)) == len(wide.HEAD)
+    assert len(wide.row(result)) == len(wide.HEAD.split("|"))
 
 
 def test_times_of_the_starts(bench):
-    times = bench("starts_times")
+    times, cases = bench("starts_times"), bench("starts_cases")
     x = np.random.default_rng(0).normal(size=(400, 3))
-    for asked in ({"ratio": 1.0}, {"seconds": 9.0}, {"peer": False}):
-        result = times.measure("x", times.Timed("noise", x, 2, **asked), 2)
+    for asked in ({"ratio": 1.0}, {"seconds": 9.0}, {}):
+        case = cases.Case("noise", "", None, 2, goal=cases.speed(**asked), x=x)
+        result = times.measure("x", case, 2)
         (figure,) = times.figures_of(result)
         assert figure.value > 0
-        assert (figure.target is None) == ("peer" in asked)
-        assert len(times.row(result)) == len(times.HEAD)
+        assert (figure.target is None) == (not asked)
+        assert len(result["runs"]) == (2 if asked else 1)
+        assert len(times.row(result)) == len(times.HEAD.split("|"))
 
 
 def test_laws_of_a_search(bench):
@@ -467,24 +482,14 @@ def test_laws_of_a_search(bench):
 
 
 def test_efforts(bench, little, monkeypatch):
-    """A note without the parameter; a figure of the highest effort with it."""
+    """A figure of the highest effort, and a cell of each."""
     effort = bench("starts_effort")
-    monkeypatch.setattr(effort, "HAS_EFFORT", False)
+    monkeypatch.setattr(effort, "EFFORTS", (0, 1))
     result = effort.measure("effort_little", little, 2)
-    assert effort.figures_of(result) == []
-    assert "no parameter effort" in effort.row(result)[1]
-    summary = {"fits": 2, "median": 0.02, "worst": 0.03, "seconds": 1.0}
-    names = [f"effort={e}" for e in effort.EFFORTS]
-    result = {
-        "case": "little",
-        "best": 1.0,
-        "best_from": "mclust",
-        "goal": 0.03,
-        "runs": {name: {"seconds": [1.0]} for name in names},
-        "summary": dict.fromkeys(names, summary),
-    }
-    assert effort.figures_of(result)[0].met
-    assert len(effort.row(result)) == len(effort.HEAD)
+    (figure,) = effort.figures_of(result)
+    assert (figure.target, figure.met) == (0.01, True)
+    assert "median below the best known at effort=1" in figure.what
+    assert len(effort.row(result)) == 4
 
 
 def test_the_cases_of_the_starts_are_what_they_say(bench):
@@ -492,14 +497,13 @@ def test_the_cases_of_the_starts_are_what_they_say(bench):
     starts = bench("starts")
     titles = []
     for group in ("smooth", "rugged", "unseen"):
-        for name, make in starts.GROUPS[group].cases.items():
-            one = make()
+        for name, case in starts.GROUPS[group].cases.items():
+            one = case.ready()
             titles.append(str(one))
             assert np.isfinite(one.x).all()
             assert len(one.x) >= 2 * one.k
             if name in ("china_2", "diamonds", "elongated", "unseen_patches", "prices"):
-                bench("starts_real").photo.cache_clear()
-                np.testing.assert_array_equal(one.x, make().x)
+                np.testing.assert_array_equal(one.x, case.ready().x)
             if one.labels is not None:
                 assert np.bincount(one.labels).min() > one.x.shape[1]
                 assert len(np.unique(one.labels)) == one.k
@@ -521,6 +525,18 @@ def test_no_such_case_of_the_starts(tmp_path):
     )
     assert done.returncode == 2
     assert "no such case: nowhere; choose from smooth" in done.stderr
+
+
+RESULTS = sorted(path.stem for path in (BENCH / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_reports_are_made_of_the_results(bench, name):
+    """What was measured is kept as JSON, and its report follows from that."""
+    if name == "formats":
+        pytest.importorskip("flowio")
+    content = json.loads((BENCH / "results" / f"{name}.json").read_text())
+    assert bench(name).markdown(content) == (BENCH / "results" / f"{name}.md").read_text()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Benchmarks of what kernels do: an EM pass, scoring, k-means starts, silhouettes.
+"""Benchmarks of what kernels do (EM passes, scoring, starts, silhouettes) and of default fits.
 
 pytest bench --benchmark-only -k "pass and full"
 """
@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from work import FAMILIES, Row, Work, blobs
 
-from gmm_fast import em, init, starting
+from gmm_fast import GaussianMixture, em, init, search, starting
 from gmm_fast.backends import LocalBackend
 from gmm_fast.criteria import SilhouetteSample
 from gmm_fast.params import Params
 from gmm_fast.sources import open_source
 
 SHAPES = ((100_000, 2, 16), (100_000, 8, 8), (20_000, 32, 16))
+
+
+def data(n, d, k, **more):
+    return blobs(n, d, k, np.random.default_rng(0), **more)[0]
 
 
 def backend_and_params(n, d, k, family, dtype):
@@ -57,3 +61,15 @@ def test_silhouette(benchmark):
     sample = SilhouetteSample(LocalBackend(open_source(blobs(10_000, 8, 8, rng)[0])))
     labelings = [rng.integers(0, k, 10_000) for k in range(2, 11)]
     assert len(benchmark(sample.silhouettes, labelings)) == 9
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_default_fit(benchmark, family, dtype):
+    model = GaussianMixture(8, covariance_type=family, random_state=0)
+    assert benchmark(model.fit, data(100_000, 8, 8).astype(dtype)).n_iter_ >= 1
+
+
+def test_search(benchmark):
+    """Two to six components, with silhouettes."""
+    assert len(benchmark(search, data(20_000, 4, 4, apart=6.0), range(2, 7)).table) == 5
