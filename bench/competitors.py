@@ -16,7 +16,7 @@ from work import Mixture, covariance_of, log_joint, log_sum_exp
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend
-from gmm_fast.params import Params
+from gmm_fast.mixture.params import Params
 from gmm_fast.sources import open_source
 
 # What the peers call the families that they share with us.

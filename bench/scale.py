@@ -21,11 +21,12 @@ import report
 from large import MEMORY, Size, check_space, fit_file, write_data
 from report import Figure, ceiling, show, tally
 
-from gmm_fast import em, init, starting
+from gmm_fast import em
 from gmm_fast.backends import DaskBackend, LocalBackend, cluster
-from gmm_fast.families import get_family
+from gmm_fast.backends.threads import wait_quietly
+from gmm_fast.mixture.families import get_family
 from gmm_fast.sources import open_source
-from gmm_fast.threads import wait_quietly
+from gmm_fast.starts import initial, starting
 
 SIZES = (Size.parse("100000000,4,float32"), Size.parse("20000000,8,float64"))
 CLUSTER, CLUSTER_K = Size.parse("10000000,8,float64"), 16
@@ -77,7 +78,7 @@ def in_turn(backends, params, passes, warm):
 
 def start_of(backend, k):
     start, settings = starting.Start("k-means++"), em.Settings()
-    return init.initial_params(backend, k, "full", start, settings).params
+    return initial.initial_params(backend, k, "full", start, settings).params
 
 
 def time_passes(folder, k, rounds):

@@ -36,12 +36,20 @@ from report import quantity, table
 from work import FAMILIES, Row, unit_covariances
 
 from gmm_fast import em
-from gmm_fast.backends import DaskBackend, LocalBackend, cluster, n_lanes, tasks, workers
-from gmm_fast.families import get_family
-from gmm_fast.forms import make_form
-from gmm_fast.memory import parse_size, show_size
-from gmm_fast.params import Params
+from gmm_fast.backends import (
+    DaskBackend,
+    LocalBackend,
+    cluster,
+    n_lanes,
+    tasks,
+    workers,
+)
+from gmm_fast.backends.memory import parse_size
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.forms import make_form
+from gmm_fast.mixture.params import Params
 from gmm_fast.sources import DaskSource, RowRange, open_path
+from gmm_fast.text import show_size
 
 SCALE = {"million rows/s": 1e-6, "ms": 1e3, "kB": 1e-3}
 MEANING = {

@@ -21,7 +21,7 @@ from work import Row, Work, blobs
 
 from gmm_fast import GaussianMixture
 from gmm_fast.backends import LocalBackend
-from gmm_fast.criteria import SilhouetteSample
+from gmm_fast.selection.criteria import SilhouetteSample
 from gmm_fast.sources import open_source
 
 # A mean log-likelihood that is lower by more than this is worse.

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from work import FAMILIES, Row, Work, blobs
 
-from gmm_fast import GaussianMixture, em, init, search, starting
+from gmm_fast import GaussianMixture, em, search
 from gmm_fast.backends import LocalBackend
-from gmm_fast.criteria import SilhouetteSample
-from gmm_fast.params import Params
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection.criteria import SilhouetteSample
 from gmm_fast.sources import open_source
+from gmm_fast.starts import initial, starting
 
 SHAPES = ((100_000, 2, 16), (100_000, 8, 8), (20_000, 32, 16))
 
@@ -51,7 +52,7 @@ def test_score(benchmark, family, what):
 def test_start(benchmark, method):
     backend, _ = backend_and_params(100_000, 8, 8, "full", "float64")
     start, settings = starting.Start(method), em.Settings()
-    found = benchmark(init.initial_params, backend, 8, "full", start, settings, None)
+    found = benchmark(initial.initial_params, backend, 8, "full", start, settings, None)
     assert found.params.n_components == 8
 
 

@@ -42,12 +42,12 @@ __all__ = [
 
 _HOMES = {
     "GaussianMixture": "estimator",
-    "SearchResult": "api",
-    "load": "api",
+    "SearchResult": "estimator.search",
+    "load": "estimator.search",
     "open_source": "sources",
     "plots": "plots",
-    "save": "api",
-    "search": "api",
+    "save": "estimator.search",
+    "search": "estimator.search",
 }
 
 

@@ -1,6 +1,6 @@
 """`python -m gmm_fast`: the command line."""
 
-from .cli import main
+from .cli.main import main
 
 if __name__ == "__main__":  # not in the workers that it starts, which import it anew
     main(prog_name="gmm-fast")

@@ -4,7 +4,7 @@ import numpy as np
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend
-from gmm_fast.params import Params
+from gmm_fast.mixture.params import Params
 from gmm_fast.sources import ArraySource
 
 

@@ -4,7 +4,7 @@ import shlex
 
 from click.testing import CliRunner
 
-from gmm_fast.cli import main
+from gmm_fast.cli.main import main
 
 
 def run(line, code=0):

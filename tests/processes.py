@@ -21,9 +21,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController
 
-from gmm_fast import GaussianMixture, open_source, search, searching, threads
-from gmm_fast.backends import LocalBackend, local
-from gmm_fast.params import Params
+from gmm_fast import GaussianMixture, open_source, search
+from gmm_fast.backends import LocalBackend, local, threads
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection import searching
 
 # little data, many launches, each on all threads
 threads.THREAD_WORK = 1

@@ -8,8 +8,14 @@ import pytest
 from blobs import blobs
 from invoking import run
 
-from gmm_fast import GaussianMixture, ModelFileError, load, open_source, save
-from gmm_fast.modelfile import read_model, write_model
+from gmm_fast import (
+    GaussianMixture,
+    ModelFileError,
+    load,
+    open_source,
+    save,
+)
+from gmm_fast.files.modelfile import read_model, write_model
 
 
 @pytest.fixture

@@ -14,12 +14,21 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import silhouette_score
 
 import gmm_fast
-import gmm_fast.api
-import gmm_fast.cli
+import gmm_fast.cli.main
 import gmm_fast.estimator
-from gmm_fast import DataError, GaussianMixture, ModelFileError, load, save, search
-from gmm_fast.criteria import CRITERIA, HIGHER
+import gmm_fast.estimator.gaussian_mixture
+import gmm_fast.estimator.search
+from gmm_fast import (
+    DataError,
+    GaussianMixture,
+    ModelFileError,
+    load,
+    save,
+    search,
+)
 from gmm_fast.errors import FitError
+from gmm_fast.names import CRITERIA
+from gmm_fast.selection.criteria import HIGHER
 
 ALL = ("full", "tied", "diag", "spherical")
 
@@ -295,7 +304,7 @@ def test_a_model_of_the_command_line(x, tmp_path):
     data, path = tmp_path / "x.npy", tmp_path / "model.npz"
     np.save(data, x)
     call = ["fit", "--k", "2", "--covariance", "diag", "--model", str(path), "--json", str(data)]
-    ran = CliRunner().invoke(gmm_fast.cli.main, call)
+    ran = CliRunner().invoke(gmm_fast.cli.main.main, call)
     assert ran.exit_code == 0, ran.output
     facts = json.loads(ran.stdout)
     model = load(path)
@@ -315,7 +324,7 @@ def test_a_model_for_the_command_line(found, x, tmp_path):
     data, path = tmp_path / "x.npy", tmp_path / "model.npz"
     np.save(data, x)
     save(found.best, path)
-    ran = CliRunner().invoke(gmm_fast.cli.main, ["score", "--json", str(path), str(data)])
+    ran = CliRunner().invoke(gmm_fast.cli.main.main, ["score", "--json", str(path), str(data)])
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout)["mean_log_likelihood"] == found.best.lower_bound_
 
@@ -347,7 +356,7 @@ def test_import_is_light():
         "import sys, gmm_fast, gmm_fast.cli; dir(gmm_fast); gmm_fast.__version__\n"
         "print(*sys.modules)"
     )
-    assert "gmm_fast.cli" in heavy
+    assert "gmm_fast.cli.main" in heavy
     assert not {"numba", "sklearn", "scipy", "matplotlib", "rich"} & set(heavy)
 
 
@@ -370,7 +379,7 @@ def test_unknown_names():
         gmm_fast.serach  # noqa: B018 - the look-up is what raises
 
 
-@pytest.mark.parametrize("module", [gmm_fast.estimator, gmm_fast.api])
+@pytest.mark.parametrize("module", [gmm_fast.estimator.gaussian_mixture, gmm_fast.estimator.search])
 def test_examples(module):
     result = doctest.testmod(module)
     assert result.attempted >= 7
@@ -401,7 +410,7 @@ def test_models_of_a_search_know_the_names_of_features(x, tmp_path):
         assert list(same.feature_names_in_) == list(model.feature_names_in_) == ["FSC", "SSC"]
         np.testing.assert_array_equal(same.predict(frame[["SSC", "FSC"]]), model.predict(frame))
         run = CliRunner().invoke(
-            gmm_fast.cli.main, ["score", str(tmp_path / "model.npz"), str(other), "--json"]
+            gmm_fast.cli.main.main, ["score", str(tmp_path / "model.npz"), str(other), "--json"]
         )
         assert json.loads(run.stdout)["mean_log_likelihood"] == pytest.approx(want, rel=1e-12)
 
@@ -413,7 +422,7 @@ def test_models_of_the_command_line_know_the_names_of_features(x, tmp_path):
     frame[["SSC", "FSC"]].to_csv(tmp_path / "turned.csv", index=False)
     out = str(tmp_path / "m.npz")
     words = ["fit", "-k", "3", str(tmp_path / "cells.csv"), "-o", out]
-    assert CliRunner().invoke(gmm_fast.cli.main, words).exit_code == 0
+    assert CliRunner().invoke(gmm_fast.cli.main.main, words).exit_code == 0
     model = load(out)
     assert list(model.feature_names_in_) == ["FSC", "SSC"]
     want = GaussianMixture(3, random_state=0).fit(tmp_path / "cells.csv").predict(frame)

@@ -1,6 +1,7 @@
-"""The design, checked: who imports whom, what is imported when, compiler options."""
+"""The design, checked: which room imports which, what is imported when, compiler options."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,73 +12,30 @@ import gmm_fast
 
 PACKAGE = Path(gmm_fast.__file__).parent
 
-# From the bottom up; a module imports from layers below its own only.
-LAYERS = (
-    ("errors", "kernels._options", "kernels.vector", "kernels.plain"),
-    ("checks", "memory", "npyheader", "params", "stats", "outputs", "log"),
-    ("kernels.cholesky", "kernels.elementary", "kernels.pairs"),
-    ("archive", "sources", "options", "threads", "kernels.tiles", "kernels.kmeans"),
-    ("families", "kernels.block", "kernels.moves", "kernels.newcomers", "kernels.products"),
-    ("resolution",),
-    ("kernels.gaussian",),
-    ("kernels.short",),
-    ("canvas", "forms", "modelfile", "projection", "regularisation", "sampling"),
-    ("tablefiles",),
-    ("drawing", "rescue", "views"),
-    ("backends", "captions"),
-    ("cloud", "em", "criteria"),
-    ("newcomers", "partition", "checkpoint", "composition", "short", "spaces"),
-    ("one_covariance",),
-    ("evidence",),
-    ("animation", "plots", "seeding", "race", "judge", "moves"),
-    ("climbing", "named_starts", "wide"),
-    ("starting",),
-    ("optimum",),
-    ("init",),
-    ("convert", "fitting", "incremental", "resuming"),
-    ("searching",),
-    ("crossval",),
-    ("choice",),
-    ("selection",),
-    ("arguments", "byhand", "names"),
-    ("alike",),
-    ("hooks",),
-    ("estimator",),
-    ("api", "progress", "report"),
-    ("inputs", "page", "replacing"),
-    ("picturing",),
-    ("commands",),
-    ("cli",),
-    ("__main__",),
-)
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# A package named there as a whole is one layer: its modules may import one another.
-WHOLE = {name for name in LEVEL if "." not in name}
-
-# Who may import what is not ours, besides the standard library and NumPy.
-THIRD_PARTY = {
-    "numba": {"threads", "progress"} | {n for n in LEVEL if n.startswith("kernels.")},
-    "llvmlite": {"kernels.vector"},
-    "scipy": {"families", "forms", "judge", "moves", "one_covariance", "evidence", "resolution"},
-    "threadpoolctl": {"threads", "named_starts"},
-    "psutil": {"memory"},
-    "sklearn": {"arguments", "estimator", "api", "convert", "named_starts", "page.writing"},
-    "pyarrow": {
-        *(f"sources.{name}" for name in ("arrow", "cells", "ipc", "parquet", "text", "unpack")),
-        "tablefiles",
-    },
-    "flowio": {"sources.fcs"},
-    "flowutils": {"sources.transforms"},
-    "zarr": {"sources.zarr"},
-    "h5py": {"sources.hdf5", "sources.sparse_hdf5"},
-    "dask": {"backends.workers"},
-    "distributed": {"backends.connect", "backends.tasks", "backends.workers"},
-    "matplotlib": {"animation", "canvas", "drawing", "page.pictures", "plots"},
-    "PIL": {"animation"},
-    "rich": {"progress", "report"},
-    "click": {"cli", "options", "report"},
-    "jinja2": {"page.rendering"},
+# The rooms from the bottom up, and what of other packages each may import besides NumPy. A room
+# imports from those above it in this list only.
+ROOMS = {
+    "errors": "",
+    "log": "",
+    "names": "",
+    "text": "",
+    "checks": "",
+    "kernels": "numba llvmlite",
+    "mixture": "scipy",
+    "sources": "pyarrow flowio flowutils h5py zarr",
+    "files": "pyarrow",
+    "backends": "numba psutil threadpoolctl dask distributed",
+    "em": "",
+    "starts": "scipy sklearn threadpoolctl",
+    "fitting": "",
+    "selection": "",
+    "plots": "matplotlib PIL",
+    "estimator": "sklearn",
+    "page": "jinja2 matplotlib sklearn",
+    "cli": "click numba rich",
+    "__main__": "",
 }
+LEVEL = {room: level for level, room in enumerate(ROOMS)}
 
 
 def modules():
@@ -92,10 +50,8 @@ def name_of(path):
 NAMES = {name_of(path) for path in modules()}
 
 
-def unit_of(name):
-    """The entry of LAYERS that a module belongs to."""
-    top = name.split(".")[0]
-    return top if top in WHOLE else name
+def room_of(name):
+    return name.split(".")[0]
 
 
 def imports(path):
@@ -104,50 +60,77 @@ def imports(path):
     here = path.parent.relative_to(PACKAGE).parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-            ours |= {n.removeprefix("gmm_fast.") for n in names if n.startswith("gmm_fast")}
-            others |= {n.split(".")[0] for n in names}
+            others |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             others.add(node.module.split(".")[0])
-            if node.module.startswith("gmm_fast"):
-                ours.add(node.module.removeprefix("gmm_fast").removeprefix("."))
         elif isinstance(node, ast.ImportFrom):
             base = [*here[: len(here) + 1 - node.level], *(node.module or "").split(".")]
             base = ".".join(p for p in base if p)
             for alias in node.names:
                 inner = f"{base}.{alias.name}".lstrip(".")
                 ours.add(inner if inner in NAMES else base)
-    return ours - {""}, others - {"gmm_fast"} - sys.stdlib_module_names
+    assert "gmm_fast" not in others, f"{path}: ours are imported relative to the package"
+    return ours - {""}, others - set(sys.stdlib_module_names)
 
 
-def test_every_module_has_a_layer():
-    packages = {"", "kernels"}
-    units = {unit_of(name) for name in NAMES - packages}
-    assert units == set(LEVEL), "give a new module its place in LAYERS"
+def test_every_room_is_in_the_list():
+    assert {room_of(name) for name in NAMES - {""}} == set(ROOMS), "give a new room its place"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_imports_go_down(path):
     name = name_of(path)
-    if name in ("", "kernels"):
-        assert imports(path)[0] <= {"errors"}
-        return
     ours, others = imports(path)
-    unit = unit_of(name)
-    wrong = {o for o in ours if unit_of(o) != unit and LEVEL[unit_of(o)] >= LEVEL[unit]}
-    assert not wrong, f"{name} imports {wrong} of its own layer or above"
-    strange = {o for o in others if o != "numpy" and name not in THIRD_PARTY.get(o, ())}
+    if not name:
+        assert ours == {"errors"}
+        return
+    room = room_of(name)
+    wrong = {other for other in ours if LEVEL[room_of(other)] > LEVEL[room]}
+    assert not wrong, f"{name} imports {wrong} from above"
+    strange = others - {"numpy", *ROOMS[room].split()}
     assert not strange, f"{name} imports {strange}"
 
 
+def test_no_circles():
+    """Also within rooms; a package that names its modules' content is not part of one."""
+    graph = {}
+    for path in modules():
+        if path.name != "__init__.py":
+            graph[name_of(path)] = {other for other in imports(path)[0] if "." in other}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
 def test_the_check_sees_imports():
-    ours, others = imports(PACKAGE / "optimum.py")
-    assert {"em", "backends", "seeding", "errors"} <= ours
+    ours, others = imports(PACKAGE / "starts" / "optimum.py")
+    assert {"em", "backends", "starts.seeding", "errors"} <= ours
     assert others == {"numpy"}
     ours, others = imports(PACKAGE / "kernels" / "kmeans.py")
     assert ours == {"kernels._options", "kernels.vector"}
     assert others == {"numpy", "numba"}
-    assert "commands" in imports(PACKAGE / "cli.py")[0]  # inside functions, too
+    assert "cli.commands" in imports(PACKAGE / "cli" / "main.py")[0]  # inside functions, too
+
+
+def test_families_are_named_where_they_live():
+    """Elsewhere a family is asked, so that adding one is one class; defaults are exempt."""
+    words = {"full", "tied", "diag", "spherical"}
+    homes = {"names", "mixture.families"}
+    found = []
+    for path in modules():
+        name = name_of(path)
+        if any(name == home or name.startswith(home + ".") for home in homes):
+            continue
+        tree = ast.parse(path.read_text())
+        exempt = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.Lambda):
+                defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+                exempt |= {id(inner) for default in defaults for inner in ast.walk(default)}
+            if isinstance(node, ast.keyword) and node.arg == "default":
+                exempt |= {id(inner) for inner in ast.walk(node.value)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value in words and id(node) not in exempt:
+                found.append(f"{name}, line {node.lineno}: {node.value!r}")
+    assert not found
 
 
 @pytest.mark.parametrize("module", ["gmm_fast", "gmm_fast.cli"])
@@ -156,18 +139,8 @@ def test_importing_is_cheap(module):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert "gmm_fast" in loaded
-    assert not loaded & {
-        "numba",
-        "llvmlite",
-        "numpy",
-        "scipy",
-        "sklearn",
-        "rich",
-        "matplotlib",
-        "jinja2",
-    }
-    assert not loaded & {"matplotlib", "jinja2"}
-    assert not loaded & {"pyarrow", "h5py", "pandas", "polars", "dask"}
+    heavy = "numba llvmlite numpy scipy sklearn rich matplotlib jinja2 pyarrow h5py pandas polars"
+    assert not loaded & {*heavy.split(), "dask"}
 
 
 def test_fastmath_is_one_constant():

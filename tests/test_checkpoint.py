@@ -16,13 +16,23 @@ import pytest
 from cases import backend, draw, random_params
 from invoking import run
 
-from gmm_fast import checkpoint, em, fitting, outputs, progress, resuming, searching
-from gmm_fast.archive import read_archive, write_archive
+from gmm_fast import em, fitting
 from gmm_fast.backends import local
-from gmm_fast.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
+from gmm_fast.cli import progress, resuming
 from gmm_fast.errors import DataError, Interrupted
-from gmm_fast.modelfile import read_model
-from gmm_fast.params import Params
+from gmm_fast.files import outputs
+from gmm_fast.files.archive import read_archive, write_archive
+from gmm_fast.files.modelfile import read_model
+from gmm_fast.fitting import checkpoint
+from gmm_fast.fitting.checkpoint import (
+    Checkpoint,
+    Job,
+    Keeper,
+    read_checkpoint,
+    write_checkpoint,
+)
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection import searching
 
 ARRAYS = ("weights", "means", "covariances")
 

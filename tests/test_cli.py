@@ -21,10 +21,13 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import archive, criteria, inputs, outputs, progress, starting
-from gmm_fast.checkpoint import read_checkpoint
-from gmm_fast.modelfile import read_model
-from gmm_fast.options import FAMILIES
+from gmm_fast.cli import inputs, progress
+from gmm_fast.cli.options import FAMILIES
+from gmm_fast.files import archive, outputs
+from gmm_fast.files.modelfile import read_model
+from gmm_fast.fitting.checkpoint import read_checkpoint
+from gmm_fast.selection import criteria
+from gmm_fast.starts import starting
 
 FIT_KEYS = {
     "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
@@ -656,7 +659,7 @@ def test_info(x, model):
 def test_help_is_light(arguments):
     """Help must not wait for Numba: what is slow to import is imported by commands."""
     code = (
-        "import sys; from gmm_fast.cli import main\n"
+        "import sys; from gmm_fast.cli.main import main\n"
         f"main({arguments!r}, standalone_mode=False)\n"
         "heavy = {'numba', 'sklearn', 'scipy', 'numpy', 'rich', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
@@ -673,12 +676,12 @@ def test_help_names_every_family_and_criterion():
 
 
 def test_choices_are_those_of_the_library():
-    """`options` repeats names so as to import nothing; they must not drift apart."""
-    from gmm_fast import criteria, families, options
+    """`names` imports nothing; it must not drift apart."""
+    from gmm_fast import names
+    from gmm_fast.mixture import families
 
-    assert tuple(families.FAMILIES) == options.FAMILIES
-    assert criteria.CRITERIA == options.CRITERIA
-    assert starting.METHODS == options.INITS
+    assert tuple(families.FAMILIES) == names.FAMILIES
+    assert starting.METHODS == names.INITS
 
 
 @pytest.mark.parametrize(
@@ -730,7 +733,7 @@ def test_signals_are_as_before_afterwards(x, model):
 
 
 def command_line(line):
-    return [sys.executable, "-W", "error", "-m", "gmm_fast.cli", *line.split()]
+    return [sys.executable, "-W", "error", "-m", "gmm_fast", *line.split()]
 
 
 def test_as_a_process(x):

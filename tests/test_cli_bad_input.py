@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gmm_fast.cli import main
-from gmm_fast.modelfile import read_model, write_model
+from gmm_fast.cli.main import main
+from gmm_fast.files.modelfile import read_model, write_model
 
 N = 60
 
@@ -421,7 +421,7 @@ def test_fewer_distinct_rows_than_components(tmp_path, monkeypatch, family):
 def test_as_a_process(folder, line, message):
     before = state(folder)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "gmm_fast.cli", *line.split()],
+        [sys.executable, "-W", "error", "-m", "gmm_fast", *line.split()],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -18,17 +18,30 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
-from gmm_fast import GaussianMixture, em, fitting, search, starting
-from gmm_fast.backends import DaskBackend, LocalBackend, chunk_rows, connect, local, workers
+from gmm_fast import (
+    GaussianMixture,
+    em,
+    fitting,
+    search,
+)
+from gmm_fast.backends import (
+    DaskBackend,
+    LocalBackend,
+    chunk_rows,
+    connect,
+    local,
+    workers,
+)
 from gmm_fast.backends.connect import cluster
 from gmm_fast.backends.workers import part_edges
-from gmm_fast.cli import main
+from gmm_fast.cli.main import main
 from gmm_fast.errors import ChangedError, DataError, FitError
-from gmm_fast.families import get_family
-from gmm_fast.modelfile import read_model
-from gmm_fast.params import Params
+from gmm_fast.files.modelfile import read_model
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.params import Params
 from gmm_fast.sources import open_source
 from gmm_fast.sources.boundaries import Listed
+from gmm_fast.starts import starting
 
 # Dask's own: sockets of a loop that is closed while a worker is killed
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -492,7 +505,7 @@ def test_ctrl_c_reaches_all_and_leaves_a_checkpoint(folder):
 
 
 def begun(path):
-    from gmm_fast.checkpoint import read_checkpoint
+    from gmm_fast.fitting.checkpoint import read_checkpoint
 
     return os.path.exists(path) and read_checkpoint(path).begun
 

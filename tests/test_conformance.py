@@ -18,8 +18,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gmm_fast import DataError, GaussianMixture
-from gmm_fast.families import get_family
-from gmm_fast.starting import METHODS
+from gmm_fast.mixture.families import get_family
+from gmm_fast.starts.starting import METHODS
 
 
 def pair(x, family, **parameters):

@@ -15,8 +15,13 @@ from click.testing import CliRunner
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from gmm_fast import DataError, GaussianMixture, load, save
-from gmm_fast.cli import main
+from gmm_fast import (
+    DataError,
+    GaussianMixture,
+    load,
+    save,
+)
+from gmm_fast.cli.main import main
 
 K, D = 3, 2
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")

@@ -6,10 +6,11 @@ import sklearn.mixture
 from blobs import FAMILIES, blobs, identity_precisions
 from sklearn.metrics import silhouette_score
 
-from gmm_fast import criteria, em, threads
-from gmm_fast.backends import LocalBackend
+from gmm_fast import em
+from gmm_fast.backends import LocalBackend, threads
 from gmm_fast.kernels import pairs
-from gmm_fast.params import Params
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection import criteria
 from gmm_fast.sources import ArraySource
 
 MCLUST = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}

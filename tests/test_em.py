@@ -5,14 +5,20 @@ import numpy as np
 import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 
-from gmm_fast import em, partition, threads
-from gmm_fast.backends import LocalBackend, check_weights, local
+from gmm_fast import em
+from gmm_fast.backends import LocalBackend, check_weights, local, threads
+from gmm_fast.em.rescue import (
+    FLOOR,
+    MAX_RESCUES,
+    Rescue,
+    needed_rows_events,
+)
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.families import get_family
-from gmm_fast.forms import make_form
-from gmm_fast.params import Params, check_params
-from gmm_fast.rescue import FLOOR, MAX_RESCUES, Rescue, needed_rows_events
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.forms import make_form
+from gmm_fast.mixture.params import Params, check_params
 from gmm_fast.sources import open_source
+from gmm_fast.starts import partition
 
 
 def case(family, n=400, d=2, k=3, seed=0, spread=2.0):

@@ -6,13 +6,14 @@ import pytest
 from cases import backend, draw, full_covariances, random_params
 from naive import LONG
 
-from gmm_fast import em, stats
+from gmm_fast import em
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.families import FAMILIES, get_family
-from gmm_fast.forms import make_form
 from gmm_fast.kernels import cholesky
-from gmm_fast.params import Params, check_params, covariance_shape
-from gmm_fast.stats import Stats
+from gmm_fast.mixture import stats
+from gmm_fast.mixture.families import FAMILIES, get_family
+from gmm_fast.mixture.forms import make_form
+from gmm_fast.mixture.params import Params, check_params, covariance_shape
+from gmm_fast.mixture.stats import Stats
 
 
 def case(family, n=500, d=3, k=4, seed=0):

@@ -28,11 +28,19 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy_format
 
 import gmm_fast
-from gmm_fast import GaussianMixture, archive, checkpoint
-from gmm_fast.checkpoint import CHECKPOINT, Checkpoint, Job, read_checkpoint, write_checkpoint
-from gmm_fast.em import FitResult, State
+from gmm_fast import GaussianMixture
+from gmm_fast.em.loop import FitResult, State
 from gmm_fast.errors import DataError, FitError, ModelFileError
-from gmm_fast.modelfile import MODEL, write_model
+from gmm_fast.files import archive
+from gmm_fast.files.modelfile import MODEL, write_model
+from gmm_fast.fitting import checkpoint
+from gmm_fast.fitting.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    Job,
+    read_checkpoint,
+    write_checkpoint,
+)
 from gmm_fast.sources import load_resident, open_source
 
 FAMILIES = ("full", "tied", "diag", "spherical")

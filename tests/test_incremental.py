@@ -14,9 +14,16 @@ from cases import backend, draw, fit, full_covariances, random_params
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from gmm_fast import DataError, GaussianMixture, em, incremental, load, save
-from gmm_fast.incremental import past_stats, past_weight
-from gmm_fast.params import Params, check_params
+from gmm_fast import (
+    DataError,
+    GaussianMixture,
+    em,
+    load,
+    save,
+)
+from gmm_fast.fitting import online
+from gmm_fast.fitting.online import past_stats, past_weight
+from gmm_fast.mixture.params import Params, check_params
 
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
@@ -36,7 +43,7 @@ def swept(x, params, cuts, *, reg_covar=0.0, decay=0.7, seen=50.0, window=100.0,
         one = backend(piece, weights=None if weights is None else some)
         stats = one.stats(params)
         past = past_weight(seen, stats.total_weight, window, decay)
-        params = incremental.update(one, params, stats, past, reg_covar, 1)[0]
+        params = online.update(one, params, stats, past, reg_covar, 1)[0]
         seen += stats.total_weight
     return params
 
@@ -486,8 +493,8 @@ def test_attributes(family):
 
 
 def test_of_a_long_stream_the_latest_is_kept(monkeypatch):
-    monkeypatch.setattr(incremental, "KEPT_BOUNDS", 5)
-    monkeypatch.setattr(incremental, "KEPT_EVENTS", 2)
+    monkeypatch.setattr(online, "KEPT_BOUNDS", 5)
+    monkeypatch.setattr(online, "KEPT_EVENTS", 2)
     _, x, _ = case("diag")
     model = GaussianMixture(3, covariance_type="diag", random_state=0).fit(x)
     model.result_.events[:] = ["one", "two", "three"]

@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import em, fitting, init, optimum, seeding, starting, threads
-from gmm_fast.backends import LocalBackend, local
+from gmm_fast import em, fitting
+from gmm_fast.backends import LocalBackend, local, threads
 from gmm_fast.errors import DataError
-from gmm_fast.families import get_family
-from gmm_fast.params import check_params
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.params import check_params
 from gmm_fast.sources import open_source
-from gmm_fast.starting import Start
+from gmm_fast.starts import (
+    initial,
+    optimum,
+    seeding,
+    starting,
+)
+from gmm_fast.starts.starting import Start
 
 SETTINGS = em.Settings(reg_covar=1e-6)
 each_method = pytest.mark.parametrize("method", starting.METHODS)
@@ -24,7 +30,7 @@ def x():
 
 
 def start(one, k, family="full", settings=SETTINGS, **options):
-    return init.initial_params(one, k, family, Start(**options), settings)[:2]
+    return initial.initial_params(one, k, family, Start(**options), settings)[:2]
 
 
 def same_bits(a, b):
@@ -374,7 +380,7 @@ def test_a_complete_start_is_where_em_starts():
     x = np.random.default_rng(0).normal(size=(300, 2))
     start = starting.Start(weights=[0.25, 0.75], means=x[:2], precisions=np.stack([np.eye(2)] * 2))
     backend = LocalBackend(open_source(x))
-    params = init.initial_params(backend, 2, "full", start, em.Settings()).params
+    params = initial.initial_params(backend, 2, "full", start, em.Settings()).params
     np.testing.assert_array_equal(params.means, x[:2])
     np.testing.assert_array_equal(params.weights, [0.25, 0.75])
     np.testing.assert_array_equal(params.covariances, np.stack([np.eye(2)] * 2))

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import LONG
 
-from gmm_fast import forms, threads
-from gmm_fast.backends import LocalBackend, local
+from gmm_fast.backends import LocalBackend, local, threads
 from gmm_fast.checks import spelled
 from gmm_fast.errors import DataError
-from gmm_fast.forms import make_form
 from gmm_fast.kernels import elementary, gaussian, kmeans
-from gmm_fast.params import Params
+from gmm_fast.mixture import forms
+from gmm_fast.mixture.forms import make_form
+from gmm_fast.mixture.params import Params
 from gmm_fast.sources import open_source
 
 # Errors relative to the sum of the terms' magnitudes; about ten times what was measured.

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from gmm_fast import GaussianMixture, fitting, memory
-from gmm_fast.backends import local
+from gmm_fast import GaussianMixture, fitting
+from gmm_fast.backends import local, memory
 from gmm_fast.backends.workers import part_edges
-from gmm_fast.cli import main
+from gmm_fast.cli.main import main
 from gmm_fast.errors import DataError
 from gmm_fast.sources import ArraySource, open_source, take
 from gmm_fast.sources.boundaries import Even, Joined, Listed

@@ -15,10 +15,10 @@ import pytest
 from cases import random_params
 
 import gmm_fast
-from gmm_fast import archive
 from gmm_fast.errors import ModelFileError
-from gmm_fast.modelfile import read_model, write_model
-from gmm_fast.params import Params
+from gmm_fast.files import archive
+from gmm_fast.files.modelfile import read_model, write_model
+from gmm_fast.mixture.params import Params
 
 FACTS = {"log_likelihood": -1 / 3, "events": ["naïve"], "seconds": {"em": 1e-9}, "n_iter": 7}
 

@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
 
-from gmm_fast import GaussianMixture, em, init, moves, optimum, race, starting, threads
-from gmm_fast.climbing import climbed
-from gmm_fast.judge import Judge
+from gmm_fast import GaussianMixture, em
+from gmm_fast.backends import threads
 from gmm_fast.kernels import moves as kernel_of_moves
 from gmm_fast.kernels import newcomers as kernel
-from gmm_fast.moves import Outlook
-from gmm_fast.newcomers import newcomers
-from gmm_fast.params import Params, check_params
-from gmm_fast.race import Runner
-from gmm_fast.seeding import draw_sample
+from gmm_fast.mixture.params import Params, check_params
+from gmm_fast.starts import (
+    initial,
+    moves,
+    optimum,
+    race,
+    starting,
+)
+from gmm_fast.starts.climbing import climbed
+from gmm_fast.starts.judge import Judge
+from gmm_fast.starts.moves import Outlook
+from gmm_fast.starts.newcomers import newcomers
+from gmm_fast.starts.race import Runner
+from gmm_fast.starts.seeding import draw_sample
 
 SETTINGS = em.Settings(reg_covar=1e-9)
 CENTRES = np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 3.5], [0.0, 9.0]])
@@ -36,7 +44,7 @@ def scene():
 def settled(x, labels, family, weights=None):
     """Where EM leads from a partition."""
     one = backend(x, weights=weights)
-    start = init.initial_params(one, 4, family, starting.Start(labels=labels), SETTINGS).params
+    start = initial.initial_params(one, 4, family, starting.Start(labels=labels), SETTINGS).params
     return em.fit(one, start, em.Settings(1e-7, 2000, 1e-9)).params
 
 
@@ -90,7 +98,7 @@ def test_more_effort_never_ends_lower(family, seed):
     """The moves of a smaller budget are the first of a larger one."""
     rng = np.random.default_rng(seed)
     x = draw(rng, random_params(rng, "full", 6, 3, 2.0), 500)
-    start = init.initial_params(
+    start = initial.initial_params(
         backend(x), 5, family, starting.Start("random", seed=seed), SETTINGS
     )
     params = em.fit(backend(x), start.params, SETTINGS).params
@@ -244,7 +252,7 @@ def x_rare():
 def lacking(x, family):
     """What `newcomers` finds beside one component."""
     one = backend(x)
-    params = init.initial_params(one, 1, family, starting.Start(), SETTINGS).params
+    params = initial.initial_params(one, 1, family, starting.Start(), SETTINGS).params
     sample = draw_sample(one, len(x), 0)
     log_prob = np.concatenate([o.log_prob.copy() for _, o in one.score(params, log_prob=True)])
     return newcomers(sample, params, log_prob.astype(float), np.zeros(len(x), int), 1)
@@ -367,7 +375,7 @@ def test_the_value_at_a_place_is_that_of_a_sort():
 @pytest.mark.parametrize("x", [np.zeros((9, 2)), np.array([[0.0, 1], [2, 3]]), np.ones((50, 1))])
 def test_where_there_is_nothing_to_move(x, family):
     one = backend(x)
-    start = init.initial_params(one, 1, family, starting.Start(), em.Settings()).params
+    start = initial.initial_params(one, 1, family, starting.Start(), em.Settings()).params
     seen = outlook(x, em.fit(one, start, em.Settings(max_iter=0)).params)
     for params in seen.larger():
         check_params(params)

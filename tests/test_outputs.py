@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from gmm_fast import outputs
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.outputs import (
+from gmm_fast.files import outputs
+from gmm_fast.files.outputs import (
     NpyWriter,
     atomic_write,
     check_outputs,

@@ -14,7 +14,7 @@ import pages
 import pytest
 from click.testing import CliRunner
 
-from gmm_fast.cli import main
+from gmm_fast.cli.main import main
 from gmm_fast.page import write_page
 
 pytestmark = pytest.mark.slow

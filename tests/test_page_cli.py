@@ -84,7 +84,7 @@ def test_refused_before_the_work(command, options, message, monkeypatch):
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
 def test_what_is_missing_is_named(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setattr("gmm_fast.inputs.open_data", lambda *_: pytest.fail("it was opened"))
+    monkeypatch.setattr("gmm_fast.cli.inputs.open_data", lambda *_: pytest.fail("it was opened"))
     result = run("search 1 3 'my data.npy' --report a.html", code=2)
     assert f"needs {missing}" in result.stderr
     assert "pip install 'gmm-fast[plot]'" in result.stderr

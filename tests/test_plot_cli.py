@@ -11,8 +11,9 @@ from blobs import blobs
 from invoking import run
 from PIL import Image
 
-from gmm_fast import commands, fitting, plots, resuming
-from gmm_fast.modelfile import read_model
+from gmm_fast import fitting, plots
+from gmm_fast.cli import commands, resuming
+from gmm_fast.files.modelfile import read_model
 
 FIT = "fit -k 3 data.npy --threads 1"
 

@@ -18,11 +18,18 @@ from PIL import Image
 from scipy.stats import norm
 from sklearn.metrics import silhouette_samples
 
-from gmm_fast import DataError, GaussianMixture, cloud, em, plots, search
-from gmm_fast.animation import MOST_FRAMES, Recorder, write_animation
+from gmm_fast import (
+    DataError,
+    GaussianMixture,
+    em,
+    plots,
+    search,
+)
 from gmm_fast.backends import LocalBackend
-from gmm_fast.drawing import MOST_LISTED, PALETTE, colours_of
-from gmm_fast.projection import discriminant_view, features_view
+from gmm_fast.plots import cloud
+from gmm_fast.plots.animation import MOST_FRAMES, Recorder, write_animation
+from gmm_fast.plots.drawing import MOST_LISTED, PALETTE, colours_of
+from gmm_fast.plots.projection import discriminant_view, features_view
 from gmm_fast.sources import ArraySource
 
 

@@ -5,8 +5,13 @@ import pytest
 from cases import full_covariances, random_params
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from gmm_fast.params import Params
-from gmm_fast.projection import discriminant_view, features_view, fisher_ratio, telling_features
+from gmm_fast.mixture.params import Params
+from gmm_fast.plots.projection import (
+    discriminant_view,
+    features_view,
+    fisher_ratio,
+    telling_features,
+)
 
 K, D = 4, 6
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from distributed import LocalCluster
 
-from gmm_fast import memory
-from gmm_fast.cli import main
+from gmm_fast.backends import memory
+from gmm_fast.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -5,9 +5,11 @@ import pytest
 from cases import backend, draw, fit, full_covariances, random_params
 from sklearn.mixture import GaussianMixture
 
-from gmm_fast import criteria, em, init, partition, starting
-from gmm_fast.families import get_family
-from gmm_fast.params import Params
+from gmm_fast import em
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection import criteria
+from gmm_fast.starts import initial, partition, starting
 
 
 @pytest.fixture(params=["iris", "faithful"])
@@ -22,7 +24,7 @@ def reference(request, family, mclust, iris, faithful):
 
 def start_from(labels, x, family):
     k = labels.max() + 1
-    found = init.initial_params(
+    found = initial.initial_params(
         backend(x), k, family, starting.Start(labels=labels), em.Settings(reg_covar=0.0)
     )
     assert found.events == []

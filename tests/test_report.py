@@ -12,11 +12,11 @@ from numba import njit
 from rich.cells import cell_len
 from rich.console import Console
 
-from gmm_fast import progress as progress_module
-from gmm_fast import report
-from gmm_fast.choice import Candidate
-from gmm_fast.params import Params
-from gmm_fast.progress import Progress, SearchProgress
+from gmm_fast.cli import printing
+from gmm_fast.cli import progress as progress_module
+from gmm_fast.cli.progress import Progress, SearchProgress
+from gmm_fast.mixture.params import Params
+from gmm_fast.selection.choice import Candidate
 
 
 @pytest.fixture
@@ -82,14 +82,14 @@ def table(candidates, best, criterion, **more):
 def test_components_fit_the_terminal(screen, width, centre, scale):
     read = screen(width)
     params = mixture(20, 30, centre, scale)
-    report.print_components(params)
+    printing.print_components(params)
     lines = read()
     assert max(cell_len(line) for line in lines) <= width
     header, rows, note = lines[0], lines[1:21], " ".join(line.strip() for line in lines[21:])
     assert "…" not in "".join([header, *rows])
     assert [int(row.split()[0]) for row in rows] == np.argsort(-params.weights).tolist()
     shown = header.count("feature")
-    assert 1 <= shown <= report.MOST_FEATURES
+    assert 1 <= shown <= printing.MOST_FEATURES
     assert [row.count("±") for row in rows] == 20 * [shown]
     assert f"{shown} of 30 features; all with --json" in note
     if width == 250:
@@ -100,14 +100,14 @@ def test_wider_terminals_show_more(screen):
     shown = []
     for width in (60, 80, 120, 160):
         read = screen(width)
-        report.print_components(mixture(3, 30))
+        printing.print_components(mixture(3, 30))
         shown.append(read()[0].count("feature"))
     assert shown == sorted(set(shown))
 
 
 def test_all_that_fits_is_shown_without_a_note(screen):
     read = screen(80)
-    report.print_components(mixture(4, 3))
+    printing.print_components(mixture(4, 3))
     header, *rows, note = read()
     assert " ".join(header.split()) == "component weight feature 0 feature 1 feature 2"
     assert len(rows) == 4
@@ -117,9 +117,9 @@ def test_all_that_fits_is_shown_without_a_note(screen):
 
 def test_many_components_are_cut_with_a_note(screen):
     read = screen(80)
-    report.print_components(mixture(25, 2))
+    printing.print_components(mixture(25, 2))
     *_, note = lines = read()
-    assert len(lines) == 1 + report.MOST_COMPONENTS + 1
+    assert len(lines) == 1 + printing.MOST_COMPONENTS + 1
     assert "20 of 25 components; all with --json" in note
 
 
@@ -140,14 +140,14 @@ def test_many_components_are_cut_with_a_note(screen):
     ],
 )
 def test_decimals_are_those_that_the_deviations_call_for(means, deviations, cells):
-    found = report.mean_and_deviation(np.array(means, float), np.array(deviations, float))
+    found = printing.mean_and_deviation(np.array(means, float), np.array(deviations, float))
     assert found == cells
 
 
 def test_small_weights_are_not_zero(screen):
     read = screen(80)
     weights = np.array([1 - 1e-6, 1e-6, 0])
-    report.print_components(Params(weights, np.zeros((3, 1)), np.ones(3), "spherical"))
+    printing.print_components(Params(weights, np.zeros((3, 1)), np.ones(3), "spherical"))
     assert [line.split()[1] for line in read()[1:4]] == ["1.0000", "1.0e-06", "0.0000"]
 
 
@@ -160,7 +160,7 @@ def test_small_weights_are_not_zero(screen):
 def test_candidates_fit_the_terminal(screen, criterion, size, width):
     read = screen(width)
     found = candidates(36, size)
-    report.print_candidates(table(found, 13, criterion))
+    printing.print_candidates(table(found, 13, criterion))
     lines = read()
     assert max(cell_len(line) for line in lines) <= width
     assert "…" not in "".join(lines)
@@ -186,7 +186,7 @@ def test_eighty_columns_hold_the_usual_search(screen):
     """One family and ten-thousands in the likelihood: everything but AIC."""
     read = screen(80)
     found = candidates(9)
-    report.print_candidates(table(found, 2, "bic"))
+    printing.print_candidates(table(found, 2, "bic"))
     lines = read()
     assert "covariance" not in lines[0]
     assert all(name in lines[0] for name in ("log-likelihood", "BIC", "ICL", "silhouette"))
@@ -196,7 +196,7 @@ def test_fits_that_did_not_converge_are_marked(screen):
     read = screen(120)
     found = candidates(9)
     found[4].result.converged = False
-    report.print_candidates(table(found, 2, "bic"))
+    printing.print_candidates(table(found, 2, "bic"))
     lines = read()
     assert [i for i, line in enumerate(lines[1:10]) if line.rstrip().endswith("+")] == [4]
     assert "  + not converged: raise --max-iter or --tol" in lines
@@ -206,13 +206,13 @@ def test_the_effort_is_shown_where_it_differs(screen):
     read = screen(200)
     found = candidates(9)
     found[3].result.effort = 4.0
-    report.print_candidates(table(found, 2, "bic"))
+    printing.print_candidates(table(found, 2, "bic"))
     header, *rows = read()[:10]
     end = header.index("effort") + len("effort")
     assert [row[end - 4 : end].strip() for row in rows] == ["1", "1", "1", "4", *5 * ["1"]]
     found[3].result.effort = 1.0
     found[0].n_components, found[0].result.effort = 1, 0.0  # nothing to search for
-    report.print_candidates(table(found, 2, "bic"))
+    printing.print_candidates(table(found, 2, "bic"))
     assert "effort" not in " ".join(read())
 
 
@@ -220,7 +220,7 @@ def test_undefined_scores_are_dashes(screen):
     read = screen(120)
     found = candidates(2)
     found[0].silhouette = float("nan")
-    report.print_candidates(table(found, 1, "bic"))
+    printing.print_candidates(table(found, 1, "bic"))
     assert " - " in read()[1]
 
 
@@ -228,7 +228,7 @@ def test_a_failed_candidate_is_a_row_of_dashes_with_its_reason(screen):
     read = screen(120)
     found = candidates(3)
     failed = Candidate(9, "full", None, failure="the reason")
-    report.print_candidates(table([*found, failed], 1, "bic"))
+    printing.print_candidates(table([*found, failed], 1, "bic"))
     lines = read()
     assert lines[4].split() == ["9", *6 * ["-"], "-"]
     assert lines[-1] == "  - K=9 full could not be fitted: the reason"
@@ -240,7 +240,7 @@ def test_cross_validation_margin_and_early_stop_are_shown(screen):
     for candidate in found:
         candidate.cv, candidate.cv_se = -1.25, 0.5
     more = {"runner_up": Candidate(4, "full", None), "margin": 0.125, "stopped_at": 4}
-    report.print_candidates(table(found, 1, "cv", **more))
+    printing.print_candidates(table(found, 1, "cv", **more))
     lines = read()
     assert all("-1.2500 ± 0.5000" in line for line in lines[1:4])
     assert lines[4] == "  * best: highest CV; margin to the runner-up, K=4 full: 0.1250"
@@ -252,9 +252,9 @@ def test_cross_validation_margin_and_early_stop_are_shown(screen):
 
 def test_pipes_get_no_escapes_and_no_trailing_spaces(capsys):
     found = candidates(36)
-    report.print_candidates(table(found, 0, "bic"))
-    report.print_components(mixture(20, 30))
-    report.print_facts("title", [("name", "value"), ("much longer name", 3)])
+    printing.print_candidates(table(found, 0, "bic"))
+    printing.print_components(mixture(20, 30))
+    printing.print_facts("title", [("name", "value"), ("much longer name", 3)])
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert all(line == line.rstrip() for line in out.splitlines())
@@ -264,10 +264,10 @@ def test_pipes_get_no_escapes_and_no_trailing_spaces(capsys):
 def test_no_color_is_respected(screen, capsys, monkeypatch):
     screen(100)
     found = candidates(3)
-    report.print_candidates(table(found, 0, "bic"))
+    printing.print_candidates(table(found, 0, "bic"))
     assert "\x1b[1;32m" in capsys.readouterr().out
     monkeypatch.setenv("NO_COLOR", "1")
-    report.print_candidates(table(found, 0, "bic"))
+    printing.print_candidates(table(found, 0, "bic"))
     out = capsys.readouterr().out
     assert "32m" not in out
     assert "*" in out
@@ -277,8 +277,8 @@ def test_no_color_is_respected(screen, capsys, monkeypatch):
 def test_output_that_is_not_unicode(monkeypatch, encoding, sign):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
-    report.print_components(mixture(2, 2))
-    report.print_facts("caf\udce9.npy", [("model", "caf\udce9.gmm.npz")])  # a name in Latin-1
+    printing.print_components(mixture(2, 2))
+    printing.print_facts("caf\udce9.npy", [("model", "caf\udce9.gmm.npz")])  # a name in Latin-1
     sys.stdout.flush()
     text = raw.getvalue().decode(encoding)
     assert f" {sign} " in text
@@ -288,14 +288,14 @@ def test_output_that_is_not_unicode(monkeypatch, encoding, sign):
 def test_long_names_are_folded_and_whole(screen):
     read = screen(80)
     name = "/a/very/long/path" * 12
-    report.print_facts(name, [("model", name)])
+    printing.print_facts(name, [("model", name)])
     lines = read()
     assert max(cell_len(line) for line in lines) <= 80
     assert "".join(line.replace("model", "").strip() for line in lines) == 2 * name
 
 
 def test_brackets_in_names_are_no_markup(capsys):
-    report.print_facts("[red]x.npy", [("model", "[bold]y")])
+    printing.print_facts("[red]x.npy", [("model", "[bold]y")])
     assert capsys.readouterr().out == "[red]x.npy\n  model  [bold]y\n"
 
 
@@ -303,7 +303,7 @@ def test_brackets_in_names_are_no_markup(capsys):
 
 
 def test_json_is_strict(capsys):
-    report.print_json(
+    printing.print_json(
         {
             "nan": float("nan"),
             "inf": np.float64("-inf"),
@@ -337,7 +337,7 @@ def test_json_is_strict(capsys):
 
 def test_json_keeps_every_bit(capsys):
     values = np.random.default_rng(0).normal(size=50) * 10.0 ** np.arange(-25, 25)
-    report.print_json({"x": values})
+    printing.print_json({"x": values})
     assert json.loads(capsys.readouterr().out)["x"] == values.tolist()
 
 
@@ -457,21 +457,21 @@ def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch, capsys):
 
 def test_notes_go_to_stderr_in_one_line_each(capsys):
     event = "iteration 3: " + 30 * "something long happened "
-    report.print_notes(SimpleNamespace(events=[event], converged=False, n_iter=1))
+    printing.print_notes(SimpleNamespace(events=[event], converged=False, n_iter=1))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
         f"note: {event}",
         "warning: EM did not converge in 1 iteration; raise --max-iter or --tol",
     ]
-    report.print_notes(SimpleNamespace(events=[], converged=True, n_iter=5))
+    printing.print_notes(SimpleNamespace(events=[], converged=True, n_iter=5))
     assert capsys.readouterr() == ("", "")
 
 
 def test_notes_are_not_said_again(capsys):
     result = SimpleNamespace(events=["one", "two"], converged=False, n_iter=3)
     limit = "EM did not converge in 3 iterations; raise --max-iter or --tol"
-    report.print_notes(result, ["one", limit])
+    printing.print_notes(result, ["one", limit])
     assert capsys.readouterr().err == "note: two\n"
-    report.print_doubts(["one", limit])
+    printing.print_doubts(["one", limit])
     assert capsys.readouterr().err == f"warning: one\nwarning: {limit}\n"

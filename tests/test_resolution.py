@@ -9,12 +9,27 @@ from cases import backend, full_covariances
 from invoking import run
 from sklearn.datasets import load_iris
 
-from gmm_fast import DataError, GaussianMixture, em, init, load, save, search, starting
+from gmm_fast import (
+    DataError,
+    GaussianMixture,
+    em,
+    load,
+    save,
+    search,
+)
 from gmm_fast.backends import LocalBackend
-from gmm_fast.params import Params
-from gmm_fast.resolution import excess, find_steps, narrow, resolves, rounding_of, steps_for
-from gmm_fast.sampling import draw
+from gmm_fast.mixture.params import Params
+from gmm_fast.mixture.resolution import (
+    excess,
+    find_steps,
+    narrow,
+    resolves,
+    rounding_of,
+    steps_for,
+)
+from gmm_fast.mixture.sampling import draw
 from gmm_fast.sources import open_source
+from gmm_fast.starts import initial, starting
 
 EPS = np.finfo(np.float64).eps
 FAMILIES = ("full", "tied", "diag", "spherical")
@@ -162,7 +177,7 @@ def test_references(family):
     iris = load_iris()
     one = backend(iris.data)
     settings = aware(np.full(4, 0.1), tol=0.0, max_iter=3000)
-    start = init.initial_params(one, 3, family, starting.Start(labels=iris.target), settings)
+    start = initial.initial_params(one, 3, family, starting.Start(labels=iris.target), settings)
     result = em.fit(one, start.params, settings)
     assert result.log_likelihood == pytest.approx(REFERENCE[family], abs=1e-8)
     assert result.rounded
@@ -173,7 +188,7 @@ def test_a_spike_has_the_width_of_its_cell():
     labels = (x[:, 0] > 0).astype(int)
     settings = aware([1.0], tol=0.0, max_iter=3000)
     one = backend(x)
-    start = init.initial_params(one, 2, "full", starting.Start(labels=labels), settings).params
+    start = initial.initial_params(one, 2, "full", starting.Start(labels=labels), settings).params
     result = em.fit(one, start, settings)
     assert result.log_likelihood == pytest.approx(SPIKE["loglik"], abs=1e-7)
     assert result.params.weights[0] == pytest.approx(SPIKE["weight"], abs=1e-7)
@@ -188,7 +203,7 @@ def test_the_likelihood_rises_and_no_covariance_is_singular(family):
     settings = aware(np.ones(3), tol=0.0, max_iter=60)
     one = backend(x)
     labels = rng.integers(0, 4, 200)
-    start = init.initial_params(one, 4, family, starting.Start(labels=labels), settings).params
+    start = initial.initial_params(one, 4, family, starting.Start(labels=labels), settings).params
     result = em.fit(one, start, settings)
     assert (np.diff(result.trace) > -1e-9 * abs(result.trace[-1])).all()
     least = np.linalg.eigvalsh(full_covariances(result.params)).min()
@@ -216,7 +231,7 @@ def test_jitter_within_a_step_changes_little():
     settings = aware([1.0], tol=1e-9, max_iter=2000)
     one = backend(x)
     labels = (x[:, 0] > 37).astype(int)
-    start = init.initial_params(one, 2, "full", starting.Start(labels=labels), settings).params
+    start = initial.initial_params(one, 2, "full", starting.Start(labels=labels), settings).params
     under = em.fit(one, start, settings).log_likelihood
     jittered = x + np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
     plain = em.fit(backend(jittered), start, em.Settings(1e-9, 2000, 0.0)).log_likelihood
@@ -224,7 +239,7 @@ def test_jitter_within_a_step_changes_little():
 
 
 def test_compiled_runs_agree_with_the_loop():
-    from gmm_fast.short import ShortRuns
+    from gmm_fast.starts.short import ShortRuns
 
     rng = np.random.default_rng(4)
     x = rng.integers(0, 6, (400, 2)).astype(float)
@@ -408,7 +423,7 @@ def test_a_rounded_fit_goes_on_from_a_checkpoint(tmp_path):
     x = spiked()
     one = backend(x)
     settings = em.Settings(tol=1e-12, max_iter=30, resolution="auto").for_data(one, "full").aware()
-    params = init.initial_params(one, 2, "full", starting.Start(seed=0), settings).params
+    params = initial.initial_params(one, 2, "full", starting.Start(seed=0), settings).params
     states = []
     whole = em.fit(one, params, settings, on_state=states.append)
     middle = states[len(states) // 2]

@@ -6,9 +6,9 @@ import scipy.stats
 from blobs import FAMILIES
 
 from gmm_fast.errors import DataError
-from gmm_fast.families import get_family
-from gmm_fast.params import Params
-from gmm_fast.sampling import draw
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.params import Params
+from gmm_fast.mixture.sampling import draw
 
 WEIGHTS = np.array([0.5, 0.2, 0.3])
 MEANS = np.array([[0.0, 1e3, -4.0], [5.0, 0.0, 0.0], [-1.0, 2.0, 9.0]])

@@ -8,26 +8,17 @@ from blobs import FAMILIES, blobs
 from cases import backend
 from sklearn.datasets import make_blobs
 
-from gmm_fast import (
-    GaussianMixture,
-    crossval,
-    fitting,
-    init,
-    optimum,
-    search,
-    searching,
-    selection,
-    starting,
-    threads,
-)
-from gmm_fast.backends import LocalBackend, local
-from gmm_fast.checkpoint import Job
-from gmm_fast.choice import Candidate, SearchTable, candidate_row
-from gmm_fast.criteria import CRITERIA
-from gmm_fast.em import FitResult, Settings
+from gmm_fast import GaussianMixture, fitting, search
+from gmm_fast.backends import LocalBackend, local, threads
+from gmm_fast.em.loop import FitResult, Settings
 from gmm_fast.errors import DataError, FitError
-from gmm_fast.params import Params
+from gmm_fast.fitting.checkpoint import Job
+from gmm_fast.mixture.params import Params
+from gmm_fast.names import CRITERIA
+from gmm_fast.selection import crossval, grid, searching
+from gmm_fast.selection.choice import Candidate, SearchTable, candidate_row
 from gmm_fast.sources import open_source
+from gmm_fast.starts import initial, optimum, starting
 
 MOST = min(2, threads.default_threads())
 
@@ -48,7 +39,7 @@ def x():
 def table_of(one, numbers=range(1, 6), families=("full",), criterion="bic", **options):
     start = options.pop("start", None) or starting.Start(seed=options.pop("seed", 0))
     settings = options.pop("settings", Settings())
-    return selection.search(one, numbers, families, criterion, start, settings, **options)
+    return grid.search(one, numbers, families, criterion, start, settings, **options)
 
 
 def bits(table):
@@ -119,8 +110,8 @@ def test_those_that_decide_are_searched_farther(x):
     found = search(x, range(1, 7), random_state=1)
     least = min(row["bic"] for row in found.table)
     for row in found.table:
-        near = row["bic"] <= least + selection.NEAR
-        assert row["effort"] == (1 + selection.FARTHER if near else 1) or row["n_components"] == 1
+        near = row["bic"] <= least + grid.NEAR
+        assert row["effort"] == (1 + grid.FARTHER if near else 1) or row["n_components"] == 1
     assert {row["effort"] for row in search(x, range(1, 7), effort=0).table} == {0}
     by_silhouette = search(x, range(2, 5), criterion="silhouette")
     assert {row["effort"] for row in by_silhouette.table} == {1}
@@ -137,7 +128,7 @@ def test_numbers_are_those_of_the_models(x, family):
 def test_an_early_stop_gives_the_first_rows(x, family):
     whole = table_of(backend(x), range(1, 10), (family,))
     found = table_of(backend(x), range(1, 10), (family,), early_stop=True)
-    assert found.stopped_at == found.best.n_components + selection.PATIENCE < 9
+    assert found.stopped_at == found.best.n_components + grid.PATIENCE < 9
     rows = [candidate_row(c) for c in whole.candidates]
     assert repr([candidate_row(c) for c in found.candidates]) == repr(rows[: found.stopped_at])
     assert found.best.n_components == whole.best.n_components == 3
@@ -148,7 +139,7 @@ def test_an_early_stop_gives_the_first_rows(x, family):
     [([3, 2, 1, 0], None), ([1, 2, 2, 2], 3), ([2, 3, 1, 3, 3, 1], 5), ([np.inf] * 3 + [1], None)],
 )
 def test_when_an_early_stop_stops(losses, patience):
-    stop = selection._Stop("bic")
+    stop = grid._Stop("bic")
     said = [stop.after([Candidate(1, "full", None, bic=b)]) for b in losses]
     assert said == [i == patience for i in range(len(losses))]
 
@@ -175,7 +166,7 @@ def test_order_of_numbers_and_families_does_not_matter(x):
 )
 @pytest.mark.parametrize("where", ["initial_params", "fit"])
 def test_a_candidate_that_cannot_be_fitted_is_a_row(x, monkeypatch, where, error, reason):
-    owner = {"initial_params": init, "fit": fitting}[where]
+    owner = {"initial_params": initial, "fit": fitting}[where]
     work = getattr(owner, where)
 
     def fails(*args, **options):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from cases import backend, draw, random_params
 
-from gmm_fast import em, short
-from gmm_fast.params import Params
-from gmm_fast.regularisation import reg_covar_for
+from gmm_fast import em
+from gmm_fast.em.regularisation import reg_covar_for
+from gmm_fast.mixture.params import Params
+from gmm_fast.starts import short
 
 
 def case(family, n=300, d=2, k=3, seed=0):

@@ -91,7 +91,9 @@ def test_wide_matrices_are_refused_or_chosen_of(tmp_path):
 
 
 def test_fits_to_sparse_data(tmp_path, monkeypatch):
-    monkeypatch.setattr("gmm_fast.memory.anonymous_bytes", lambda: 0)  # the suite may hold more
+    monkeypatch.setattr(
+        "gmm_fast.backends.memory.anonymous_bytes", lambda: 0
+    )  # the suite may hold more
     X = dense_of(n=400)
     expected = GaussianMixture(2, random_state=0).fit(X)
     matrix = scipy.sparse.csr_array(X)

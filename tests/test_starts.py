@@ -8,11 +8,17 @@ from cases import backend, draw, full_covariances, random_params
 from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import load_iris
 
-from gmm_fast import GaussianMixture, em, init, judge, optimum, race
-from gmm_fast.families import get_family
-from gmm_fast.judge import Judge
-from gmm_fast.params import Params
-from gmm_fast.starting import Start
+from gmm_fast import GaussianMixture, em
+from gmm_fast.mixture.families import get_family
+from gmm_fast.mixture.params import Params
+from gmm_fast.starts import (
+    initial,
+    judge,
+    optimum,
+    race,
+)
+from gmm_fast.starts.judge import Judge
+from gmm_fast.starts.starting import Start
 
 SETTINGS = em.Settings(reg_covar=1e-6)
 
@@ -25,7 +31,7 @@ def x():
 
 
 def start(one, k, family="full", **options):
-    return init.initial_params(one, k, family, Start(**options), SETTINGS)[0]
+    return initial.initial_params(one, k, family, Start(**options), SETTINGS)[0]
 
 
 # -- the race --------------------------------------------------------------------------------------
@@ -82,7 +88,7 @@ def test_more_rounds_race_more_starts(x, monkeypatch):
         raced.append(len(candidates))
         return best(judge, candidates, *settings)
 
-    for module in (init, optimum):
+    for module in (initial, optimum):
         monkeypatch.setattr(module, "best_start", spy)
     start(backend(x), 3, method="auto", n_init=2)
     start(backend(x), 3, method="random", n_init=4)
@@ -162,7 +168,7 @@ def test_starts_go_on_from_one_another(x):
     seen = []
     best = race.best_start
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(init, "best_start", lambda j, c, *s: seen.extend(c) or best(j, c, *s))
+        patch.setattr(initial, "best_start", lambda j, c, *s: seen.extend(c) or best(j, c, *s))
         start(backend(x), 3, method="random_from_data", n_init=3, seed=3)
     np.testing.assert_array_equal([params.means for params in seen], expected)
 

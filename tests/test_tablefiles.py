@@ -14,8 +14,14 @@ from blobs import blobs
 from formats import fcs_bytes
 from invoking import run
 
-from gmm_fast import DataError, FitError, load, save, tablefiles
-from gmm_fast.tablefiles import table_writer
+from gmm_fast import (
+    DataError,
+    FitError,
+    load,
+    save,
+)
+from gmm_fast.files import tablefiles
+from gmm_fast.files.tablefiles import table_writer
 
 READ = {
     ".csv": partial(pd.read_csv, dtype={"id": str}),

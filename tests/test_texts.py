@@ -17,7 +17,7 @@ from invoking import run
 from test_sources import assert_same_bits, joined
 
 from gmm_fast import GaussianMixture
-from gmm_fast.cli import main
+from gmm_fast.cli.main import main
 from gmm_fast.errors import DataError
 from gmm_fast.sources import open_source
 from gmm_fast.sources.dialect import Dialect

@@ -13,9 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend, local
-from gmm_fast.params import Params
-from gmm_fast.sources import ArraySource
-from gmm_fast.threads import (
+from gmm_fast.backends.threads import (
     THREAD_WORK,
     alone,
     importing,
@@ -24,6 +22,8 @@ from gmm_fast.threads import (
     side_by_side,
     works_alone,
 )
+from gmm_fast.mixture.params import Params
+from gmm_fast.sources import ArraySource
 
 BLAS = ThreadpoolController().select(user_api="blas")
 

@@ -7,8 +7,15 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gmm_fast import GaussianMixture, evidence, one_covariance, seeding, spaces, wide
-from gmm_fast.threads import serial_blas
+from gmm_fast import GaussianMixture
+from gmm_fast.backends.threads import serial_blas
+from gmm_fast.starts import (
+    evidence,
+    one_covariance,
+    seeding,
+    spaces,
+    wide,
+)
 
 FULL = "full"
 

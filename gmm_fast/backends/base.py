@@ -7,9 +7,9 @@ import numpy as np
 
 from ..checks import spelled
 from ..errors import DataError
-from ..families import get_family, surveying
-from ..params import Params
-from ..resolution import SKETCH_ROWS, SKETCH_VALUES, find_steps
+from ..mixture.families import get_family, surveying
+from ..mixture.params import Params
+from ..mixture.resolution import SKETCH_ROWS, SKETCH_VALUES, find_steps
 
 # Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
 MOST_WEIGHT = 1e20

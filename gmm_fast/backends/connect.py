@@ -8,8 +8,8 @@ import threading
 from contextlib import ExitStack, contextmanager
 
 from ..errors import DataError, FitError
-from ..memory import show_size
-from ..threads import check_threads
+from ..text import show_size
+from .threads import check_threads
 
 # Seconds within which a scheduler has to answer and to have a worker.
 PATIENCE = 10

@@ -10,14 +10,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-from ..forms import make_form
 from ..kernels import gaussian
 from ..kernels.tiles import BLOCK
 from ..log import LOGGER
-from ..memory import free_share
-from ..params import Params
-from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
-from ..threads import (
+from ..mixture.forms import make_form
+from ..mixture.params import Params
+from ..sources import (
+    ArraySource,
+    bad_value_error,
+    chunks,
+    first_bad_row,
+    load_resident,
+    take,
+)
+from .base import (
+    Backend,
+    check_means,
+    default_dtype,
+    needs_origin,
+    rough_centre,
+)
+from .memory import free_share
+from .threads import (
     alone,
     check_threads,
     numba_threads_lost,
@@ -26,7 +40,6 @@ from ..threads import (
     share_out,
     works_alone,
 )
-from .base import Backend, check_means, default_dtype, needs_origin, rough_centre
 
 # A chunk: large enough that starting the threads costs nothing, small enough for what was read to
 # be in the cache still when kernels get it: with 8 MiB, streaming took 3 to 7 % longer.

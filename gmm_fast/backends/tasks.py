@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..errors import ChangedError, DataError, FitError
-from ..families import get_family
 from ..kernels.gaussian import Outputs
+from ..mixture.families import get_family
+from ..mixture.stats import merge
 from ..sources import ArrayPart, RowRange, take
-from ..stats import merge
-from ..threads import default_threads, serial_blas
 from .local import LocalBackend, warm_up
+from .threads import default_threads, serial_blas
 
 _lock = threading.Lock()
 

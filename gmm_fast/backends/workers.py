@@ -15,10 +15,15 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..kernels.tiles import BLOCK
 from ..sources import DaskSource
-from ..threads import check_threads
 from . import tasks
-from .base import Backend, default_dtype, needs_origin, rough_centre
+from .base import (
+    Backend,
+    default_dtype,
+    needs_origin,
+    rough_centre,
+)
 from .local import chunk_rows
+from .threads import check_threads
 
 # Chunks of a part, roughly: enough work that the scheduler's millisecond does not count.
 PART_CHUNKS = 16

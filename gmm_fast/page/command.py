@@ -1,6 +1,11 @@
 """The report of the commands `fit` and `search`."""
 
-from .facts import data_facts, fit_facts, now, report_facts
+from .facts import (
+    data_facts,
+    fit_facts,
+    now,
+    report_facts,
+)
 from .pictures import draw_pictures
 from .rendering import write_page
 

@@ -6,8 +6,9 @@ from importlib import metadata
 
 import numpy as np
 
-from .. import __version__, criteria
-from ..criteria import HIGHER
+from .. import __version__
+from ..selection import criteria
+from ..selection.criteria import HIGHER
 
 # Distributions whose versions decide the last digits.
 DISTRIBUTIONS = ("numpy", "numba", "scipy", "scikit-learn")

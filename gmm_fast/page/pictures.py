@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from ..criteria import HIGHER
+from ..selection.criteria import HIGHER
 from .facts import is_number
 from .tables import MOST_COMPONENTS
 from .wording import CRITERIA

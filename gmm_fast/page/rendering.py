@@ -7,7 +7,7 @@ from importlib import import_module, resources
 from pathlib import Path
 
 from ..errors import DataError
-from ..outputs import atomic_write
+from ..files.outputs import atomic_write
 from ..sources.paths import needing
 from . import tables, wording
 

@@ -4,13 +4,26 @@ import shlex
 
 import numpy as np
 
-from ..choice import not_converged
-from ..criteria import HIGHER
-from ..families import get_family
-from ..report import count, mean_and_deviation
-from ..resolution import steps_text
-from .facts import is_number, is_same, order, value_of
-from .wording import CRITERIA, DASH, LONGEST_VALUE, has_values, number, plain_value, short
+from ..mixture.families import get_family
+from ..mixture.resolution import steps_text
+from ..selection.choice import not_converged
+from ..selection.criteria import HIGHER
+from ..text import count, mean_and_deviation
+from .facts import (
+    is_number,
+    is_same,
+    order,
+    value_of,
+)
+from .wording import (
+    CRITERIA,
+    DASH,
+    LONGEST_VALUE,
+    has_values,
+    number,
+    plain_value,
+    short,
+)
 
 # Rows, columns and numbers that tables show, so that a page stays one that people read.
 MOST_CANDIDATES = 200

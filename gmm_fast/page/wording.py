@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from .. import report
-from ..criteria import HIGHER
-from ..families import get_family
-from ..report import count
+from .. import text
+from ..mixture.families import get_family
+from ..selection.criteria import HIGHER
+from ..text import count
 from .facts import is_number
 
 DASH = "–"
@@ -57,7 +57,7 @@ CRITERIA = {
 
 def number(value, digits=1):
     """A number as text; a dash for what is not defined."""
-    return report.number(value, digits) if is_number(value) else DASH
+    return text.number(value, digits) if is_number(value) else DASH
 
 
 def plain_value(value):

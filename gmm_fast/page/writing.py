@@ -4,13 +4,20 @@ import os
 
 from sklearn.utils.validation import check_is_fitted
 
-from .. import criteria, fitting
-from ..arguments import memory_bytes, weights_of
-from ..choice import doubts
+from .. import fitting
 from ..errors import DataError
-from ..estimator import GaussianMixture
-from ..outputs import check_writable
-from .facts import data_facts, fit_facts, is_same, now, report_facts
+from ..estimator.arguments import memory_bytes, weights_of
+from ..estimator.gaussian_mixture import GaussianMixture
+from ..files.outputs import check_writable
+from ..selection import criteria
+from ..selection.choice import doubts
+from .facts import (
+    data_facts,
+    fit_facts,
+    is_same,
+    now,
+    report_facts,
+)
 from .pictures import draw_pictures
 from .rendering import check_report, write_page
 

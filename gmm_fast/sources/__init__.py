@@ -24,12 +24,22 @@ from ..errors import DataError
 from .array import ArraySource, as_array, choose_frame_columns
 from .base import NotTextError, Source
 from .columns import pick
-from .complete import all_rows, kept_values, refilled, without_missing
+from .complete import (
+    all_rows,
+    kept_values,
+    refilled,
+    without_missing,
+)
 from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import STDIN, needing, open_path, stem_of
+from .paths import (
+    STDIN,
+    needing,
+    open_path,
+    stem_of,
+)
 from .reading import (
     bad_value_error,
     check_columns,
@@ -44,7 +54,13 @@ from .reading import (
 )
 from .sparse import SparseSource, is_sparse
 from .tables import open_table
-from .transforms import axis_labels, parse_all, restored, told, transformed
+from .transforms import (
+    axis_labels,
+    parse_all,
+    restored,
+    told,
+    transformed,
+)
 
 __all__ = [
     "OPTIONS",

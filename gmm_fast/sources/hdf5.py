@@ -11,7 +11,12 @@ from .boundaries import Even
 from .columns import listed, pick
 from .npy import NpySource, changed_error, open_regular
 from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
-from .stream import StreamSource, block_rows, read_error, refusing_damage
+from .stream import (
+    StreamSource,
+    block_rows,
+    read_error,
+    refusing_damage,
+)
 
 _KIND = "an HDF5 file"
 # HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.

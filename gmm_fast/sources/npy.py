@@ -14,9 +14,16 @@ from io import FileIO
 import numpy as np
 from numpy.lib import format as npy_format
 
-from .. import npyheader
 from ..errors import ChangedError, DataError, FitError
-from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
+from . import npyheader
+from .base import (
+    Source,
+    check_dtype,
+    check_range,
+    check_shape,
+    convert,
+    piece_rows,
+)
 from .forks import remake_after_fork
 from .stamps import Stamp
 

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
 from .headers import header, index
-from .layout import BOOLEANS, COMMA_NUMBER, HEAD_BYTES, Look, Said, is_number, is_text, is_value
+from .layout import (
+    BOOLEANS,
+    COMMA_NUMBER,
+    HEAD_BYTES,
+    Look,
+    Said,
+    is_number,
+    is_text,
+    is_value,
+)
 from .lines import Comments, WithoutEnd, split_lines
 from .passed import DecimalWatch
 from .unpack import read_end

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..errors import DataError, FitError
-from ..memory import show_size
+from ..text import show_size
 from .base import Source, check_range, convert
 from .forks import leave, remake_after_fork
 from .npy import open_regular

@@ -22,7 +22,14 @@ from .cells import EMPTY, TEXT, Cells
 from .columns import choose
 from .dialect import BLANKS, MISSING, Dialect
 from .layout import BOOLEANS, COMMA_NUMBER, Said
-from .lines import Comments, FilteredLines, OneTab, WithoutEnd, line_of_row, whole_lines
+from .lines import (
+    Comments,
+    FilteredLines,
+    OneTab,
+    WithoutEnd,
+    line_of_row,
+    whole_lines,
+)
 from .passed import DecimalWatch, RowCounters
 from .sniff import decimal_said, find_layout
 from .stream import StreamSource

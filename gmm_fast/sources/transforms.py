@@ -9,7 +9,12 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from ..errors import DataError
-from .base import Source, check_range, convert, piece_rows
+from .base import (
+    Source,
+    check_range,
+    convert,
+    piece_rows,
+)
 from .columns import choose, listed
 from .paths import needing
 

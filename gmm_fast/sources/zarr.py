@@ -11,7 +11,13 @@ from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
 from .columns import choose, listed
 from .npy import changed_error
-from .stream import StreamSource, block_rows, large_notes, read_error, refusing_damage
+from .stream import (
+    StreamSource,
+    block_rows,
+    large_notes,
+    read_error,
+    refusing_damage,
+)
 
 _KIND = "a Zarr array"
 

@@ -1,0 +1,229 @@
+"""What commands work on: data, weights and labels from files, and backends over them."""
+
+import tempfile
+from contextlib import contextmanager
+
+import numpy as np
+
+from .. import fitting
+from ..backends import check_weights, cluster, room_of_workers
+from ..errors import DataError, FitError
+from ..estimator.feature_names import named_otherwise
+from ..estimator.recipe import Recipe, open_alike
+from ..files.tablefiles import ARRAYS, TABLES
+from ..selection.criteria import silhouette_bytes
+from ..sources import (
+    OPTIONS,
+    Dialect,
+    check_columns,
+    chunks,
+    kept_values,
+    load_resident,
+    notes_of,
+)
+from ..sources.columns import NoColumnError, listed
+from ..sources.npy import open_regular
+from ..sources.paths import family_of, open_path
+from ..starts import initial
+from . import printing
+from .progress import Progress
+from .resuming import moments_of
+
+# Formats of files that hold one value for each row; others may be of several files.
+_COLUMN_FAMILIES = ("npy", "npz", "text", "parquet", "arrow", None)
+# Values that are read at once.
+_ROWS = 1 << 17
+
+
+def open_data(settings, recipe=None):
+    """The source of the data that a command names.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by parameter.
+    recipe : Recipe, optional
+        Of a model: what is not said is as its fit was told, and the columns that it was fitted to
+        are chosen where the data has names.
+    """
+    recipe = Recipe() if recipe is None else recipe
+    data = settings["data"]
+    if str(data) == "":
+        raise DataError("DATA is empty; name a file")
+    options = {name: settings[name] for name in OPTIONS if settings.get(name) is not None}
+    options["one_feature"] = settings["one_feature"]
+    for name in ("columns", "transform"):
+        if settings.get(name) is not None:
+            options[name] = settings[name]
+    progress = Progress(quiet=settings["quiet"])
+    with progress.shown():
+        progress.say(f"opening {data}")
+        source = open_alike(data, recipe, settings["memory"], **options)
+    if settings["columns"] is not None and named_otherwise(recipe.names, source):
+        printing.note(
+            f"--columns: {listed(source.feature_names)} are taken for the model's "
+            f"{listed(recipe.names)}, one by one"
+        )
+    return source
+
+
+def open_for(settings, model, params, facts):
+    """The source of the data that a command names, on the scale of a model.
+
+    Parameters
+    ----------
+    settings : dict
+        Options by parameter.
+    model : str
+        Where the model is, for messages.
+    params : Params
+    facts : dict
+        As `read_model` returns them.
+    """
+    recipe = Recipe.from_facts(facts)
+    source = open_data(settings, recipe)
+    check_columns(source, params.n_features, str(model))
+    return recipe.applied(source)
+
+
+@contextmanager
+def workers(settings, progress):
+    """The client of the cluster that a command is to work on, or None."""
+    address, number = settings["scheduler"], settings["workers"]
+    if address is not None and number is not None:
+        raise DataError("--workers and --scheduler contradict each other; give one of them")
+    if address is None and number is None:
+        yield None
+        return
+    progress.say(f"starting {number} workers" if address is None else f"connecting to {address}")
+    options = {"threads": settings["threads"], "memory": settings["memory"]}
+    with cluster(address, number, **options) as client:
+        yield client
+
+
+def open_backend(source, families, numbers, kept, progress, client, **more):
+    """As `fitting.open_backend`, by the options of a command; the data has to be that of then.
+
+    Events are said at once: they may be a reason not to wait for the work.
+    """
+    settings = kept.options
+    options = _backend_options(settings, source, client)
+    kept.check_input("--weights", settings["weights"])
+    progress.say("reading the data")
+    rows = settings["silhouette_rows"]
+    options["beside"] = silhouette_bytes(rows, source.n_features, families, numbers)
+    options |= more
+    backend, seconds, events = fitting.open_backend(source, families, numbers, **options)
+    kept.check_data(settings["data"], moments_of(backend))
+    if settings["verbose"]:
+        printing.print_holding(backend, settings["memory"], client)
+    for event in events:
+        printing.note(event)
+    return backend, seconds, events
+
+
+def scoring_backend(source, settings, progress, client):
+    """As `fitting.scoring_backend`, by the options of a command; says how the data is read."""
+    options = _backend_options(settings, source, client)
+    for text in notes_of(source):
+        printing.note(text)
+    progress.say("scoring")
+    backend = fitting.scoring_backend(source, **options)
+    if settings["verbose"]:
+        printing.print_holding(backend, settings["memory"], client)
+    return backend
+
+
+def _backend_options(settings, source, client):
+    """What every backend is told."""
+    memory, number = settings["memory"], settings["workers"]
+    return {
+        "dtype": None if settings["dtype"] == "auto" else settings["dtype"],
+        "weights": read_weights(settings, source),
+        "threads": settings["threads"],
+        "memory": memory,
+        "client": client,
+        "room": None if number is None else room_of_workers(memory, number),
+    }
+
+
+def read_labels(kept, source, k):
+    """The labels of --from-labels."""
+    path = kept.options["from_labels"]
+    labels = _read_column("--from-labels", path, "label")
+    if labels.dtype.kind == "f" and family_of(path) == "text":  # which holds no integers
+        with np.errstate(invalid="ignore"):
+            whole = labels.astype(np.int64)
+        gone = np.isnan(labels)  # of rows that were left out, or refused
+        labels = np.where(gone, -1, whole) if (gone | (whole == labels)).all() else labels
+    kept.check_input("--from-labels", path)
+    return _checked(f"--from-labels {path}", initial.check_labels, labels, source, k)
+
+
+def read_weights(settings, source):
+    """The weights of --weights, or None."""
+    path = settings.get("weights")
+    if path is None:
+        return None
+    # a promise on memory holds for any number of rows; else a map is not worth its dangers: a
+    # file that shrinks kills the process
+    values = _read_column("--weights", path, "weight", mapped=settings["memory"] is not None)
+    return _checked(f"--weights {path}", check_weights, values, source)
+
+
+def _read_column(option, path, name, mapped=False):
+    """One value for each row: int64 for integers, else float64, which stay in a file if `mapped`.
+
+    Of a table with several columns it is the one called `name`.
+    """
+    open_regular(path, path).close()
+    if family_of(path) not in _COLUMN_FAMILIES:
+        known = ", ".join(ARRAYS + TABLES)
+        raise DataError(f"{option} {path}: is read from {known}; write one of these")
+    # a value may be missing where a row of the data misses one, too; else it is refused later
+    how = {"one_feature": True, "dialect": Dialect(missing="drop")}
+    try:
+        source = open_path(path, columns=[name], **how)
+    except NoColumnError:
+        source = open_path(path, **how)
+    with source:
+        if source.n_features != 1:
+            called = f", none of them called {name!r}" if source.feature_names else ""
+            raise DataError(
+                f"{path}: has {source.n_features} columns{called}; one value per row is needed"
+            )
+        if mapped:
+            return _in_a_file(source, path)
+        dtype = np.float64 if source.dtype.kind == "f" else np.int64
+        return load_resident(source, np.float64).array[:, 0].astype(dtype, copy=False)
+
+
+def _in_a_file(source, path):
+    """The values of a source of one column, float64, mapped from a file."""
+    if family_of(path) in ("npy", None) and source.dtype == np.float64:
+        return np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
+    try:
+        with tempfile.TemporaryFile() as file:
+            for chunk in chunks(source, _ROWS, np.float64):
+                file.write(chunk)
+            file.flush()
+            return np.memmap(file, np.float64, "r", shape=(source.n_samples,))
+    except OSError as error:
+        raise FitError(f"{path}: its values cannot be kept in a file: {error}") from error
+
+
+def _checked(what, check, values, source, *rest):
+    """`check(values, n_samples, *rest)`, its messages naming the option and the file.
+
+    There may be values for the rows that were left out, too.
+    """
+    values, n_samples = kept_values(source, values), source.n_samples
+    if len(values) != n_samples:
+        raise DataError(
+            f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "
+            "row is needed"
+        )
+    try:
+        return check(values, n_samples, *rest)
+    except DataError as error:
+        raise DataError(f"{what}: {str(error).removeprefix('sample_weight: ')}") from None

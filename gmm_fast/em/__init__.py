@@ -1,0 +1,5 @@
+"""EM: the loop, what becomes of components that die or collapse, what is added to variances."""
+
+from .loop import FitResult, Settings, State, fit, m_step
+
+__all__ = ["FitResult", "Settings", "State", "fit", "m_step"]

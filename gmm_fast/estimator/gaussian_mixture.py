@@ -1,0 +1,782 @@
+"""The scikit-learn face."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from .. import em, fitting
+from ..backends import score_lazily
+from ..backends.threads import serial_blas
+from ..em.regularisation import swamp_events
+from ..errors import DataError
+from ..fitting import online
+from ..log import say_events, speaking
+from ..mixture.families import get_family
+from ..mixture.params import Params, check_params, same_mixture
+from ..mixture.resolution import check_steps
+from ..mixture.sampling import draw
+from ..selection import criteria
+from ..sources import (
+    all_rows,
+    is_dask,
+    kept_values,
+    refilled,
+)
+from ..starts import starting
+from . import by_hand, convert
+from .arguments import (
+    check_enough,
+    check_parameters,
+    decay_of,
+    given_start,
+    labels_of,
+    memory_bytes,
+    seed_of,
+    weights_of,
+)
+from .feature_names import as_names, warn_of_names
+from .hooks import Privates, check_hooks, overrides
+from .recipe import Recipe, open_known, warn_of_reading
+
+
+class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
+    """Gaussian mixture fitted by EM, with scikit-learn's interface.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of Gaussians, K.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        What the covariances share: nothing, everything, no correlations, one variance each.
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood of a sample changes by less than this in two
+        iterations in a row.
+    reg_covar : float or 'auto', default='auto'
+        Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
+        the variance of the feature where that is below 1: data in small units keeps its clusters.
+    resolution : 'auto', None, float or (n_features,) array, default='auto'
+        Steps to which the features were rounded: 1 for integers, 0 for a feature that was not.
+        'auto' finds them from values all over the data. Where EM would end in a component whose
+        standard deviation is below half a step in some direction, likelihoods take the rounding
+        into account (and ``events_`` says so): its H = step**2 / 12 is then added to the variances
+        beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Starts do
+        not move to such components either. Fits that meet none are the same bits as with None,
+        which never looks at it; so are those of one component, and `partial_fit` does not look.
+    max_iter : int, default=100
+        Most iterations; 0 leaves the parameters at the start.
+    n_init : int, default=1
+        Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
+    effort : float, default=1.0
+        How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
+        budget of that search, as does `n_init`. 0 is the race of the starts alone.
+    init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
+        'auto' races four starts in each round (k-means on standardised, whitened and raw data,
+        random rows), and goes on from the best by local moves of components, as long as they
+        lead higher (Zhao et al. 2012, Ueda et al. 2000). Data of few rows for each component and
+        feature starts from the partition of the highest marginal likelihood instead.
+    weights_init : (n_components,) array, optional
+    means_init : (n_components, n_features) array, optional
+    precisions_init : array, optional
+        Of the shape of ``precisions_``. What of these three is given replaces what
+        `init_params` finds; when all are, EM starts from them.
+    random_state : int, RandomState or None, default=None
+        Decides the starts, and what `sample` draws.
+    warm_start : bool, default=False
+        Start the next `fit` from the last one's result; columns are chosen, and put in order, by
+        the names of that fit.
+    learning_decay : float, default=0.7
+        How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
+    verbose : int, default=0
+        1 logs the log-likelihood every `verbose_interval` iterations and at the end (logger
+        "gmm_fast"; on standard error where logging is not set up).
+    verbose_interval : int, default=10
+    dtype : {None, 'float32', 'float64'}
+        What the kernels compute in; None is float32 for float32 and float16 data, else float64.
+    threads : int, optional
+        None is all of them. The results are the same bits for any number.
+    memory : str or int, optional
+        Such as '500MB', or bytes: the process stays within so much memory of its own (arrays that
+        are given, and returned, count too). Data from a file that does not fit is streamed in
+        every iteration, to the same bits. None lets data take half of the memory that is free.
+
+    Attributes
+    ----------
+    weights_ : (K,) array
+    means_ : (K, d) array
+    covariances_, precisions_, precisions_cholesky_ : array
+        full (K, d, d), tied (d, d), diag (K, d), spherical (K,). The Cholesky factor U of a
+        precision is upper triangular, precision = U U'.
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_ : float
+        Mean log-likelihood of a sample under the parameters above, taking the data's rounding into
+        account where ``events_`` says so; after `partial_fit` see there.
+    lower_bounds_ : list of float
+        The same of the start and after each iteration, ``n_iter_ + 1`` values.
+    stop_reason_ : str
+        'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' of a model made otherwise.
+    events_ : list of str
+        What happened that a user should know: rescued components, components of too few rows,
+        constant features.
+    n_samples_seen_ : float
+        Sum of the weights of the samples it was fitted to, the number of them without weights.
+    n_features_in_ : int
+    feature_names_in_ : (d,) array of str
+        Only after a fit to a data frame whose column names are strings, or to a file whose columns
+        have names. What the model is used on is chosen and put in order by them.
+    transforms_ : list of (str or None), or None
+        What each feature of a file went through before the fit, such as "arcsinh:150"; None where
+        nothing was asked for. Files that the model is used on go through the same. **Arrays and
+        frames do not**: here, in ``means_`` and in what `sample` draws values are on that scale.
+    resolution_ : list of float or None
+        The step to which each feature was rounded, 0 for one that was not; None where none was, or
+        nobody looked.
+    excess_ : float or None
+        Share of the samples whose density claims more than one sample in a cell of these steps: 0
+        for a sound model, unless most rows share one value of several features of few values.
+    result_ : FitResult
+
+    Notes
+    -----
+    `X` may be an array, anything `numpy.asarray` takes, a table or data frame, a Dask array, or
+    what `gmm_fast.open_source` opens: the path of a file, of a folder of files, or a pattern. Files
+    are streamed when they are large; the workers of the current client work on Dask data.
+
+    Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
+    `score_samples` return the dtype that the kernels compute in.
+
+    It stops after two small changes in a row. From the same start that is where scikit-learn stops,
+    which compares the likelihoods that its last two iterations started from, unless changes grow
+    again after the first small one: then it goes on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmm_fast import GaussianMixture
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(9, 1, (100, 2))])
+    >>> model = GaussianMixture(2, random_state=0).fit(X)
+    >>> np.sort(model.weights_).round(2)
+    array([0.33, 0.67])
+    >>> len(set(model.predict([[0, 0], [1, 1], [9, 9]])))
+    2
+    """
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar="auto",
+        resolution="auto",
+        max_iter=100,
+        n_init=1,
+        effort=1.0,
+        init_params="auto",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+        warm_start=False,
+        learning_decay=0.7,
+        verbose=0,
+        verbose_interval=10,
+        dtype=None,
+        threads=None,
+        memory=None,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.resolution = resolution
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.effort = effort
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.learning_decay = learning_decay
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.dtype = dtype
+        self.threads = threads
+        self.memory = memory
+
+    # -- fitting -------------------------------------------------------------------------------
+
+    def fit(self, X, y=None, sample_weight=None, *, labels=None):
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+        y : ignored
+        sample_weight : (n,) array-like, optional
+            A weight of 2 is the same as the row twice. Where ``open_source(..., missing="drop")``
+            left rows out, of all rows or of those that are left; so are the labels.
+        labels : (n,) int array, optional
+            Start from this partition instead of `init_params`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+
+        Warns
+        -----
+        ConvergenceWarning
+            `max_iter` was reached.
+        UserWarning
+            `reg_covar` is a number that is not small beside the variance of a feature.
+        """
+        if overrides(self, "fit_predict") and not vars(self).get("_fitting"):
+            given = {"sample_weight": sample_weight, "labels": labels}
+            self._fitting = True  # it may call `fit`, too
+            try:
+                self.fit_predict(X, y, **{k: v for k, v in given.items() if v is not None})
+            finally:
+                del self._fitting
+            return self
+        self._fit(X, sample_weight, labels)
+        return self
+
+    def fit_predict(self, X, y=None, sample_weight=None, *, labels=None):
+        """Fit, and return the labels of `X`, (n,) int64.
+
+        `fit` calls it where a subclass has its own, as scikit-learn's does.
+        """
+        return self._scored(self._fit(X, sample_weight, labels), "labels", np.int64)
+
+    def _fit(self, X, sample_weight, labels=None):
+        """Fit, and return the backend with the data in it."""
+        settings = check_parameters(self).of(int(self.n_components))
+        check_hooks(self)
+        source = self._to_fit(X, labels)
+        check_enough(self, source)
+        weights = weights_of(source, sample_weight)
+        start = self._start(source, labels)
+        backend, seconds, events = self._opened(source, weights)
+        check_steps(settings.resolution, backend)
+        logger = speaking(self.verbose)
+        say_events(logger, events)
+        for event in swamp_events(settings.reg_covar, backend.survey()):
+            warnings.warn(event, stacklevel=3)
+        result = fitting.fit(
+            backend,
+            int(self.n_components),
+            self.covariance_type,
+            start,
+            settings,
+            callback=self._report(),
+            previous=getattr(self, "result_", None) if self.warm_start else None,
+        )
+        say_events(logger, result.events)
+        result.events[:0] = events
+        result.seconds.update(seconds)
+        self._take(result, Recipe.of(source))
+        if logger is not None:
+            bound, reason = self.lower_bound_, result.stop_reason
+            logger.info("%d iterations, %.6f: %s", result.n_iter, bound, reason)
+        if not result.converged and result.n_iter:
+            change = abs(self.lower_bounds_[-1] - self.lower_bounds_[-2])
+            warnings.warn(  # scikit-learn's words first: people filter by them
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data. After max_iter="
+                f"{self.max_iter} iterations the mean log-likelihood still changed by {change:.2g}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return backend
+
+    def _goes_on(self, labels):
+        """Whether a fit starts from the last one's result."""
+        return labels is None and self.warm_start and hasattr(self, "means_")
+
+    def _to_fit(self, X, labels):
+        """The source of data to fit, its columns as those of the fit that it goes on from."""
+        memory = memory_bytes(self.memory)
+        if not self._goes_on(labels):
+            return fitting.open_data(X, memory)
+        advice = "\nwarm_start goes on from that fit; set warm_start=False to begin anew"
+        recipe = self._recipe()
+        return recipe.applied(open_known(X, recipe, memory, advice))
+
+    def _opened(self, source, weights):
+        """What `fitting.open_backend` makes of data that is going to be fitted."""
+        return fitting.open_backend(
+            source,
+            [self.covariance_type],
+            [int(self.n_components)],
+            dtype=self.dtype,
+            weights=weights,
+            threads=self.threads,
+            memory=memory_bytes(self.memory),
+        )
+
+    def _start(self, source, labels):
+        """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
+        given = given_start(self, source.n_features)
+        if self._goes_on(labels):
+            return self._last_params(source)
+        if labels is not None:
+            labels = labels_of(source, labels, self.n_components)
+        elif all(value is not None for value in given.values()):
+            # nothing to search for, and no race, which would move the start
+            family = get_family(self.covariance_type)
+            covariances = family.symmetric(family.invert(given["precisions"]))
+            params = Params(given["weights"], given["means"], covariances, self.covariance_type)
+            return check_params(params, "weights_init, means_init, precisions_init")
+        how = self.init_params, int(self.n_init), seed_of(self.random_state), float(self.effort)
+        return starting.Start(*how, labels=labels, **given)
+
+    def _last_params(self, source):
+        params = self._same_mixture("warm_start: the last fit", "set warm_start=False")
+        if source.n_features != params.n_features:
+            raise DataError(
+                f"warm_start: {source.name} has {source.n_features} features, the last fit had "
+                f"{params.n_features}; set warm_start=False"
+            )
+        before = self._recipe().transforms
+        if source.transforms != before:
+            raise DataError(
+                f"warm_start: {source.name} went through the transforms {source.transforms}, the "
+                f"last fit's data through {before}; open it with open_source(..., transform="
+                f"{before}), or set warm_start=False"
+            )
+        return params
+
+    def _same_mixture(self, what, advice):
+        """The fitted `Params`, if they are of the family and size that is asked for."""
+        params = self._params()
+        family, k = params.covariance_type, params.n_components
+        if (self.covariance_type, self.n_components) != (family, k):
+            raise DataError(
+                f"{what} has {k} components of family {family}, now {self.n_components} of "
+                f"{self.covariance_type} are asked for; {advice}"
+            )
+        return params
+
+    def _report(self):
+        logger = speaking(self.verbose)
+        if logger is None:
+            return None
+
+        def report(iteration, mean_log_likelihood, change):
+            if iteration % self.verbose_interval == 0:
+                logger.info("iteration %d: %.6f (%+.2e)", iteration, mean_log_likelihood, change)
+
+        return report
+
+    def _take(self, result, recipe=None):
+        """Take over what a fit found, and how its data was read, if that is known."""
+        params = result.params
+        self._read = Recipe() if recipe is None else recipe
+        self.transforms_, names = self._read.transforms, self._read.names
+        # copies: what is changed by hand, in place too, is not what the fit found
+        self.weights_ = params.weights.copy()
+        self.means_ = params.means.copy()
+        self.covariances_ = params.covariances.copy()
+        self.precisions_, self.precisions_cholesky_ = convert.precisions(params)
+        by_hand.remember(self, params.covariance_type)
+        self.converged_ = result.converged
+        self.n_iter_ = result.n_iter
+        self.lower_bound_ = result.mean_log_likelihood
+        self.lower_bounds_ = [t / result.total_weight for t in result.trace]
+        self.stop_reason_ = result.stop_reason
+        self.events_ = result.events
+        self.resolution_ = result.resolution
+        self.excess_ = result.excess
+        self.result_ = result
+        self.n_samples_seen_ = result.total_weight
+        self._gathered = None
+        if names is not None:
+            self.feature_names_in_ = as_names(names)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    @classmethod
+    def from_result(cls, result, *, recipe=None, **parameters):
+        """A fitted estimator with the parameters of a `FitResult`, and how its data was read."""
+        params = result.params
+        model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
+        model._take(result, recipe)
+        return model
+
+    # -- incremental ---------------------------------------------------------------------------
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Take in a batch of samples by one step of stepwise EM.
+
+        The first call finds a start on its batch, which needs at least `n_components` rows, as
+        `fit` does, unless all of weights_init, means_init and precisions_init are given. As long
+        as there have been few rows (128 for each component or 2 for each free parameter, whichever
+        is more) the estimator keeps them and finds the start again, on all of them, each time that
+        their number has doubled: components may change places. After a `fit`, after `load` or on a
+        model made otherwise, or changed by hand, it goes on from that model, which counts for
+        ``n_samples_seen_`` samples. Batches should be alike: shuffle data that is sorted.
+
+        Parameters
+        ----------
+        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
+            A batch of any size.
+        y : ignored
+        sample_weight : (n,) array-like, optional
+            A weight of 2 is the same as the row twice.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            A ValueError: the data or a parameter is wrong, or is not what the model was made with;
+            nothing of the estimator changed.
+
+        Notes
+        -----
+        Running statistics of the E-step are averaged with those of each batch, and the M-step is
+        that of the average [1]_. The step size of Liang and Klein [2]_, ``k ** -learning_decay``
+        for the k-th batch, holds for batches of 10 samples for each free parameter, and is spread
+        over the samples, so that it does not matter how the stream is cut. Before there have been
+        so many samples, all of them count the same. `learning_decay` should lie above 1/2 for a
+        stream that stays the same: on it the parameters settle. With 1 nothing is ever forgotten;
+        with less the model follows a stream that drifts; with 0 it always goes by as many of the
+        latest samples.
+
+        After it ``n_iter_`` is the number of batches (since the last `fit`), ``converged_`` is
+        False and ``stop_reason_`` 'partial_fit'. ``lower_bound_`` is the mean log-likelihood of a
+        sample of the last batch under the parameters from before it, which had not seen the batch
+        (of all samples under the present ones, where a start was found), ``lower_bounds_`` that of
+        the latest 1000 batches.
+
+        References
+        ----------
+        .. [1] O. Cappé and E. Moulines (2009), On-line expectation-maximization algorithm for
+           latent data models. Journal of the Royal Statistical Society B 71(3), 593-613.
+        .. [2] P. Liang and D. Klein (2009), Online EM for unsupervised models. Proceedings of
+           NAACL, 611-619.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gmm_fast import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> model = GaussianMixture(2, random_state=0)
+        >>> for _ in range(20):
+        ...     label = rng.random(100) < 0.3
+        ...     model = model.partial_fit(rng.normal(np.where(label, 9, 0)[:, None], 1, (100, 2)))
+        >>> np.sort(model.weights_).round(1)
+        array([0.3, 0.7])
+        >>> model.n_samples_seen_
+        2000.0
+        """
+        settings = replace(check_parameters(self), resolution=None)
+        check_hooks(self)
+        decay = decay_of(self)
+        if hasattr(self, "means_"):
+            recipe = self._recipe()
+            state = self._next_state(X, sample_weight, settings, decay)
+        else:
+            recipe, state = self._first_state(X, sample_weight, settings)
+        self._take(state.result(), recipe)
+        self._gathered = state.gathered
+        return self
+
+    def _first_state(self, X, sample_weight, settings):
+        """The `Recipe` of the first batch, and what `incremental` makes of it."""
+        source, weights = self._weighted(X, sample_weight)
+        start = self._start(source, None)
+        k, family = int(self.n_components), self.covariance_type
+        backend, _, events = self._opened(source, weights)
+        state = online.begin(backend, k, family, start, settings, events)
+        return Recipe.of(source), state
+
+    def _next_state(self, X, sample_weight, settings, decay):
+        """What `incremental` makes of another batch."""
+        state = self._last_state()
+        return online.advance(state, self._backend(X, sample_weight), settings, decay)
+
+    def _last_state(self):
+        """What `incremental` goes on from."""
+        params = self._same_mixture(
+            "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
+        )
+        result, gathered = getattr(self, "result_", None), getattr(self, "_gathered", None)
+        if gathered is not None and not same_mixture(params, result.params):
+            gathered = None  # a start that is found on them would undo what was set by hand
+        return online.State.of(params, getattr(self, "n_samples_seen_", 0.0), result, gathered)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # made dense piece by piece
+        return tags
+
+    # -- using ---------------------------------------------------------------------------------
+
+    def predict(self, X):
+        """The most responsible component of each sample, (n,) int64.
+
+        A path is read as the file of the fit was: ``transforms_`` and what was said to
+        `open_source` then hold for it, too. -1 for rows that ``missing="drop"`` leaves out; NaN
+        where scores are asked for. A Dask array for Dask data, as from `predict_proba` and
+        `score_samples`.
+        """
+        return self._per_sample(X, "labels", np.int64)
+
+    def predict_proba(self, X):
+        """Responsibilities, (n, K), of the dtype that the kernels compute in."""
+        return self._per_sample(X, "resp")
+
+    def score_samples(self, X):
+        """ln p(x) of each sample, (n,), of the dtype that the kernels compute in."""
+        return self._per_sample(X, "log_prob")
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log-likelihood of a sample, a float."""
+        if overrides(self, "score_samples"):  # scikit-learn's calls it
+            source, weights = self._weighted(X, sample_weight)
+            log_prob = kept_values(source, self.score_samples(X))
+            return float(np.average(log_prob, weights=weights))
+        return self._result_on(X, sample_weight).mean_log_likelihood
+
+    def sample(self, n_samples=1):
+        """Draw samples.
+
+        The same ones at every call when `random_state` is an integer.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Or a float that is one, such as 1e3.
+
+        Returns
+        -------
+        X : (n_samples, d) float64
+        y : (n_samples,) int64
+            The component of each, ascending.
+        """
+        check_is_fitted(self)
+        return draw(self._params(), n_samples, seed_of(self.random_state))
+
+    def aic(self, X, sample_weight=None):
+        """Akaike's criterion on `X`; lower is better."""
+        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
+        return criteria.aic(result, self._n_parameters())
+
+    def bic(self, X, sample_weight=None):
+        """The Bayesian information criterion on `X`, with the sum of the weights for n.
+
+        Lower is better.
+        """
+        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
+        return criteria.bic(result, self._n_parameters())
+
+    def icl(self, X, sample_weight=None):
+        """The integrated completed likelihood on `X`, as a criterion: lower is better."""
+        result = self._result_on(X, sample_weight)
+        if own := self._own_likelihood(X, sample_weight):
+            result.log_likelihood = own.log_likelihood
+        return criteria.icl(result, self._n_parameters())
+
+    def _n_parameters(self):
+        # private in scikit-learn too, but widely called, and overridden: the criteria call it
+        return criteria.n_parameters(self._params())
+
+    def _params(self):
+        covariances, family = by_hand.covariances(self)
+        params = Params(by_hand.weights(self), by_hand.means(self), covariances, family)
+        params, result = check_params(params, "the model"), getattr(self, "result_", None)
+        if result is None or not np.array_equal(params.covariances, result.params.covariances):
+            convert.check_definite(params)
+        return params
+
+    def _result(self):
+        """What is known of the mixture as it is now: little where it was set by hand."""
+        params, result = self._params(), getattr(self, "result_", None)
+        if result is not None and same_mixture(params, result.params):
+            return result
+        found = convert.result_of(params, getattr(self, "n_samples_seen_", 1))
+        return found if result is None else replace(found, n_samples=result.n_samples)
+
+    def _open(self, X):
+        """The source of data to look at with the fitted model."""
+        check_is_fitted(self)
+        check_hooks(self)
+        fitted = self._fitted_names()
+        recipe = self._recipe()
+        source = open_known(X, recipe, memory_bytes(self.memory))
+        warn_of_names(type(self).__name__, X, fitted, source)
+        warn_of_reading(recipe, source)
+        d = by_hand.means(self).shape[1]
+        if source.n_features != d:
+            raise DataError(  # in scikit-learn's words
+                f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
+                f"expecting {d} features as input"
+            )
+        return recipe.applied(source)
+
+    def _fitted_names(self):
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+
+    def _recipe(self):
+        """How the data of the fit was read; the names are those that the attribute says."""
+        read = getattr(self, "_read", Recipe())
+        return replace(read, names=self._fitted_names())
+
+    def _backend(self, X, weights=None):
+        source = self._open(X)
+        return fitting.scoring_backend(
+            source,
+            dtype=self.dtype,
+            weights=weights_of(source, weights),
+            threads=self.threads,
+            memory=memory_bytes(self.memory),
+        )
+
+    def _per_sample(self, X, what, dtype=None):
+        if is_dask(X):
+            source = self._open(X)
+            return score_lazily(source.data, self._params(), what, self.dtype, dtype)
+        return self._scored(self._backend(X), what, dtype)
+
+    def _scored(self, backend, what, dtype=None):
+        source = backend.opened
+        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
+        scored, start = np.empty(shape, dtype or backend.dtype), 0
+        blocks = (
+            getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
+        )
+        for block in refilled(blocks, source, -1 if what == "labels" else np.nan):
+            scored[start : start + len(block)] = block
+            start += len(block)
+        return scored
+
+    def _result_on(self, X, sample_weight=None):
+        backend = self._backend(X, sample_weight)
+        params = self._params()
+        with serial_blas():
+            stats = backend.stats(params)
+        return em.FitResult.of(params, stats, backend.n_samples)
+
+    def _own_likelihood(self, X, sample_weight):
+        """By the `score` of a subclass, which scikit-learn's criteria call; None without one."""
+        if not (overrides(self, "score") or overrides(self, "score_samples")):
+            return None
+        source, weights = self._weighted(X, sample_weight)
+        total = source.n_samples if weights is None else weights.sum()
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return criteria.Likelihood(float(self.score(X, **given) * total), float(total))
+
+    def _weighted(self, X, sample_weight):
+        """The source of data, and the weights of its rows."""
+        source = fitting.open_data(X, memory_bytes(self.memory))
+        return source, weights_of(source, sample_weight)
+
+    # -- conversion ----------------------------------------------------------------------------
+
+    @classmethod
+    def from_params(
+        cls, weights, means, covariances, covariance_type=None, *, n_samples=1, **parameters
+    ):
+        """A model of a mixture that was found elsewhere.
+
+        Parameters
+        ----------
+        weights : (K,) array-like
+        means : (K, d) array-like
+        covariances : array-like
+            full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+        covariance_type : str, optional
+            By default what the shape of the covariances says, where it can be but one.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it.
+        **parameters
+            Of the constructor.
+
+        Returns
+        -------
+        GaussianMixture
+            Fitted as far as its use goes: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
+            ``lower_bound_``, which nobody knows, NaN.
+
+        Raises
+        ------
+        DataError
+            A ValueError: shapes that do not belong together or may be of several families, values
+            that are not finite, weights that are negative or do not sum to 1, a covariance that is
+            not symmetric and positive definite.
+
+        Examples
+        --------
+        >>> from gmm_fast import GaussianMixture
+        >>> model = GaussianMixture.from_params([0.5, 0.5], [[0, 0, 0], [9, 9, 9]], [1.0, 4.0])
+        >>> model
+        GaussianMixture(covariance_type='spherical', n_components=2)
+        >>> model.predict([[8, 8, 8]])
+        array([1])
+        """
+        params = convert.checked_params(weights, means, covariances, covariance_type)
+        return cls.from_result(convert.result_of(params, n_samples), **parameters)
+
+    @classmethod
+    def from_sklearn(cls, model, *, n_samples=1, **parameters):
+        """A model of a fitted mixture of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
+            Of the second the point estimates ``weights_``, ``means_`` and ``covariances_`` are
+            taken: its own predictions average over what they may be, too, and differ a little.
+        n_samples : float, default=1
+            Samples that it counts for when `partial_fit` goes on from it; scikit-learn's mixture
+            does not know how many it was fitted to.
+        **parameters
+            Of the constructor, in place of the model's own.
+
+        Returns
+        -------
+        GaussianMixture
+            With the model's parameters and attributes. The ``lower_bound_`` of a Bayesian one is
+            no likelihood: NaN then.
+
+        Raises
+        ------
+        DataError
+            A ValueError: another object, or a mixture that is not valid.
+        sklearn.exceptions.NotFittedError
+        """
+        result = convert.result_of_sklearn(model, n_samples)
+        ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
+        ours._take(result, Recipe(getattr(model, "feature_names_in_", None)))
+        return ours
+
+    def to_sklearn(self):
+        """This model as scikit-learn's, for what takes no other.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+            Fitted: the same mixture, parameters of the constructor where it has them ('auto',
+            which it does not know, is its default), and predictions equal but for rounding.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        check_is_fitted(self, "means_")
+        return convert.to_sklearn(self, self._params())

@@ -1,0 +1,198 @@
+"""How the data of a fit was read, kept in its model so that the next file is read alike."""
+
+import os
+import warnings
+from dataclasses import dataclass, field
+
+from .. import fitting
+from ..errors import DataError
+from ..sources import (
+    NotTextError,
+    axis_labels,
+    files_of,
+    parse_all,
+    told,
+    transformed,
+    written_of,
+)
+from ..sources.columns import listed
+from .feature_names import open_fitted, open_named
+
+# Of what was said of the fit's file, what means something for files that are no text.
+_OF_ALL = ("missing",)
+# What is not seen in a file that is read without.
+_SILENT = ("na", "thousands")
+# What is written of a text file, in words; by what and by value.
+_WORDS = {
+    ("header", True): "names",
+    ("header", False): "no names",
+    ("index", True): "first column left out",
+    ("index", False): "first column read",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model knows of how the data of its fit was read.
+
+    Attributes
+    ----------
+    names : list of str or None
+        Of the features.
+    transforms : list of (str or None), or None
+        What each feature went through, as `sources.transforms` writes it.
+    given : dict
+        What was said of how to read the file, as `Source.given`.
+    written : dict of str -> list
+        How the file was written, as `written_of` tells it.
+    """
+
+    names: list | None = None
+    transforms: list | None = None
+    given: dict = field(default_factory=dict)
+    written: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source):
+        """Of the source that is fitted."""
+        return cls(source.feature_names, source.transforms, dict(source.given), written_of(source))
+
+    @classmethod
+    def from_facts(cls, facts):
+        """Of the facts in a model file; older files tell the names only."""
+        return cls(facts.get("features"), facts.get("transforms"), **(facts.get("reading") or {}))
+
+    @property
+    def labels(self):
+        """What to call the features on axes, as `axis_labels`."""
+        return axis_labels(self.names, self.transforms)
+
+    def facts(self):
+        """What `from_facts` takes, JSON values."""
+        return {
+            "features": None if self.names is None else [str(name) for name in self.names],
+            "transforms": self.transforms,
+            "reading": {"given": self.given, "written": self.written},
+        }
+
+    def applied(self, source):
+        """`source` on the scale of the model: files are transformed, arrays are there already.
+
+        Raises
+        ------
+        DataError
+            It was opened with other transforms than those of the fit.
+        """
+        if self.transforms in (None, source.transforms):
+            return source
+        if source.transforms is not None:
+            raise DataError(
+                f"{source.name}: was opened with the transforms {listed(source.transforms)}, the "
+                f"fit's data with {listed(self.transforms)}; open it without: the model repeats its"
+            )
+        return transformed(source, parse_all(self.transforms)) if files_of(source) else source
+
+    def differences(self, source):
+        """How `source` is read otherwise than the fit's data was, in words, but for what was said.
+
+        Returns
+        -------
+        list of str
+        """
+        found = []
+        for what, values in written_of(source).items():
+            before = self.written.get(what, values)
+            if what not in source.given and not set(values) <= set(before):
+                now, then = (
+                    " and ".join(_value(what, v) for v in both) for both in (values, before)
+                )
+                name = "" if (what, values[0]) in _WORDS else f"{what} "
+                found.append(f"{name}{now} (the fit's file: {then})")
+        return found
+
+
+def open_alike(data, recipe, memory, advice="", **options):
+    """Open a file for a model: as the file of its fit, where nothing else is said.
+
+    Parameters
+    ----------
+    data : path
+    recipe : Recipe
+    memory : int or None
+        As for `fitting.open_data`.
+    advice : str
+        Ends the message where the name of a feature is missing.
+    **options
+        Of `open_source`, those that are said of this file. Without ``columns``, those that are
+        called as the features are chosen.
+
+    Returns
+    -------
+    Source
+        Not on the scale of the model yet. Its `remarks` tell what was taken over from the fit, and
+        what differs.
+    """
+    taken = {name: value for name, value in recipe.given.items() if name not in options}
+    try:
+        source = _open(data, recipe, memory, advice, taken, options)
+    except NotTextError:
+        taken = {name: value for name, value in taken.items() if name in _OF_ALL}
+        source = _open(data, recipe, memory, advice, taken, options)
+    remarks = [_said(taken)] if taken else []
+    if found := recipe.differences(source):
+        remarks.append(", ".join(found))
+    source.remarks = tuple(remarks)
+    return source
+
+
+def _open(data, recipe, memory, advice, taken, options):
+    options, taken = taken | options, {k: v for k, v in taken.items() if k not in _OF_ALL}
+    try:
+        if recipe.names is None or options.get("columns") is not None:
+            return fitting.open_data(data, memory, **options)
+        options.pop("columns", None)
+        return open_named(data, recipe.names, memory, advice=advice, **options)
+    except NotTextError:
+        raise
+    except DataError as error:
+        if not taken:
+            raise
+        raise type(error)(f"{error} (read with {_said(taken)})") from error
+
+
+def open_known(X, recipe, memory, advice=""):
+    """The source of data for a fitted model: a path as `open_alike`, else as `open_fitted`."""
+    if isinstance(X, str | bytes | os.PathLike):
+        return open_alike(X, recipe, memory, advice)
+    return open_fitted(X, recipe.names, memory, advice)
+
+
+def warn_of_reading(recipe, source):
+    """Warn of a file that is written otherwise than the fit's, or was opened otherwise."""
+    found = recipe.differences(source)
+    lost = {k: v for k, v in recipe.given.items() if k in _SILENT and k not in source.given}
+    if lost and written_of(source):
+        said = ", ".join(_one(name, value) for name, value in lost.items())
+        found.append(f"without {said}, which was said of the fit's file")
+    if recipe.transforms is None and source.transforms is not None:
+        how = told(source.transforms, source.feature_names)
+        found.append(f"{how}, while the model knows of no transform")
+    if found:
+        warnings.warn(f"{source.name}: {', '.join(found)}", stacklevel=6)
+
+
+def _said(taken):
+    """What was taken over from the fit, in words."""
+    values = ", ".join(_one(name, value) for name, value in taken.items())
+    options, verb = ", ".join(f"--{name}" for name in taken), "says" if len(taken) == 1 else "say"
+    return f"{values}, as was said of the fit's file; {options} {verb} otherwise"
+
+
+def _one(name, value):
+    """An option with its value, in words."""
+    values = value if isinstance(value, list) else [value]
+    return f"{name} {', '.join(_value(name, v) for v in values)}"
+
+
+def _value(what, value):
+    return _WORDS.get((what, value), repr(value))

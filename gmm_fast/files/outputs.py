@@ -1,0 +1,288 @@
+"""Write output files so that they appear whole or not at all.
+
+Everything goes to a temporary name in the folder of the target and is renamed at the end.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from ..errors import DataError, FitError
+
+# Targets that must not be replaced.
+_exclusive = ContextVar("exclusive", default=frozenset())
+# Characters of a file's name that its temporary name repeats.
+MOST_BASE = 32
+
+
+def check_writable(path):
+    """Make sure, before long work begins, that `path` can be written at its end.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or not writable, or `path` is there already and is not a
+        regular file that may be written.
+    """
+    name, target = _target(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise DataError(f"{name}: there is no folder {folder}; make it first")
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(target)
+    except OSError as error:  # a name that is too long
+        raise DataError(f"{name}: cannot be written: {error.strerror}") from error
+    if os.path.islink(target):  # all others were followed
+        raise DataError(f"{name}: is a symbolic link that leads in a circle; give another path")
+    if os.path.isdir(target):
+        raise DataError(f"{name}: is a directory; give the path of a file in it")
+    if os.path.exists(target):
+        # Renaming onto /dev/null or a pipe would replace it by a file.
+        if not os.path.isfile(target):
+            raise DataError(f"{name}: is not a regular file; give another path")
+        if not os.access(target, os.W_OK):
+            raise DataError(f"{name}: the file is there and not writable; give another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"{name}: folder {folder} is not writable; give another path")
+
+
+def check_outputs(outputs, inputs, *, replace=True):
+    """Make sure that files can be written, and that none destroys an input or another output.
+
+    Parameters
+    ----------
+    outputs : dict of str -> str, os.PathLike or None
+        By option, for the messages; None where nothing is to be written.
+    inputs : sequence of str, os.PathLike or None
+    replace : bool
+        Whether files that are there may be replaced.
+
+    Returns
+    -------
+    list of str
+        The outputs that are there, as an option and a path.
+
+    Raises
+    ------
+    DataError
+        As `check_writable`, two names of one file, or a file that must not be replaced.
+    """
+    there = []
+    taken = {os.path.realpath(path): "input" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if os.fspath(path) == "":
+            raise DataError(f"{option} is empty; give the path of a file")
+        real = os.path.realpath(path)
+        if real in taken:
+            raise DataError(
+                f"{option} {path}: would overwrite the {taken[real]} file of the same name; "
+                "give another path"
+            )
+        taken[real] = option
+        check_writable(path)
+        if os.path.lexists(path):
+            there.append(f"{option} {os.fspath(path)}")
+            if not replace:
+                raise DataError(
+                    f"{there[-1]}: is there already, and --no-clobber says not to replace it; give "
+                    "another path"
+                )
+    return there
+
+
+@contextmanager
+def never_replacing(paths):
+    """In this context `atomic_write` replaces no file at one of these paths, whenever it came."""
+    token = _exclusive.set(frozenset(os.path.realpath(path) for path in paths))
+    try:
+        yield
+    finally:
+        _exclusive.reset(token)
+
+
+@contextmanager
+def atomic_write(path):
+    """Open `path` for binary writing; it appears (or changes) only when the block succeeds.
+
+    A new file gets the permissions that ``open`` would give it, an existing one keeps its own;
+    a symbolic link stays, and what it points to is replaced.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+
+    Yields
+    ------
+    binary file object
+
+    Raises
+    ------
+    DataError
+        As `check_writable`.
+    FitError
+        If writing fails (a full disk), here or in the block; or a file that `never_replacing`
+        protects is there: then what was written is kept beside it.
+    """
+    check_writable(path)
+    name, target = _target(path)
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{_short(base)}.{secrets.token_hex(6)}.tmp")
+    try:
+        # Not tempfile: it makes files that others cannot read, whatever the umask says.
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target in _exclusive.get():
+            _put_new(temporary, target, name)
+            return
+        with suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FitError(f"{name}: could not be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _put_new(temporary, target, name):
+    """Give a file the name `target`, or, where that is taken meanwhile, one of its own."""
+    try:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: nobody else can take a name that is taken
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL))
+            os.replace(temporary, target)
+    except FileExistsError:
+        stem, ending = os.path.splitext(target)
+        other = f"{stem}.{secrets.token_hex(3)}{ending}"
+        os.replace(temporary, other)
+        raise FitError(
+            f"{name}: was written by another program during the work, and --no-clobber says not to "
+            f"replace it; what was to be there is in {other}"
+        ) from None
+
+
+def remove_leftovers(path):
+    """Remove temporary files that writers of `path` left when they were killed.
+
+    Nobody else may be writing it.
+    """
+    folder, base = os.path.split(_target(path)[1])
+    name = re.compile(re.escape(f".{_short(base)}.") + r"[0-9a-f]{12}\.tmp")
+    with suppress(OSError):
+        for found in filter(name.fullmatch, os.listdir(folder)):
+            os.unlink(os.path.join(folder, found))
+
+
+def _short(base):
+    """What a temporary name repeats of a file's, so that it is known for its own."""
+    if len(base) <= MOST_BASE:
+        return base
+    digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:8]
+    return f"{base[: MOST_BASE - len(digest) - 1]}-{digest}"
+
+
+class NpyWriter:
+    """Write a C-order ``.npy`` file of known shape, block of rows by block of rows.
+
+    A context manager; the file appears on leaving it, if every row was written.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+    shape : tuple of int
+        Of the whole array; at least one dimension.
+    dtype : dtype
+        Any that needs no pickling.
+
+    Raises
+    ------
+    DataError
+        On entering, as `check_writable`.
+    FitError
+        If writing fails, or the rows written are not ``shape[0]``.
+    """
+
+    def __init__(self, path, shape, dtype):
+        self.path = path
+        self.shape = tuple(int(length) for length in shape)
+        self.dtype = np.dtype(dtype)
+        if not self.shape or self.dtype.hasobject:
+            raise ValueError(f"cannot write shape {self.shape}, dtype {self.dtype} by rows")
+        self._rows = 0
+
+    def __enter__(self):
+        header = {
+            "descr": npy_format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": self.shape,
+        }
+        with ExitStack() as stack:
+            self._file = stack.enter_context(atomic_write(self.path))
+            npy_format.write_array_header_1_0(self._file, header)
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, block):
+        """Append `block`, shape (m, *shape[1:]), of a dtype of the same kind."""
+        block = np.asarray(block)
+        if block.shape[1:] != self.shape[1:] or block.ndim != len(self.shape):
+            raise ValueError(f"block of shape {block.shape} for an array of shape {self.shape}")
+        self._rows += len(block)
+        if self._rows > self.shape[0]:
+            raise self._wrong_count()
+        block = block.astype(self.dtype, order="C", casting="same_kind", copy=False)
+        self._file.write(block.reshape(-1).view(np.uint8))
+
+    def __exit__(self, kind, error, trace):
+        if error is None and self._rows != self.shape[0]:
+            error = self._wrong_count()
+            self._stack.__exit__(type(error), error, None)
+            raise error
+        return self._stack.__exit__(kind, error, trace)
+
+    def _wrong_count(self):
+        return FitError(
+            f"{os.fsdecode(self.path)}: {self._rows} rows written of {self.shape[0]} announced; "
+            "the file was not stored"
+        )
+
+
+def save_npy(path, array):
+    """Write `array` (not 0-D) as a C-order ``.npy`` file; raises as `NpyWriter`."""
+    array = np.asarray(array)
+    with NpyWriter(path, array.shape, array.dtype) as writer:
+        writer.write(array)
+
+
+def _target(path):
+    """Return the name for messages, and the absolute path behind any symbolic links.
+
+    Raises
+    ------
+    DataError
+        No file can have such a name.
+    """
+    name = os.fsdecode(path)
+    try:
+        return name, os.path.realpath(name)
+    except ValueError as error:  # a NUL byte
+        raise DataError(f"{name!r}: cannot be written: {error}; check the path") from None

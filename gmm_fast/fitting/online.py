@@ -1,0 +1,480 @@
+"""Stepwise EM: parameters that follow a stream of batches, each looked at once.
+
+Running statistics are averaged with those of each batch, and the M-step is that of the average
+(Cappé & Moulines 2009, On-line expectation-maximization algorithm for latent data models, Journal
+of the Royal Statistical Society B 71(3), 593-613; with batches of several samples Liang & Klein
+2009, Online EM for unsupervised models, NAACL, 611-619).
+
+The parameters hold the running statistics: about its own mean a component's first moment is zero
+and its second one is its covariance. So a stream goes on from any parameters and the number of
+samples they are worth, wherever these come from, and from a model file, too.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import em
+from ..backends import LocalBackend, Survey
+from ..backends.threads import serial_blas
+from ..em.rescue import (
+    DEAD,
+    Rescue,
+    is_of_few_rows,
+    is_of_needed_rows,
+    thin_events,
+)
+from ..errors import DataError
+from ..mixture.params import Params
+from ..mixture.stats import Stats, merge
+from ..sources import ArraySource
+from ..starts import initial, starting
+
+STOP_REASON = "partial_fit"
+# Samples that are averaged before any is forgotten, for each free parameter: an average of m
+# samples costs p / 2m of the mean log-likelihood (Wilks 1938), here 1/20 at most.
+WINDOW_PER_PARAMETER = 10
+# A start is found on so many rows, if the stream has them: on fewer, EM ends in poor optima that
+# no later row makes good. Of long rows fewer are kept.
+START_PER_COMPONENT = 128
+START_PER_PARAMETER = 2
+START_VALUES = 2**20
+# Iterations of EM on them, to the tolerance.
+START_ITERATIONS = 10
+# Of a stream without end, the latest of what is told are kept.
+KEPT_BOUNDS = 1000
+KEPT_EVENTS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The first rows of a stream, kept while they are too few for a good start.
+
+    Attributes
+    ----------
+    start : starting.Start
+        How one is found, each time that the rows have doubled.
+    x : (m, d) float64
+    weights : (m,) float64 or None
+    used : int
+        Rows that the last start was found on.
+    """
+
+    start: starting.Start
+    x: np.ndarray
+    weights: np.ndarray | None
+    used: int
+
+    @classmethod
+    def of(cls, start, backend):
+        rows = backend.take(np.arange(backend.n_samples))
+        return cls(start, rows, backend.weights, len(rows))
+
+    def grown(self, backend):
+        """These rows and those of a batch."""
+        rows = backend.take(np.arange(backend.n_samples))
+        weights = None
+        if not (self.weights is None and backend.weights is None):
+            weights = np.concatenate(
+                [
+                    np.ones(len(x)) if w is None else w
+                    for x, w in ((self.x, self.weights), (rows, backend.weights))
+                ]
+            )
+        return replace(self, x=np.concatenate([self.x, rows]), weights=weights)
+
+    def backend(self, like):
+        """A backend like that one, over these rows."""
+        return LocalBackend(
+            ArraySource(self.x), dtype=like.dtype, weights=self.weights, threads=like.threads
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What is known between two batches.
+
+    Attributes
+    ----------
+    params : Params
+    seen : float
+        Sum of the weights of all samples.
+    n_samples : int
+        Their number.
+    batches : int
+    bounds : tuple of float
+        Mean log-likelihood of a sample in the latest batches, each under the parameters from
+        before the batch; where a start was found, under what was found.
+    log_max_resp : float
+        The mean of ln max_k r in the last batch.
+    reg_covar : float, list of float or None
+        What "auto" adds to the variances, as the start or the fit found it.
+    events : tuple of str
+    seconds : dict of float
+    gathered : Gathered, optional
+    """
+
+    params: Params
+    seen: float
+    n_samples: int = 0
+    batches: int = 0
+    bounds: tuple = ()
+    log_max_resp: float = np.nan
+    reg_covar: object = None
+    events: tuple = ()
+    seconds: dict = field(default_factory=dict)
+    gathered: Gathered | None = None
+
+    @classmethod
+    def of(cls, params, seen, result=None, gathered=None):
+        """Where a stream goes on after a fit, or after batches, that ended with `result`."""
+        if result is None:
+            return cls(params, seen)
+        state = cls(
+            params,
+            seen,
+            n_samples=result.n_samples,
+            reg_covar=result.reg_covar,
+            events=tuple(result.events),
+            seconds=result.seconds,
+            gathered=gathered,
+        )
+        if result.stop_reason != STOP_REASON:
+            return state
+        bounds = tuple(t / result.total_weight for t in result.trace)
+        return replace(state, batches=result.n_iter, bounds=bounds)
+
+    def result(self):
+        """As a `FitResult`: what is known of the last batch stands for all samples."""
+        return em.FitResult(
+            params=self.params,
+            log_likelihood=self.bounds[-1] * self.seen,
+            log_max_resp=self.log_max_resp * self.seen,
+            total_weight=self.seen,
+            n_samples=self.n_samples,
+            trace=[bound * self.seen for bound in self.bounds],
+            n_iter=self.batches,
+            converged=False,
+            stop_reason=STOP_REASON,
+            events=list(self.events),
+            seconds=self.seconds,
+            reg_covar=self.reg_covar,
+        )
+
+    def after(self, params, backend, stats, events, **changes):
+        """The state that a batch led to."""
+        # that rows were few is over: now there are more
+        before = [e for e in self.events if not (is_of_few_rows(e) or is_of_needed_rows(e))]
+        events = [*before, *(e for e in events if e not in before)]
+        return replace(
+            self,
+            params=params,
+            seen=self.seen + stats.total_weight,
+            n_samples=self.n_samples + backend.n_samples,
+            batches=self.batches + 1,
+            bounds=(*self.bounds, float(stats.mean_log_likelihood))[-KEPT_BOUNDS:],
+            log_max_resp=float(stats.log_max_resp / stats.total_weight),
+            events=tuple(events[-KEPT_EVENTS:]),
+            **changes,
+        )
+
+
+@serial_blas()
+def begin(backend, n_components, covariance_type, start, settings, events=()):
+    """The state after the first batch.
+
+    Parameters
+    ----------
+    backend : Backend
+        Over the batch.
+    n_components : int
+    covariance_type : str
+    start : starting.Start or Params
+        From `Params` it is one iteration of EM on the batch; else a start is found on it, and
+        EM runs for `START_ITERATIONS`.
+    settings : em.Settings
+    events : sequence of str
+        Events of earlier stages.
+
+    Returns
+    -------
+    State
+
+    Raises
+    ------
+    DataError
+        Fewer samples than components.
+    """
+    began = time.perf_counter()
+    _check_first(backend, n_components)
+    if isinstance(start, Params):
+        rescue = Rescue(backend, covariance_type)
+        state = State(rescue.raise_singular(start, 0), 0.0, events=(*events, *rescue.events))
+        return _timed(_step(state, backend, settings, None), began)
+    state = _started(State(None, 0.0), backend, n_components, covariance_type, start, settings)
+    if backend.n_samples < _start_rows(state.params):
+        state = replace(state, gathered=Gathered.of(start, backend))
+    return _timed(replace(state, events=(*events, *state.events)), began)
+
+
+@serial_blas()
+def advance(state, backend, settings, decay):
+    """The state after another batch.
+
+    While the rows so far are few they are kept, and a start is found on all of them each time
+    that they have doubled.
+
+    Parameters
+    ----------
+    state : State
+    backend : Backend
+        Over the batch.
+    settings : em.Settings
+    decay : float
+        See `past_weight`.
+
+    Returns
+    -------
+    State
+    """
+    began = time.perf_counter()
+    if state.gathered is None:
+        state = _step(state, backend, settings, decay)
+    else:
+        backend.survey(state.params.covariance_type)  # refuses bad values
+        enough = backend.n_samples >= _start_rows(state.params)
+        advance_early = _start_on_batch if enough else _gather
+        state = advance_early(state, backend, settings, decay)
+    return _timed(state, began)
+
+
+def _start_on_batch(state, backend, settings, decay):
+    """A start on the batch, which is large; the few rows from before follow as another one."""
+    kept = state.gathered
+    fresh = replace(state, seen=0.0, n_samples=0, events=(), gathered=None)
+    fresh = _started_like(fresh, backend, kept.start, settings)
+    both = _step(fresh, kept.backend(backend), settings, decay)
+    told = {name: getattr(fresh, name) for name in ("batches", "bounds", "log_max_resp")}
+    return replace(both, **told)
+
+
+def _gather(state, backend, settings, decay):
+    """A step, or a start on all rows so far where they have doubled since the last."""
+    kept, enough = state.gathered.grown(backend), _start_rows(state.params)
+    if len(kept.x) < min(2 * kept.used, enough):
+        return replace(_step(state, backend, settings, decay), gathered=kept)
+    together = kept.backend(backend)
+    together.survey(state.params.covariance_type)  # values may be large beside others only
+    fresh = replace(state, seen=0.0, n_samples=0, events=())
+    state = _started_like(fresh, together, kept.start, settings)
+    more = len(kept.x) < enough
+    return replace(state, gathered=replace(kept, used=len(kept.x)) if more else None)
+
+
+def _check_first(backend, n_components):
+    weights = backend.weights
+    rows = backend.n_samples if weights is None else int(np.count_nonzero(weights))
+    if rows < n_components:
+        what = "samples" if weights is None else "samples of positive weight"
+        raise DataError(
+            f"{backend.name}: {rows} {what} are fewer than {n_components} components; give at "
+            f"least {n_components} in the first call of partial_fit (later ones may be of any size)"
+        )
+
+
+def _timed(state, began):
+    seconds = state.seconds.get("em", 0.0) + time.perf_counter() - began
+    return replace(state, seconds=state.seconds | {"em": seconds})
+
+
+def _start_rows(params):
+    """Rows that a start is to be found on."""
+    k, d = params.n_components, params.n_features
+    free = params.family.n_parameters(k, d)
+    rows = max(START_PER_COMPONENT * k, START_PER_PARAMETER * free)
+    return min(rows, max(START_VALUES // d, k))
+
+
+def _started_like(state, backend, start, settings):
+    params = state.params
+    return _started(state, backend, params.n_components, params.covariance_type, start, settings)
+
+
+def _started(state, backend, n_components, covariance_type, start, settings):
+    """`state` with a start found on all of `backend`, and a short EM."""
+    found = initial.initial_params(backend, n_components, covariance_type, start, settings)
+    short = replace(settings, max_iter=min(settings.max_iter, START_ITERATIONS))
+    result = em.fit(backend, found.params, short, events=found.events)
+    # of a fit, all that `after` asks of statistics
+    return state.after(result.params, backend, result, result.events, reg_covar=result.reg_covar)
+
+
+def _step(state, backend, settings, decay):
+    """`state` after one step of stepwise EM; without `decay` nothing before counts."""
+    params = state.params
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, by name
+        stats = backend.stats(params)
+        total = stats.mean_log_likelihood * (state.seen + stats.total_weight)
+    if not (np.isfinite(stats.s2).all() and np.isfinite(total)):
+        backend.refuse_bad_values()
+    past = 0.0
+    if decay is not None:
+        # a model is worth at least what makes its covariances regular, or a single row after a
+        # few would take it over
+        least = params.n_components * (params.n_features + 1)
+        past = past_weight(max(state.seen, least), stats.total_weight, _window(params), decay)
+    reg_covar = _reg_covar(state, backend, settings)
+    new, events = update(backend, params, stats, past, reg_covar, state.batches + 1)
+    return state.after(new, backend, stats, events, reg_covar=np.asarray(reg_covar).tolist())
+
+
+def _reg_covar(state, backend, settings):
+    """What to add to the variances; for "auto" as long as the stream goes on the same."""
+    if not isinstance(settings.reg_covar, str):
+        return settings.reg_covar
+    if isinstance(state.reg_covar, list):  # a number was somebody's choice
+        return np.asarray(state.reg_covar)
+    if state.seen == 0:  # given parameters, and the first batch
+        return settings.for_data(backend, state.params.covariance_type).reg_covar
+    known = _Seen.of(state.params, backend, 1.0, 0.0)
+    return settings.for_data(known, state.params.covariance_type).reg_covar
+
+
+def _window(params):
+    """Samples that are averaged before any is forgotten."""
+    family = params.family
+    return WINDOW_PER_PARAMETER * family.n_parameters(params.n_components, params.n_features)
+
+
+def past_weight(seen, batch, window, decay):
+    """What the samples seen so far count beside a batch, in samples.
+
+    The sample at time t, counted in samples, has a step size of 1 / t until t is `window`, and of
+    (t / window)^-decay / window from then on: an average of all samples at first, one that
+    forgets later. The second is the step size k^-decay of Liang & Klein (2009) for the k-th batch
+    of `window` samples, spread over its samples: how the stream is cut does not matter. What is
+    left of the past after a batch is exp(-s), s the sum (the integral) of the batch's step sizes.
+
+    Parameters
+    ----------
+    seen, batch : float
+        Samples (their weights) before the batch and in it.
+    window : float
+    decay : float
+        In 0..1. With 1 nothing is ever forgotten: the past counts `seen`. Above 1/2 and up to 1
+        stepwise EM converges on a stationary stream (Cappé & Moulines 2009).
+
+    Returns
+    -------
+    float
+        The step size of the batch as a whole is batch / (batch + past).
+    """
+    if seen == 0:
+        return 0.0
+    averaged = min(batch, max(0.0, window - seen)) if decay < 1 else batch
+    sizes = np.log1p(averaged / seen)
+    if averaged < batch:
+        begin, rest = seen + averaged, batch - averaged
+        growth = np.expm1((1 - decay) * np.log1p(rest / begin)) / (1 - decay)
+        sizes += (begin / window) ** (1 - decay) * growth
+    # a batch that is large enough leaves nothing of the past
+    return float(batch / np.expm1(sizes)) if sizes < 700 else 0.0
+
+
+def past_stats(params, weight, about, reg_covar):
+    """`Stats` whose M-step is `params`: of that total weight, moments about `about`.
+
+    Of first moments only N (mu - about) is made, never N mu: nothing cancels, however far from
+    zero the data lies. The likelihood is not known and 0.
+
+    Parameters
+    ----------
+    params : Params
+    weight : float
+        Positive.
+    about : (K, d) float64
+        Near the means.
+    reg_covar : float
+        What the M-step is going to add.
+
+    Returns
+    -------
+    Stats
+    """
+    family = params.family
+    n_k, delta = weight * params.weights, params.means - about
+    # a component of weight 0 has no moments; any number keeps the divisions valid
+    counts = np.where(n_k > 0, n_k, 1.0)
+    none = Stats.zeros(about, params.covariances.shape)
+    none = replace(none, total_weight=weight, n_k=counts)
+    # each entry of the covariances is linear in the same one of S2
+    constant = family.covariances(none, delta, reg_covar)
+    ones = replace(none, s2=np.ones(params.covariances.shape))
+    slope = family.covariances(ones, np.zeros_like(delta), 0.0)
+    with np.errstate(over="ignore"):  # what is not finite is refused after the M-step
+        s2 = (params.covariances - constant) / slope
+    return replace(none, n_k=n_k, s1=n_k[:, None] * delta, s2=s2)
+
+
+def update(backend, params, stats, past, reg_covar, iteration):
+    """The M-step of a batch and of what came before it.
+
+    Parameters
+    ----------
+    backend : Backend
+        Over the batch.
+    params : Params
+    stats : Stats
+        Of the batch under `params`.
+    past : float
+        What `params` are worth beside it, in samples; with 0 this is an iteration of EM.
+    reg_covar : float
+    iteration : int
+        For events.
+
+    Returns
+    -------
+    params : Params
+    events : list of str
+    """
+    running = stats
+    if past > 0:
+        running = merge(past_stats(params, past, stats.means, reg_covar), stats)
+    dead = running.n_k < DEAD * stats.total_weight / backend.n_samples
+    new = em.m_step(running, params, reg_covar, dead)
+    seen = _Seen.through(new, backend, stats, reg_covar)
+    rescue = Rescue(seen, params.covariance_type)
+    new = rescue.raise_singular(new, iteration)
+    if dead.any():
+        new = rescue.revive(new, dead, iteration)
+    return new, rescue.events + thin_events(new, seen.survey(), reg_covar)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """All samples so far, as far as `Rescue` asks: a batch alone may be a single row."""
+
+    found: Survey
+    n_samples: int
+    dtype: np.dtype
+    origin: np.ndarray | None
+
+    @classmethod
+    def through(cls, params, backend, stats, reg_covar):
+        """As `params` tell, which were made with `reg_covar`."""
+        return cls.of(params, backend, stats.total_weight, reg_covar)
+
+    @classmethod
+    def of(cls, params, backend, total_weight, reg_covar):
+        family = params.family
+        mean = params.weights @ params.means
+        apart = params.weights @ (params.means - mean) ** 2
+        within = params.weights @ family.component_variances(params)
+        variance = within - reg_covar + apart
+        variance[~(variance > 1e-9 * within)] = 0.0  # a constant feature, and rounding
+        survey = Survey(mean, variance, total_weight)
+        return cls(survey, backend.n_samples, backend.dtype, backend.origin)
+
+    def survey(self, covariance_type="diag"):
+        return self.found

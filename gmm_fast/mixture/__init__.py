@@ -1,0 +1,1 @@
+"""What a mixture is: parameters, families of covariances, statistics, densities, samples."""

@@ -1,0 +1,73 @@
+"""How a mixture is looked at: which features or directions, from what users say."""
+
+from ..errors import DataError
+from ..sources.columns import choose
+from .projection import discriminant_view, features_view, telling_features
+
+VIEWS = ("auto", "pairs", "projection")
+# Features that a pair plot shows, at most.
+MOST_FEATURES = 5
+
+
+def view_of(params, names, features=None, view="auto", labels=None):
+    """How a mixture is looked at.
+
+    Parameters
+    ----------
+    params : Params
+    names : list of str or None
+        Of the features.
+    features : list of str or int, optional
+    view : str
+        One of `VIEWS`.
+    labels : list of str, optional
+        What to call the features on axes instead.
+
+    Returns
+    -------
+    projection.View
+
+    Raises
+    ------
+    DataError
+        No such features, or too many.
+    """
+    d = params.n_features
+    names = [f"feature {j}" for j in range(d)] if names is None else list(names)
+    labels = names if labels is None else labels
+    if features is not None:
+        columns = _choose(features, names, d)
+        if view == "projection":
+            raise DataError("features contradict a view of the projection; give one of them")
+        return features_view(params, columns, labels)
+    if view == "projection" or (view == "auto" and d > MOST_FEATURES):
+        if d == 1:
+            return features_view(params, [0], labels)
+        return discriminant_view(params, names)
+    return features_view(params, telling_features(params, MOST_FEATURES), labels)
+
+
+def plane_of(params, names, features=None, labels=None):
+    """As `view_of`, with one or two coordinates."""
+    if features is None and params.n_features > 2:
+        return view_of(params, names, view="projection")
+    seen = view_of(params, names, features, labels=labels)
+    if seen.n_axes > 2:
+        raise DataError("uncertainty is drawn over one or two features; name no more of them")
+    return seen
+
+
+def check_several(params):
+    """Raise DataError for one component: it has no silhouette."""
+    if params.n_components == 1:
+        raise DataError("the silhouette needs two components, the model has one; draw another kind")
+
+
+def _choose(features, names, d):
+    """Numbers of the features that are named."""
+    columns = choose(features, names, d, "features")
+    if len(columns) > MOST_FEATURES:
+        raise DataError(
+            f"{len(columns)} features are too many for one picture; name at most {MOST_FEATURES}"
+        )
+    return columns

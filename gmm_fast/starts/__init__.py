@@ -1,0 +1,1 @@
+"""Where EM starts: samples, seeds, partitions, the race, moves, wide data, the judge of them."""

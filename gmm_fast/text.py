@@ -1,0 +1,47 @@
+"""Numbers in words, for messages, tables and pages."""
+
+import math
+
+import numpy as np
+
+# From here on numbers are not written out.
+LONGEST = 1e13
+
+
+def number(value, digits=4):
+    """A number for a table; a dash for what is not defined."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.6g}"
+
+
+def count(n, noun):
+    """`n` things: "1 sample", "2,000 samples"."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def mean_and_deviation(means, deviations):
+    """Cells "mean ± deviation" of one feature, with the decimals that its deviations call for."""
+    small, large = (
+        math.floor(math.log10(s)) if s > 0 else 0 for s in (deviations.min(), deviations.max())
+    )
+    decimals = min(2 - small, 4 - large)
+    biggest = max(np.abs(means).max(), deviations.max())
+    if decimals > 8 or biggest >= 1e12:
+        texts = [(f"{m:.6g}", f"{s:.3g}") for m, s in zip(means, deviations, strict=True)]
+    else:
+        decimals = max(decimals, 0)
+        texts = [
+            (f"{m:.{decimals}f}", f"{s:.{decimals}f}")
+            for m, s in zip(means, deviations, strict=True)
+        ]
+    width = max(len(s) for _, s in texts)
+    return [f"{m} ± {s:>{width}}" for m, s in texts]
+
+
+def show_size(n_bytes):
+    """Bytes for people: 1.6 GB."""
+    for factor, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.3g} {unit}"
+    return f"{n_bytes} bytes"
