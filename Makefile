@@ -22,7 +22,7 @@ test: $(VENV)/.test ## Run the tests
 
 fuzz: $(VENV)/.test ## Run the fuzz tests with CASES=10000 new random cases each
 	FUZZ_CASES=$(CASES) $(BIN)/python -m pytest --hypothesis-profile fuzz --durations=0 \
-		tests/test_fuzz_estimator.py tests/test_fuzz_files.py tests/test_fuzz_texts.py
+		tests/estimator/test_fuzz_estimator.py tests/sources/test_fuzz_files.py tests/sources/test_fuzz_texts.py
 
 lint: $(VENV)/.test ## Check style and formatting
 	$(BIN)/ruff check .

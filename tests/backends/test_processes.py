@@ -21,7 +21,7 @@ TBB = Path(sys.prefix, "lib", "libtbb.so.12")  # where pip puts it, and no loade
 def start(scenarios, folder, layer=None, threads=2):
     """A process that runs those scenarios, with that threading layer."""
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path]),
         "NUMBA_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # more threads than cores must not wait for each other awake
     }

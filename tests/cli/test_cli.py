@@ -26,6 +26,7 @@ from gmm_fast.cli.options import FAMILIES
 from gmm_fast.files import archive, outputs
 from gmm_fast.files.modelfile import read_model
 from gmm_fast.fitting.checkpoint import read_checkpoint
+from gmm_fast.names import CRITERIA
 from gmm_fast.selection import criteria
 from gmm_fast.starts import starting
 
@@ -466,7 +467,7 @@ def test_underscores_and_familiar_names_do_too(x):
 # search ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("criterion", criteria.CRITERIA)
+@pytest.mark.parametrize("criterion", CRITERIA)
 def test_search_finds_the_best(x, criterion):
     found = run_json(f"search 1 4 data.npy -c full,spherical --criterion {criterion}")
     assert set(found) == SEARCH_KEYS

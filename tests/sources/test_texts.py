@@ -23,7 +23,7 @@ from gmm_fast.sources import open_source
 from gmm_fast.sources.dialect import Dialect
 from gmm_fast.sources.sniff import RULES, find_layout
 
-FAITHFUL = pathlib.Path(__file__).parent / "reference" / "faithful.csv"
+FAITHFUL = pathlib.Path(__file__).parent.parent / "reference" / "faithful.csv"
 
 
 @pytest.fixture
