@@ -38,6 +38,7 @@ __all__ = [
     "plots",
     "save",
     "search",
+    "write_report",
 ]
 
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "plots": "plots",
     "save": "estimator.search",
     "search": "estimator.search",
+    "write_report": "page",
 }
 
 

@@ -213,12 +213,16 @@ def m_step(stats, previous, reg_covar, dead):
     if any_dead:
         delta[dead] = 0.0
     with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
-        covariances = family.covariances(stats, delta, reg_covar, previous.covariances)
+        scatter = family.scatter(stats, delta)
+        kept = None if family.determined else scatter.copy()
+        covariances = family.estimate(scatter, stats.n_k, previous.covariances)
+        covariances = family.add_to_variances(covariances, reg_covar)
     means = stats.means + delta
     if any_dead:
         means[dead] = previous.means[dead]
         family.keep(covariances, previous.covariances, dead)
-    return Params(weights / weights.sum(), means, covariances, previous.covariance_type)
+    weights = weights / weights.sum()
+    return Params(weights, means, covariances, previous.covariance_type, scatter=kept)
 
 
 def step(backend, stats, params, settings, rescue, iteration):

@@ -516,7 +516,9 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
             "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
         )
         result, gathered = getattr(self, "result_", None), getattr(self, "_gathered", None)
-        if gathered is not None and not same_mixture(params, result.params):
+        if result is not None and same_mixture(params, result.params):
+            params = result.params
+        else:
             gathered = None  # a start that is found on them would undo what was set by hand
         return online.State.of(params, getattr(self, "n_samples_seen_", 0.0), result, gathered)
 

@@ -6,7 +6,8 @@ of the Royal Statistical Society B 71(3), 593-613; with batches of several sampl
 2009, Online EM for unsupervised models, NAACL, 611-619).
 
 The parameters hold the running statistics: about its own mean a component's first moment is zero
-and its second one is its covariance. So a stream goes on from any parameters and the number of
+and its second one is its covariance, or its `scatter` in families whose covariances do not tell. So
+a stream goes on from any parameters and the number of
 samples they are worth, wherever these come from, and from a model file, too.
 """
 
@@ -406,14 +407,19 @@ def past_stats(params, weight, about, reg_covar):
     n_k, delta = weight * params.weights, params.means - about
     # a component of weight 0 has no moments; any number keeps the divisions valid
     counts = np.where(n_k > 0, n_k, 1.0)
-    none = Stats.zeros(about, params.covariances.shape)
+    scatter, added = params.scatter, 0.0
+    if scatter is None:  # nearly, of a family whose covariances do not tell
+        scatter, added = params.covariances, reg_covar
+        if not family.determined:
+            scatter = np.array(family.each(scatter, params.n_components))
+    made = family.covariances if family.determined else family.raised_scatter
+    # each entry of what is made is linear in the same one of S2
+    none = Stats.zeros(about, scatter.shape)
     none = replace(none, total_weight=weight, n_k=counts)
-    # each entry of the covariances is linear in the same one of S2
-    constant = family.covariances(none, delta, reg_covar)
-    ones = replace(none, s2=np.ones(params.covariances.shape))
-    slope = family.covariances(ones, np.zeros_like(delta), 0.0)
+    constant = made(none, delta, added)
+    slope = made(replace(none, s2=np.ones(scatter.shape)), np.zeros_like(delta), 0.0)
     with np.errstate(over="ignore"):  # what is not finite is refused after the M-step
-        s2 = (params.covariances - constant) / slope
+        s2 = (scatter - constant) / slope
     return replace(none, n_k=n_k, s1=n_k[:, None] * delta, s2=s2)
 
 

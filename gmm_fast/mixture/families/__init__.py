@@ -35,10 +35,6 @@ class Tied(Shared, Matrices, Family):
     def least_rows(self, k, d):
         return k + d
 
-    def scatter(self, stats, delta):
-        between = (stats.n_k[:, None] * delta).T @ delta
-        return (stats.s2 - between) / stats.total_weight
-
     def estimate(self, scatter, n_k, previous):
         return self.symmetric(scatter)  # of what cancels, the rounding is not
 

@@ -20,6 +20,8 @@ class Family:
     structure : int or None
         What the kernel of short runs calls its M-step, one of `kernels.structures`; without one
         short runs are made by `em.fit`.
+    determined : bool
+        Whether covariances tell the scatter that they were estimated from.
     shared : bool
         Whether all components have one covariance.
     layout : str
@@ -30,6 +32,7 @@ class Family:
     mclust_name: str
     form: str
     structure: int | None = None
+    determined: bool = True
     shared: bool
     layout: str
 
@@ -82,6 +85,8 @@ class Family:
     def scatter(self, stats, delta):
         """Moments about the new means, a sample: S2 / N - delta delta', of each covariance.
 
+        Linear in S2, entry by entry.
+
         Parameters
         ----------
         stats : Stats
@@ -98,10 +103,14 @@ class Family:
         scatter : float64
             Of `scatter`; may be written.
         n_k : (K,) float64
-        previous : float64
-            Covariances of the last iteration, for families whose M-step iterates.
+        previous : float64 or None
+            Covariances of the last iteration, for families whose M-step iterates; None at a start.
         """
         return scatter
+
+    def raised_scatter(self, stats, delta, added):
+        """The `scatter` with as much added to variances."""
+        return self.add_to_variances(self.scatter(stats, delta), added)
 
     def covariances(self, stats, delta, reg_covar, previous=None):
         """M-step: the `estimate` of the `scatter`, plus `reg_covar` on the diagonal.
@@ -201,6 +210,10 @@ class Shared:
 
     def pool(self, covariances, i, j, share, delta):
         return covariances
+
+    def scatter(self, stats, delta):
+        between = self.sum_of_squares(stats.n_k, delta)
+        return self.of_moment((stats.s2 - between) / stats.total_weight, delta.shape[1])
 
     def collect(self, moments):
         return moments.sum(axis=0)

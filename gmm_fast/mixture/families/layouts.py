@@ -50,6 +50,10 @@ class Matrices:
         """`square` of each of (K, d)."""
         return deltas[:, :, None] * deltas[:, None, :]
 
+    def sum_of_squares(self, weights, deltas):
+        """Weighted sum of the same."""
+        return (weights[:, None] * deltas).T @ deltas
+
     def of_moment(self, moment, d):
         """A covariance of what `second_moment` is of a sample, on average."""
         return moment
@@ -192,6 +196,9 @@ class Variances:
 
     def squares(self, deltas):
         return deltas**2
+
+    def sum_of_squares(self, weights, deltas):
+        return weights @ self.squares(deltas)
 
     def of_moment(self, moment, d):
         return moment
