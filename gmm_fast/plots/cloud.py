@@ -5,9 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from ..backends import LocalBackend
+from ..backends import backend_over
 from ..errors import DataError
-from ..sources import ArraySource
 from .projection import inside
 
 # Rows drawn as points; of more data, densities are drawn.
@@ -172,24 +171,12 @@ def _labels(backend, params, x):
 def _scored(backend, params, x, **what):
     """Yield what `Backend.score` finds for rows that `backend` gave."""
     try:
-        for _, out in _part(backend, x).score(params, labels=True, **what):
+        for _, out in backend_over(backend, x).score(params, labels=True, **what):
             yield out
     except DataError:
         if not np.isfinite(x).all():
             backend.refuse_bad_values()  # which knows the row and the file
         raise
-
-
-def _part(backend, x):
-    """A backend over some rows of another, with the same bits."""
-    # float32 data as float32; what has an origin holds more digits
-    stored = x if backend.origin is not None else x.astype(backend.dtype, copy=False)
-    return LocalBackend(
-        ArraySource(np.ascontiguousarray(stored)),
-        dtype=backend.dtype,
-        threads=backend.threads,
-        origin=backend.origin,
-    )
 
 
 def robust_limits(values):
