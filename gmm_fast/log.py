@@ -1,4 +1,4 @@
-"""What `verbose` says: records of the logger "gmm_fast"."""
+"""Logging for `verbose`: records of the logger "gmm_fast"."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ LOGGER = logging.getLogger("gmm_fast")
 
 
 class _Stderr(logging.StreamHandler):
-    """Writes to what `sys.stderr` is when a record comes, as notebooks and tests replace it."""
+    """Writes to the current `sys.stderr`, which notebooks and tests replace."""
 
     @property
     def stream(self):
@@ -19,9 +19,9 @@ class _Stderr(logging.StreamHandler):
 
 
 def speaking(verbose):
-    """The logger if anything is to be said, else None.
+    """The logger if `verbose`, else None.
 
-    `verbose` asks to be told: where nobody has set logging up, records go to standard error.
+    Where logging is not set up, records go to standard error.
     """
     if not verbose:
         return None
@@ -32,6 +32,6 @@ def speaking(verbose):
 
 
 def say_events(logger, events):
-    """Tell `logger`, if there is one, what a user should know."""
+    """Log events that a user should know about, if there is a logger."""
     for event in events if logger is not None else ():
         logger.warning("%s", event)

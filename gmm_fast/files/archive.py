@@ -97,7 +97,7 @@ def read_archive(path, kind):
     except DataError:
         raise
     except Exception:  # whatever zip, .npy and JSON parsers make of foreign bytes
-        raise kind.error(f"{path}: not a gmm-fast {kind.file}, or a damaged one") from None
+        raise kind.error(f"{path}: not a gmm-fast {kind.file}, or is damaged") from None
     if header.pop("sha256", None) != _digest(header, arrays, kind):
         raise kind.error(
             f"{path}: the {kind.noun} was damaged or changed after it was written; {kind.again}, "

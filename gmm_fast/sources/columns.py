@@ -1,4 +1,4 @@
-"""Choosing columns, by name or by number."""
+"""Choose columns, by name or by number."""
 
 import difflib
 import operator
@@ -22,7 +22,7 @@ class NoColumnError(DataError):
 
 
 def listed(words):
-    """The words, quoted, for a message: at most ten of them."""
+    """At most ten words, quoted, for a message."""
     words = list(words)
     text = ", ".join(repr(w) for w in words[:_MAX_NAMED])
     if len(words) > _MAX_NAMED:
@@ -36,18 +36,18 @@ def choose(columns, names, n_features, source_name):
     Parameters
     ----------
     columns : str, int, or sequence of them
-        Names, or numbers from 0 on. A name wins over a number written the same way.
+        Names, or numbers from 0 on. Where both fit, the name wins.
     names : sequence of str or None
-        Of all columns of the data.
+        Names of all columns of the data.
     n_features : int
-        How many there are.
+        Number of all columns.
     source_name : str
         For messages.
 
     Raises
     ------
     DataError
-        There is no such column, the name is that of several, or a column is asked for twice.
+        There is no such column, several have that name, or one is asked for twice.
     """
     wanted = [columns] if isinstance(columns, (str, int, np.integer)) else list(columns)
     if not wanted:
@@ -81,7 +81,7 @@ def _choose_one(wanted, names, n_features, source_name):
 
 
 def quoted(name):
-    """A name as a cell of CSV, quotes around it."""
+    """A name as a quoted CSV cell."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -117,7 +117,7 @@ def pick(source, columns):
 
 
 class ColumnsSource(Source):
-    """Some columns of a source whose rows can only be read as a whole.
+    """Some columns of a source that can only read whole rows.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class ColumnsSource(Source):
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)
-        # In the stored dtype: what is not chosen may not fit the wanted one.
+        # In the stored dtype: columns that are not chosen may not fit the wanted one.
         dtype = self.dtype.newbyteorder("=")
         step = piece_rows(self.source)
         for first in range(start, stop, step):

@@ -1,4 +1,4 @@
-"""Zarr arrays: folders of chunks, or such a folder in one ``.zip``."""
+"""Zarr arrays: folders of chunks, or such a folder in a ``.zip``."""
 
 import os
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def _opened(path, name):
     """The array or group at `path`."""
     if not os.path.exists(path):
         raise DataError(f"{name}: no such file; check the path")
-    with refusing_damage(name, _KIND):  # zarr trusts what it parses, and fails in many ways
+    with refusing_damage(name, _KIND):  # zarr trusts the file, so damage fails in many ways
         if path.lower().endswith(".zip"):
             store = zarr.storage.ZipStore(path, mode="r")
         else:
@@ -40,13 +40,13 @@ def _opened(path, name):
 
 
 class ZarrSource(StreamSource):
-    """A Zarr array; rows of whole chunks are decoded at a time.
+    """A Zarr array; whole rows of chunks are decoded at a time.
 
     Parameters
     ----------
     path : str
     inner : str, optional
-        Path of the array in a group; not needed if just one is a table of numbers.
+        Path of the array in a group; needed unless exactly one is a table of numbers.
     columns : list of str or int, optional
     one_feature : bool
         Take a 1-D array as one column.
@@ -54,7 +54,7 @@ class ZarrSource(StreamSource):
     Raises
     ------
     DataError
-        If there is no such array of numbers.
+        There is no such array of numbers.
     """
 
     def __init__(self, path, inner=None, *, columns=None, one_feature=False):
@@ -87,7 +87,7 @@ class ZarrSource(StreamSource):
                     yield first, block if self._columns is None else block[:, self._columns]
         except (DataError, MemoryError, GeneratorExit):
             raise
-        except Exception as error:  # of any codec
+        except Exception as error:  # from any codec
             raise read_error(self.name, error) from error
 
 
@@ -104,10 +104,10 @@ def _find(root, name, inner, one_feature):
             return key, found[key]
         if {f"{key}/{part}" for part in ("data", "indices", "indptr")} <= set(found):
             raise DataError(
-                f"{name}: {inner} is a sparse matrix, which is read of .h5ad; write it so, e.g. "
+                f"{name}: {inner} is a sparse matrix, which is read from .h5ad only; write it with "
                 "adata.write_h5ad"
             )
-        there = f"it holds {listed(numeric)}" if numeric else "nor any of numbers"
+        there = f"it holds {listed(numeric)}" if numeric else "it holds no arrays of numbers"
         raise DataError(f"{name}: holds no array {inner!r}; {there}")
     tables = [k for k, a in numeric.items() if a.ndim == 2]
     if not tables and one_feature:
@@ -122,10 +122,10 @@ def _find(root, name, inner, one_feature):
 
 
 def _notes(array):
-    """That chunks are missing, which Zarr takes for chunks of the fill value."""
+    """A note if chunks are missing, which Zarr reads as the fill value."""
     missing = array.nchunks - array.nchunks_initialized
     if missing > 0:
         yield (
-            f"{missing:,} of its {array.nchunks:,} chunks are not there: they read as "
-            f"{array.fill_value}, the fill value"
+            f"{missing:,} of its {array.nchunks:,} chunks are missing and read as the fill value, "
+            f"{array.fill_value}"
         )

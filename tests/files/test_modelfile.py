@@ -242,7 +242,7 @@ def test_files_that_are_no_models(tmp_path):
     for name, message in [
         ("none", "no such file; check the path"),
         ("data.npy", r"holds data \(.npy\), not a model; MODEL comes before DATA"),
-        ("other.npz", "not a gmm-fast model file, or a damaged one"),
+        ("other.npz", "not a gmm-fast model file, or is damaged"),
         ("text", "not a gmm-fast model file"),
         ("empty", "not a gmm-fast model file"),
         ("pipe", "is not a file; give the model file"),
