@@ -7,7 +7,7 @@ import numpy as np
 from .errors import DataError
 
 
-def spelled(value):
+def spell(value):
     """The text of a number for messages: NaN as most people write it."""
     return "NaN" if np.isnan(value) else str(value)
 
@@ -67,7 +67,7 @@ def array(name, value, shape):
     return found
 
 
-class kept:
+class cached:
     """A property that is computed once and then cached.
 
     Before Python 3.12 `functools.cached_property` computes under one lock for all objects: threads

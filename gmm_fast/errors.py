@@ -37,7 +37,7 @@ class Interrupted(BaseException):
         self.status = status
 
 
-def some(numbers, noun):
+def number_list(numbers, noun):
     """A noun and at most ten numbers, for a message: "components 0, 3"."""
     text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
     return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

@@ -18,7 +18,7 @@ class _Stderr(logging.StreamHandler):
         pass
 
 
-def speaking(verbose):
+def verbose_logger(verbose):
     """The logger if `verbose`, else None.
 
     Where logging is not set up, records go to standard error.
@@ -31,7 +31,7 @@ def speaking(verbose):
     return LOGGER
 
 
-def say_events(logger, events):
+def log_events(logger, events):
     """Log events that a user should know about, if there is a logger."""
     for event in events if logger is not None else ():
         logger.warning("%s", event)

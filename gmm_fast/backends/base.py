@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import spelled
+from ..checks import spell
 from ..errors import DataError
 from ..mixture.families import get_family, surveying
 from ..mixture.params import Params
@@ -267,7 +267,7 @@ def check_weights(weights, n_samples):
         if len(wrong):
             row = start + int(wrong[0])
             raise DataError(
-                f"sample_weight: row {row} (counting from 0) is {spelled(weights[row])}; "
+                f"sample_weight: row {row} (counting from 0) is {spell(weights[row])}; "
                 "weights must be finite and not negative"
             )
     if not weights.max() > 0:

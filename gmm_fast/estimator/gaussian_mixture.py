@@ -14,17 +14,17 @@ from ..backends.threads import serial_blas
 from ..em.regularisation import swamp_events
 from ..errors import DataError
 from ..fitting import online
-from ..log import say_events, speaking
+from ..log import log_events, verbose_logger
 from ..mixture.families import get_family
 from ..mixture.params import Params, check_params, same_mixture
 from ..mixture.resolution import check_steps
 from ..mixture.sampling import draw
 from ..selection import criteria
 from ..sources import (
-    all_rows,
+    count_all_rows,
+    fill_dropped,
     is_dask,
-    kept_values,
-    refilled,
+    select_kept,
 )
 from ..starts import starting
 from . import by_hand, convert
@@ -270,8 +270,8 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
         check_steps(settings.resolution, backend)
-        logger = speaking(self.verbose)
-        say_events(logger, events)
+        logger = verbose_logger(self.verbose)
+        log_events(logger, events)
         for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
@@ -283,7 +283,7 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
             callback=self._report(),
             previous=getattr(self, "result_", None) if self.warm_start else None,
         )
-        say_events(logger, result.events)
+        log_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, Recipe.of(source))
@@ -370,7 +370,7 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
         return params
 
     def _report(self):
-        logger = speaking(self.verbose)
+        logger = verbose_logger(self.verbose)
         if logger is None:
             return None
 
@@ -549,7 +549,7 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
         """Mean log-likelihood of a sample, a float."""
         if overrides(self, "score_samples"):  # scikit-learn's calls it
             source, weights = self._weighted(X, sample_weight)
-            log_prob = kept_values(source, self.score_samples(X))
+            log_prob = select_kept(source, self.score_samples(X))
             return float(np.average(log_prob, weights=weights))
         return self._result_on(X, sample_weight).mean_log_likelihood
 
@@ -656,12 +656,12 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
 
     def _scored(self, backend, what, dtype=None):
         source = backend.opened
-        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
+        shape = (count_all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
         scored, start = np.empty(shape, dtype or backend.dtype), 0
         blocks = (
             getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
         )
-        for block in refilled(blocks, source, -1 if what == "labels" else np.nan):
+        for block in fill_dropped(blocks, source, -1 if what == "labels" else np.nan):
             scored[start : start + len(block)] = block
             start += len(block)
         return scored

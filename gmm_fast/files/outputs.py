@@ -105,7 +105,7 @@ def check_outputs(outputs, inputs, *, replace=True):
 
 
 @contextmanager
-def never_replacing(paths):
+def forbid_replacing(paths):
     """In this context `atomic_write` replaces no file at one of these paths, whenever it came."""
     token = _exclusive.set(frozenset(os.path.realpath(path) for path in paths))
     try:
@@ -134,7 +134,7 @@ def atomic_write(path):
     DataError
         As `check_writable`.
     FitError
-        If writing fails (a full disk), here or in the block; or a file that `never_replacing`
+        If writing fails (a full disk), here or in the block; or a file that `forbid_replacing`
         protects is there: then what was written is kept beside it.
     """
     check_writable(path)

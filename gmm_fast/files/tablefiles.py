@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from ..errors import DataError, FitError
-from ..sources import needing
+from ..sources import require_package
 from .outputs import NpyWriter, atomic_write
 
 # Endings of NumPy's files, and of tables whose columns have names.
@@ -46,7 +46,7 @@ def check_table(option, path, keep=None):
             f"{option} {path}: an array holds no columns of --keep; give {', '.join(TABLES)}"
         )
     if ending in TABLES:
-        with needing(f"{option} {path}: writing {ending}", "pyarrow", "parquet"):
+        with require_package(f"{option} {path}: writing {ending}", "pyarrow", "parquet"):
             import pyarrow  # noqa: F401 - whether it is there
     return ending
 
@@ -171,12 +171,12 @@ class TableWriter(_Writer):
             table = pa.concat_tables(self._waiting)
             self._waiting = []
             if self._sink is None:
-                self._sink = self._opened(table.schema)
+                self._sink = self._open_sink(table.schema)
             self._sink.write_table(table)
         except pa.ArrowException as error:  # columns of --keep that the format does not know
             raise DataError(f"{os.fsdecode(self.path)}: cannot be written: {error}") from error
 
-    def _opened(self, schema):
+    def _open_sink(self, schema):
         import pyarrow as pa
 
         ending = os.path.splitext(os.fspath(self.path))[1].lower()

@@ -11,7 +11,7 @@ path; `files` joins many files; `part` is a range of rows; `complete` leaves out
 values; `transforms` puts columns on other scales. One format each: `array`, `npy`, `npz`,
 `parquet`, `text`, `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in
 memory, which `tables` recognises), `dask`. For text, `dialect` holds what the user says, `sniff`
-and `headers` guess the rest, `layout` holds the result, `passed` what only a full pass can show;
+and `headers` guess the rest, `layout` holds the result, `firstpass` what only a full pass can show;
 `unpack` and `lines` prepare its bytes, `arrowcsv` has Arrow parse them, `advice` says how to mend
 a cell, `cells` types the columns that are passed on.
 
@@ -25,10 +25,10 @@ from .array import ArraySource, as_array, choose_frame_columns
 from .base import NotTextError, Source
 from .columns import pick
 from .complete import (
-    all_rows,
-    kept_values,
-    refilled,
-    without_missing,
+    count_all_rows,
+    drop_missing,
+    fill_dropped,
+    select_kept,
 )
 from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
@@ -36,8 +36,8 @@ from .npy import NpySource
 from .part import ArrayPart, RowRange
 from .paths import (
     STDIN,
-    needing,
     open_path,
+    require_package,
     stem_of,
 )
 from .reading import (
@@ -46,7 +46,7 @@ from .reading import (
     chunks,
     files_of,
     first_bad_row,
-    is_of_reading,
+    is_reading_note,
     load_resident,
     notes_of,
     take,
@@ -56,10 +56,10 @@ from .sparse import SparseSource, is_sparse
 from .tables import open_table
 from .transforms import (
     axis_labels,
+    describe_transforms,
     parse_all,
-    restored,
-    told,
-    transformed,
+    transform_source,
+    untransform,
 )
 
 __all__ = [
@@ -73,27 +73,27 @@ __all__ = [
     "NpySource",
     "RowRange",
     "Source",
-    "all_rows",
     "axis_labels",
     "bad_value_error",
     "check_columns",
     "chunks",
+    "count_all_rows",
+    "describe_transforms",
     "files_of",
+    "fill_dropped",
     "first_bad_row",
     "is_dask",
-    "is_of_reading",
-    "kept_values",
+    "is_reading_note",
     "load_resident",
-    "needing",
     "notes_of",
     "open_source",
     "parse_all",
-    "refilled",
-    "restored",
+    "require_package",
+    "select_kept",
     "stem_of",
     "take",
-    "told",
-    "transformed",
+    "transform_source",
+    "untransform",
     "written_of",
 ]
 
@@ -158,8 +158,8 @@ def open_source(data, *, one_feature=False, columns=None, transform=None, keep_b
     if known.missing == "drop":
         if isinstance(source, DaskSource):
             raise DataError("X: missing='drop' does not work on Dask data; call its dropna() first")
-        source = without_missing(source)
-    source = transformed(source, transform)
+        source = drop_missing(source)
+    source = transform_source(source, transform)
     source.given = (dict(data.given) if isinstance(data, Source) else {}) | known.given()
     return source
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from .columns import listed
+from .columns import quote_list
 from .dialect import ALIKE, EXCEL_ERRORS
 from .layout import BOOLEANS
 
@@ -19,7 +19,7 @@ _GROUPS = re.compile(
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
-def of_cell(cell, row, label, layout):
+def on_cell(cell, row, label, layout):
     """Say what to do about text in a column of numbers, as a clause.
 
     Parameters
@@ -33,7 +33,7 @@ def of_cell(cell, row, label, layout):
     good, advice = layout.numeric, []
     groups = _GROUPS.fullmatch(cell)
     if groups:
-        advice.append(_of_groups(groups, layout))
+        advice.append(_on_groups(groups, layout))
     elif _NUMBER.fullmatch(cell):
         other = "," if layout.decimal == "." else "."
         if other in cell:
@@ -59,12 +59,12 @@ def of_cell(cell, row, label, layout):
         n = layout.table_line - 1
         advice.append(f"if the table begins in line {n + 1}, leave out what is before (--skip {n})")
     if good and len(good) < layout.n_columns:
-        numeric = listed(good)
+        numeric = quote_list(good)
         advice.append(f"choose other columns with columns= (--columns); numeric are {numeric}")
     return "; ".join([*advice, "correct or remove such rows"])
 
 
-def _of_groups(groups, layout):
+def _on_groups(groups, layout):
     """Say what to do about a number in groups of three."""
     sign, decimal = groups[1], (groups[2] or "")[:1]
     option = next((signs[0] for signs in ALIKE if sign in signs), sign)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..errors import DataError
 from .base import NoRowsError, Source, check_range
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .stream import put_columns
 
 # How pandas names an unnamed row index that it stores beside the columns.
@@ -66,7 +66,7 @@ def _index_fields(schema):
 def _index_notes(schema, index):
     if not index:
         return ()
-    names = listed(schema.names[i] for i in sorted(index))
+    names = quote_list(schema.names[i] for i in sorted(index))
     return (f"the pandas row index, {names}, is left out; --columns (columns=) brings it back",)
 
 
@@ -89,7 +89,7 @@ def _refusal(good, wrong, name):
     what = "column %s holds" if len(wrong) == 1 else "columns %s hold"
     advice = "convert them to numbers"
     if good:
-        advice += f", or choose others with columns= (--columns); numeric are {listed(good)}"
+        advice += f", or choose others with columns= (--columns); numeric are {quote_list(good)}"
     return f"{name}: {what % named} no real numbers; {advice}"
 
 

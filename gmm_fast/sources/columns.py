@@ -21,7 +21,7 @@ class NoColumnError(DataError):
     """There is no column of that name."""
 
 
-def listed(words):
+def quote_list(words):
     """At most ten words, quoted, for a message."""
     words = list(words)
     text = ", ".join(repr(w) for w in words[:_MAX_NAMED])
@@ -75,12 +75,12 @@ def _choose_one(wanted, names, n_features, source_name):
     if not 0 <= number < n_features:
         raise DataError(
             f"{source_name}: has no column {number}; it has {n_features}, counted from 0"
-            + ("" if names is None else f": {listed(names)}")
+            + ("" if names is None else f": {quote_list(names)}")
         )
     return number
 
 
-def quoted(name):
+def quote_csv(name):
     """A name as a quoted CSV cell."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -104,8 +104,8 @@ def _advice(wanted, names):
     near = difflib.get_close_matches(str(wanted), names, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     if near and "," in near[0]:
-        hint += f"quote it: --columns '{quoted(near[0])}'; "
-    return f"{hint}it has {listed(names)}"
+        hint += f"quote it: --columns '{quote_csv(near[0])}'; "
+    return f"{hint}it has {quote_list(names)}"
 
 
 def pick(source, columns):

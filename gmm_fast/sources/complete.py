@@ -78,7 +78,7 @@ class CompleteSource(Source):
         self.source.close()
 
 
-def without_missing(source):
+def drop_missing(source):
     """`source` without the rows that hold a NaN; `source` itself if there are none."""
     dropped = getattr(source, "missing_rows", None)
     if dropped is None:
@@ -90,17 +90,17 @@ def without_missing(source):
     return CompleteSource(source, dropped) if len(dropped) else source
 
 
-def all_rows(source):
+def count_all_rows(source):
     """How many rows the data has, including those that were left out."""
     return source.n_samples + len(source.dropped)
 
 
-def kept_values(source, values):
+def select_kept(source, values):
     """Take one value per row of the data; return those of the rows that were not left out.
 
     Anything else is returned unchanged.
     """
-    n = all_rows(source)
+    n = count_all_rows(source)
     if n == source.n_samples:
         return values
     try:
@@ -110,7 +110,7 @@ def kept_values(source, values):
     return np.delete(array, source.dropped, axis=0) if array.shape[:1] == (n,) else values
 
 
-def refilled(blocks, source, fill):
+def fill_dropped(blocks, source, fill):
     """Yield blocks of values of the rows, with `fill` inserted for rows that were left out.
 
     Parameters

@@ -72,12 +72,12 @@ class Dialect:
 
     def __post_init__(self):
         for name in ("delimiter", "decimal", "thousands"):
-            self._put(name, _sign(name, getattr(self, name)))
+            self._set(name, _sign(name, getattr(self, name)))
         na = () if self.na is None else self.na
         na = (na,) if isinstance(na, (str, Real)) else tuple(na)
         if not all(isinstance(token, (str, Real)) for token in na):
             raise DataError(f"na must be one or more words or numbers, not {self.na!r}")
-        self._put("na", tuple(str(token) for token in na))
+        self._set("na", tuple(str(token) for token in na))
         self._check()
 
     def na_numbers(self):
@@ -102,7 +102,7 @@ class Dialect:
         sign = self.thousands or ""
         return next((signs for signs in ALIKE if sign and sign in signs), sign)
 
-    def _put(self, name, value):
+    def _set(self, name, value):
         object.__setattr__(self, name, value)
 
     def _check(self):

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import NoRowsError
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .npy import changed_error, open_regular
 from .stream import StreamSource, block_rows, read_error
 
@@ -108,11 +108,11 @@ class FcsSource(StreamSource):
         if self.n_samples < 1:
             raise NoRowsError(f"{path}: has no events; at least one is needed")
         self._row = np.dtype([(f"{i}", channel.dtype) for i, channel in enumerate(self._channels)])
-        self._begin = offset + self._begin_of_data(found, offset)
+        self._begin = offset + self._data_offset(found, offset)
         none = np.zeros(1, self._row)
         self.dtype = np.result_type(*(c.dtype for c in self._columns_of(none)))
         self.dtype = self.dtype.newbyteorder("=")
-        self.notes = (*self._notes_of_sets(len(sets), inner), *self._notes_of_channels(columns))
+        self.notes = (*self._set_notes(len(sets), inner), *self._channel_notes(columns))
 
     def _choose(self, columns):
         labels = [channel.label for channel in self._channels]
@@ -129,7 +129,7 @@ class FcsSource(StreamSource):
         known = {n: i for i, n in enumerate(names) if names.count(n) == 1 and n not in labels}
         return choose([known.get(w, w) for w in wanted], labels, len(labels), self.name)
 
-    def _begin_of_data(self, found, offset):
+    def _data_offset(self, found, offset):
         """Where DATA begins after `offset`, by TEXT or HEADER, whichever fits."""
         needed = self.n_samples * self._row.itemsize
         header = found.header["data_start"], found.header["data_stop"]
@@ -152,7 +152,7 @@ class FcsSource(StreamSource):
             )
         return fitting[0]
 
-    def _notes_of_sets(self, n_sets, inner):
+    def _set_notes(self, n_sets, inner):
         if n_sets == 1 or inner is not None:
             return
         yield (
@@ -160,20 +160,22 @@ class FcsSource(StreamSource):
             f"{self.name}:2 names the second"
         )
 
-    def _notes_of_channels(self, columns):
+    def _channel_notes(self, columns):
         channels = [self._channels[i] for i in self._chosen]
         if columns is None and len(channels) < len(self._channels):
-            left = listed(c.label for i, c in enumerate(self._channels) if i not in self._chosen)
+            left = quote_list(
+                c.label for i, c in enumerate(self._channels) if i not in self._chosen
+            )
             yield f"the time channel, {left}, is left out; --columns (columns=) brings it back"
         renamed = [f"{c.label!r} is {c.name!r}" for c in channels if c.label != c.name]
         if renamed:
             yield f"columns are named by their markers ($PnS): {', '.join(renamed)}"
         logs = [c.label for c in channels if c.decades > 0]
         if logs:
-            yield f"channels of logarithmic amplifiers are made linear ($PnE): {listed(logs)}"
+            yield f"channels of logarithmic amplifiers are made linear ($PnE): {quote_list(logs)}"
         gained = [c.label for c in channels if c.factor != 1]
         if gained:
-            yield f"channels are divided by their gain ($PnG): {listed(gained)}"
+            yield f"channels are divided by their gain ($PnG): {quote_list(gained)}"
 
     def columns_of(self, names):
         """Blocks of any channels, including time, as lists of arrays."""
@@ -336,16 +338,16 @@ def _channels(found, path):
         ) from error
 
 
-def _byte_order(said, path):
+def _byte_order(text, path):
     try:
-        places = [int(place) for place in said.split(",")]
+        places = [int(place) for place in text.split(",")]
     except ValueError:
         places = []
     for sign, order in (("<", sorted(places)), (">", sorted(places, reverse=True))):
         if places and places == order == list(dict.fromkeys(order)):
             return sign
     raise DataError(
-        f"{path}: the byte order in the TEXT segment is not supported, $BYTEORD {said!r}; export "
+        f"{path}: the byte order in the TEXT segment is not supported, $BYTEORD {text!r}; export "
         "the file with 1,2,3,4 or 4,3,2,1"
     )
 

@@ -88,7 +88,7 @@ class FilesSource(Source):
         self._open = []  # numbers of the parts read last
         remake_after_fork(self)
 
-    def forked(self):
+    def after_fork(self):
         self._lock = threading.Lock()
 
     def __getstate__(self):

@@ -8,14 +8,14 @@ import h5py
 from ..errors import DataError, FitError
 from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
-from .columns import listed, pick
+from .columns import pick, quote_list
 from .npy import NpySource, changed_error, open_regular
 from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
 from .stream import (
     StreamSource,
     block_rows,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "an HDF5 file"
@@ -48,11 +48,11 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
     """
     if inner is None and path.lower().endswith(".h5ad"):
         inner = "/X"
-    with refusing_damage(path, _KIND), _opened(path, path) as file:
+    with report_damage(path, _KIND), _open_file(path, path) as file:
         data = _find(file, path, inner, one_feature)
         if is_sparse_group(data):
             names = _gene_names(file) if data.name == "/X" else None
-            return SparseHdf5Source(path, data, _opened, columns=columns, names=names)
+            return SparseHdf5Source(path, data, _open_file, columns=columns, names=names)
         check_dtype(data.dtype, path)
         shape = check_shape(data.shape, path, one_feature)
         inside = data.name
@@ -89,11 +89,11 @@ def _text(name):
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _opened(path, name, **options):
+def _open_file(path, name, **options):
     with open_regular(path, name, "HDF5") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{name}: the file is empty; write the HDF5 file again")
-    with refusing_damage(name, _KIND):
+    with report_damage(name, _KIND):
         return h5py.File(path, "r", **options)
 
 
@@ -110,19 +110,19 @@ def _find(file, name, inner, one_feature):
         what = f"{len(tables)} tables" if tables else "no 2-D data set of numbers"
         raise DataError(
             f"{name}: holds {what}; name a data set as {name}:/PATH"
-            + (f", it holds {listed(found)}" if found else "")
+            + (f", it holds {quote_list(found)}" if found else "")
         )
     item = file.get(inner) if inner.strip("/") else None
     if item is None:
         tables = [k for k, d in found.items() if d.ndim in wanted]
-        there = f"its tables are {listed(tables)}" if tables else "it holds no tables"
+        there = f"its tables are {quote_list(tables)}" if tables else "it holds no tables"
         raise DataError(f"{name}: holds no data set {inner!r}; {there}")
     if isinstance(item, h5py.Dataset) or is_sparse_group(item):
         return item
     inside = [k for k in found if k.startswith(item.name.rstrip("/") + "/")]
     raise DataError(
         f"{name}: {inner} is a group, not a data set"
-        + (f"; it holds {listed(inside)}" if inside else "; name a data set")
+        + (f"; it holds {quote_list(inside)}" if inside else "; name a data set")
     )
 
 
@@ -156,7 +156,7 @@ class PlainHdf5Source(NpySource):
         super().__init__(path, one_feature=one_feature)
 
     def _layout(self):
-        with refusing_damage(self.name, _KIND), _opened(self.path, self.name) as file:
+        with report_damage(self.name, _KIND), _open_file(self.path, self.name) as file:
             data = file.get(self._inside)
             offset = None if data is None else _plain_offset(data)
             if offset is None:
@@ -172,7 +172,7 @@ class PackedHdf5Source(StreamSource):
         super().__init__(path, "HDF5")
         self._inside = inside
         self.n_samples, self.n_features = shape
-        with refusing_damage(path, _KIND), _opened(self.path, self.name) as file:
+        with report_damage(path, _KIND), _open_file(self.path, self.name) as file:
             data = file[inside]
             self.dtype = data.dtype
             self._shape = data.shape
@@ -213,7 +213,7 @@ class PackedHdf5Source(StreamSource):
     def _blocks(self, row):
         options = {"rdcc_nbytes": self._cache, "rdcc_nslots": self._slots}
         try:
-            with _opened(self.path, self.name, **options) as file:
+            with _open_file(self.path, self.name, **options) as file:
                 data = file.get(self._inside)
                 if data is None or data.shape != self._shape or data.dtype != self.dtype:
                     raise changed_error(self.name)

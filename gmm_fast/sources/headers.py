@@ -15,31 +15,31 @@ _NAMELESS = re.compile(r"|Unnamed: \d+(_level_\d+)?(\.\d+)*|\.\.\.1|row[._ ]?nam
 _SENTENCE = 5
 
 
-def header(look):
+def guess_header(look):
     """Guess whether the first line holds names: it does if text stands above numbers."""
     rows, given = look.rows, look.given.header
     first, width = rows[0], look.n_columns
-    names, said, n_lines = _names_in_comments(look), None, 0
+    names, guess, n_lines = _names_in_comments(look), None, 0
     is_header = given
     if given is None and names is None:
         is_header = _is_header(look)
-        said = _header_said(look, is_header)
+        guess = _describe_header(look, is_header)
     if names is not None:
         look.names = names
         if given is None:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            said = f"names in a comment ({shown})", False
+            guess = f"names in a comment ({shown})", False
     elif is_header:
         look.names = [""] * look.short_names + first
         look.names += [""] * (width - len(look.names))
         n_lines = look.used[0]
     if look.comments and look.given.comment is None and (names is None or len(look.comments) > 1):
         comments = f"lines with {look.comment!r} left out{_row_among(look)}"
-        said = (comments if said is None else f"{comments}, {said[0]}"), False
+        guess = (comments if guess is None else f"{comments}, {guess[0]}"), False
     if n_lines:
         _, look.head_bytes, look.head_lines = look.lines[n_lines - 1]
         del rows[0]
-    return said
+    return guess
 
 
 def _row_among(look):
@@ -52,7 +52,7 @@ def _row_among(look):
     return ""
 
 
-def _header_said(look, is_header):
+def _describe_header(look, is_header):
     number = look.lines[0][2]
     if not is_header:
         return "no names in line 1" if number == 1 else "no names", False
@@ -168,7 +168,7 @@ def _are_names(text, cells, look):
     return words and len(set(cells)) == len(cells) and not any(is_value(c, look) for c in cells)
 
 
-def index(look):
+def guess_index(look):
     """Guess whether unnamed columns at the beginning name or number the rows."""
     names, n = look.names, look.n_columns - look.empty_last
     if names is None:

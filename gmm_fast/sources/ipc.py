@@ -42,7 +42,7 @@ class IpcSource(StreamSource):
 
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Arrow")
-        with self._opened() as reader:
+        with self._open_file() as reader:
             self._schema = reader.schema
         self._columns, self.notes = choose_fields(self._schema, columns, self.name)
         fields = [self._schema.field(i) for i in self._columns]
@@ -69,7 +69,7 @@ class IpcSource(StreamSource):
         ] or self._columns[:1]
         rows, missing = [], set()
         try:
-            with self._opened(wanted) as reader:
+            with self._open_file(wanted) as reader:
                 for batch in _batches(reader):
                     rows.append(batch.num_rows)
                     found = zip(sorted(wanted), batch.columns, strict=True)
@@ -81,7 +81,7 @@ class IpcSource(StreamSource):
         return rows, missing
 
     @contextmanager
-    def _opened(self, wanted=None):
+    def _open_file(self, wanted=None):
         """A reader of the batches, with the wanted columns in the order of the file."""
         with open_regular(self.path, self.name, "Arrow") as file:
             head = file.read(6)
@@ -126,7 +126,7 @@ class IpcSource(StreamSource):
         order = sorted(columns)
         places = [order.index(i) for i in columns]
         try:
-            with self._opened(order) as reader:
+            with self._open_file(order) as reader:
                 names = [self._schema.names[i] for i in order]
                 if reader.schema.names != names:
                     raise changed_error(self.name)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from ..errors import DataError
 from .dialect import BLANKS, EXCEL_ERRORS, MISSING
+from .firstpass import DecimalWatch
 from .lines import one_tab, split_lines
-from .passed import DecimalWatch
 from .unpack import read_start, without_packing
 
 # Bytes at the beginning of a file that are examined.
@@ -25,7 +25,7 @@ BOOLEANS = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": F
 
 
 @dataclass(frozen=True)
-class Said:
+class Guess:
     """A guess in words, whether it is the plain case, and the option that overrides it."""
 
     text: str
@@ -71,7 +71,7 @@ class Layout:
         Words that are not numbers have blanks around them.
     row_bytes : int
         Room that a long row needs, or 0.
-    said : dict of str -> Said
+    guesses : dict of str -> Guess
         The guess of each rule.
     """
 
@@ -95,7 +95,7 @@ class Layout:
     newlines: bool = False
     padded: bool = False
     row_bytes: int = 0
-    said: dict = field(default_factory=dict)
+    guesses: dict = field(default_factory=dict)
 
     def columns(self):
         """The numbers of the columns that are read by default."""
@@ -103,15 +103,15 @@ class Layout:
 
     def note(self, chosen):
         """The guesses that are not the plain case, or None; `chosen` columns need no guess."""
-        said = {rule: s for rule, s in self.said.items() if not (chosen and rule in INDEXES)}
-        if all(s.plain for s in said.values()):
+        guesses = {rule: s for rule, s in self.guesses.items() if not (chosen and rule in INDEXES)}
+        if all(s.plain for s in guesses.values()):
             return None
-        shown = [rule for rule, s in said.items() if not s.plain]
+        shown = [rule for rule, s in guesses.items() if not s.plain]
         if {"delimiter", "decimal"} & set(shown):  # the other guesses depend on them
-            shown = [r for r in said if r in shown or r in ("delimiter", "decimal", "header")]
-        options = dict.fromkeys(said[rule].option for rule in shown)
+            shown = [r for r in guesses if r in shown or r in ("delimiter", "decimal", "header")]
+        options = dict.fromkeys(guesses[rule].option for rule in shown)
         verb = "says" if len(options) == 1 else "say"
-        return f"{', '.join(said[r].text for r in shown)}; {', '.join(options)} {verb} otherwise"
+        return f"{', '.join(guesses[r].text for r in shown)}; {', '.join(options)} {verb} otherwise"
 
 
 class Look(Layout):

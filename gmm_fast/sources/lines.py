@@ -113,7 +113,7 @@ class Comments:
         self._quotes = Quotes(delimiters)
         self.count, self.first = 0, b""
 
-    def takes(self, line):
+    def is_comment(self, line):
         """Whether the next line, bytes, is a comment and not inside a cell."""
         if not self._quotes.inside:
             text = line.lstrip(b" \t")
@@ -122,16 +122,16 @@ class Comments:
         self._quotes.pass_line(line)
         return False
 
-    def may_take(self, content):
+    def may_match(self, content):
         """Whether whole lines, bytes, may contain comments."""
         return self._sign in content
 
     def __call__(self, content):
-        if not self.may_take(content) and b'"' not in content:
+        if not self.may_match(content) and b'"' not in content:
             return content
         kept = []
         for line in content.splitlines(keepends=True):
-            if not self.takes(line):
+            if not self.is_comment(line):
                 kept.append(line)
                 continue
             self.first = self.first if self.count else line
@@ -211,13 +211,13 @@ def line_of_row(pieces, row, *, delimiter, comments, blank_rows):
     blank = b" \t" if delimiter == BLANKS else b""
     for piece in pieces:
         lines = piece.splitlines()
-        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_take(piece)))
+        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_match(piece)))
         if plain and rows + len(lines) <= row and all(map(bytes.strip, lines)):
             number, rows = number + len(lines), rows + len(lines)
             continue
         for line in lines:
             number += 1
-            if comments and comments.takes(line):
+            if comments and comments.is_comment(line):
                 continue
             within = quotes.pass_line(line)
             if not within and (line.strip(blank) or blank_rows):

@@ -100,7 +100,7 @@ class NpySource(Source):
         self._file = None
         self._close = _nothing
 
-    def forked(self):
+    def after_fork(self):
         self._lock = threading.Lock()
 
     def rest(self):

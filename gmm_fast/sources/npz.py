@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError
 from .base import check_dtype, check_shape
 from .boundaries import Listed
-from .columns import listed
+from .columns import quote_list
 from .npy import (
     NpySource,
     changed_error,
@@ -60,7 +60,7 @@ def open_npz(path, inner=None, *, one_feature=False):
     with file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{path}: the file is empty; save the data with np.savez(path, X=X)")
-        with _refusing_damage(path), zipfile.ZipFile(file) as archive:
+        with _report_damage(path), zipfile.ZipFile(file) as archive:
             member = _choose(archive, path, inner, one_feature)
             _header(archive, member, path)  # raises unless it lies where the directory says
     source = StoredNpzSource if member.compress_type == zipfile.ZIP_STORED else PackedNpzSource
@@ -68,7 +68,7 @@ def open_npz(path, inner=None, *, one_feature=False):
 
 
 @contextmanager
-def _refusing_damage(path):
+def _report_damage(path):
     """Turn errors of the archive reader into a `DataError`."""
     try:
         yield
@@ -89,7 +89,7 @@ def _choose(archive, path, inner, one_feature):
     }
     if inner is not None:
         if inner not in members:
-            raise DataError(f"{path}: holds no array {inner!r}; it holds {listed(members)}")
+            raise DataError(f"{path}: holds no array {inner!r}; it holds {quote_list(members)}")
         return members[inner]
     if set(members) >= _MODEL:
         raise DataError(f"{path}: holds a model, not data; MODEL comes before DATA")
@@ -104,7 +104,7 @@ def _choose(archive, path, inner, one_feature):
         return next(iter(members.values()))  # opening it says what is wrong with it
     what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
     raise DataError(
-        f"{path}: holds {what}; name an array as {path}:NAME, it holds {listed(members)}"
+        f"{path}: holds {what}; name an array as {path}:NAME, it holds {quote_list(members)}"
         if members
         else f"{path}: holds no arrays; save the data with np.savez(path, X=X)"
     )
@@ -150,7 +150,7 @@ class PackedNpzSource(StreamSource):
         super().__init__(path, ".npz")
         self._member = member.filename
         with (
-            _refusing_damage(path),
+            _report_damage(path),
             zipfile.ZipFile(self.path) as archive,
             archive.open(self._member) as file,
         ):

@@ -21,7 +21,7 @@ from .stream import (
     StreamSource,
     block_rows,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "a Parquet file"
@@ -51,7 +51,7 @@ class ParquetSource(StreamSource):
 
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Parquet")
-        with refusing_damage(self.name, _KIND), self._opened() as file:
+        with report_damage(self.name, _KIND), self._open_file() as file:
             schema, metadata = file.schema_arrow, file.metadata
             self._columns, self.notes = choose_fields(schema, columns, self.name)
             self._read_names = _names_to_read(schema.names, self._columns)
@@ -66,7 +66,7 @@ class ParquetSource(StreamSource):
         width = sum(dtype_of(schema.field(i).type).itemsize for i in self._columns)
         self._batch_rows = block_rows(1, width)
 
-    def _opened(self):
+    def _open_file(self):
         # Opened here first, for messages of our own. The file is not mapped: pages of a map count
         # as memory, and a file that shrinks would kill the process.
         open_regular(self.path, self.name, "Parquet").close()
@@ -74,13 +74,13 @@ class ParquetSource(StreamSource):
             raise DataError(f"{self.name}: the file is empty; write the Parquet file again")
         buffer = _ALL_BUFFERS_BYTES // max(1, getattr(self, "n_features", 1))
         buffer = max(1 << 14, min(_BUFFER_BYTES, buffer))
-        with refusing_damage(self.name, _KIND):
+        with report_damage(self.name, _KIND):
             return pq.ParquetFile(self.path, memory_map=False, pre_buffer=False, buffer_size=buffer)
 
     def _blocks(self, row):
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         first = int(self._starts[group])
-        with self._opened() as file:
+        with self._open_file() as file:
             try:
                 same = np.array_equal(_group_starts(file.metadata), self._starts)
                 if not same or file.metadata.num_rows != self.n_samples:
@@ -102,13 +102,13 @@ class ParquetSource(StreamSource):
 
     def columns_of(self, names):
         """Batches of any columns of the file, as lists of Arrow arrays."""
-        with self._opened() as file:
+        with self._open_file() as file:
             found = file.schema_arrow.names
             columns = choose(names, found, len(found), self.name)
         return self._batches_of([found[j] for j in columns])
 
     def _batches_of(self, names):
-        with self._opened() as file:
+        with self._open_file() as file:
             try:
                 for batch in file.iter_batches(self._batch_rows, columns=names, use_threads=False):
                     yield [batch.column(name) for name in names]

@@ -93,7 +93,7 @@ def _is_plain(path):
 
 
 @contextmanager
-def needing(what, package, extra):
+def require_package(what, package, extra):
     """Say how to install `package` if an import in the block fails for lack of it."""
     try:
         yield
@@ -124,7 +124,7 @@ def _open_stdin(options, keep_bytes):
     dialect = options["dialect"]
     if family_of("", dialect.format or "text") != "text":
         raise DataError(f"{STDIN}: standard input is read as text; write a {dialect.format} file")
-    with needing("reading text", "pyarrow", "parquet"):
+    with require_package("reading text", "pyarrow", "parquet"):
         from .text import TextSource
     number, path = tempfile.mkstemp(prefix="gmm-fast-", suffix=".txt")
     atexit.register(_remove, path)
@@ -179,34 +179,34 @@ def _open_file(path, inner, options, keep_bytes=0):
     if family != "text" and (given := dialect.text_only()):
         raise NotTextError(f"{path}: is not text; {given[0]} (--{given[0]}) is for text only")
     if family == "parquet":
-        with needing(f"{path}: reading Parquet", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading Parquet", "pyarrow", "parquet"):
             from .parquet import ParquetSource
 
         return ParquetSource(path, columns=columns)
     if family == "text":
-        with needing(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
             from .text import TextSource
 
         return TextSource(path, columns=columns, dialect=dialect, keep_bytes=keep_bytes)
     if family == "npz":
         return pick(open_npz(path, inner, one_feature=options["one_feature"]), columns)
     if family == "hdf5":
-        with needing(f"{path}: reading HDF5", "h5py", "hdf5"):
+        with require_package(f"{path}: reading HDF5", "h5py", "hdf5"):
             from .hdf5 import open_hdf5
 
         return open_hdf5(path, inner, one_feature=options["one_feature"], columns=columns)
     if family == "arrow":
-        with needing(f"{path}: reading Arrow files", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading Arrow files", "pyarrow", "parquet"):
             from .ipc import IpcSource
 
         return IpcSource(path, columns=columns)
     if family == "fcs":
-        with needing(f"{path}: reading FCS", "flowio", "fcs"):
+        with require_package(f"{path}: reading FCS", "flowio", "fcs"):
             from .fcs import FcsSource
 
         return FcsSource(path, inner, columns=columns)
     if family == "zarr":
-        with needing(f"{path}: reading Zarr", "zarr", "zarr"):
+        with require_package(f"{path}: reading Zarr", "zarr", "zarr"):
             from .zarr import ZarrSource
 
         return ZarrSource(path, inner, columns=columns, one_feature=options["one_feature"])

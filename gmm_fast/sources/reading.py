@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..checks import spelled
+from ..checks import spell
 from ..errors import DataError
 from .array import ArraySource
 from .base import column_label, piece_rows
@@ -240,7 +240,7 @@ def bad_value_error(source, bad):
         advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
     return DataError(
         f"{name}: row {local} (counting from 0), {column_label(source, column)} is "
-        f"{spelled(value)}; {advice}"
+        f"{spell(value)}; {advice}"
     )
 
 
@@ -249,7 +249,7 @@ def notes_of(source):
     return [f"{_READING}{source.name}: {note}" for note in (*source.notes, *source.remarks)]
 
 
-def is_of_reading(event):
+def is_reading_note(event):
     """Whether an event comes from `notes_of`."""
     return event.startswith(_READING)
 

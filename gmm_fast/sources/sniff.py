@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
-from .headers import header, index
+from .firstpass import DecimalWatch
+from .headers import guess_header, guess_index
 from .layout import (
     BOOLEANS,
     COMMA_NUMBER,
     HEAD_BYTES,
+    Guess,
     Look,
-    Said,
     is_number,
     is_text,
     is_value,
 )
 from .lines import Comments, WithoutEnd, split_lines
-from .passed import DecimalWatch
 from .unpack import read_end
 
 # Rows of the head that are examined.
@@ -86,7 +86,7 @@ def find_layout(path, name, given):
         found = rule.guess(look)
         if found is not None:
             text, plain = found
-            look.said[rule.name] = Said(text, plain, rule.option)
+            look.guesses[rule.name] = Guess(text, plain, rule.option)
     look.blank_end = _may_end_blank(look, path)
     return look.layout()
 
@@ -110,7 +110,7 @@ _BOMS = (
 _WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 
-def _encoding(look):
+def _guess_encoding(look):
     """By the byte order mark; else UTF-8 if the head is valid, else Windows' form of Latin-1."""
     given, head = look.given.encoding, look.head
     _refuse_magic(look)
@@ -129,7 +129,7 @@ def _encoding(look):
     kinds = [found] if found is not None else ["utf-8", "cp1252", "latin-1"]
     for kind in kinds:
         try:
-            look.encoding, text = kind, _decoded(body, kind, look.whole)
+            look.encoding, text = kind, _decode(body, kind, look.whole)
             break
         except UnicodeError as error:
             if kind == kinds[-1]:
@@ -175,7 +175,7 @@ def _refuse_arff(look):
     )
 
 
-def _decoded(body, encoding, whole):
+def _decode(body, encoding, whole):
     """The text of whole lines; the last line of a head that was cut off is left out."""
     text = codecs.getincrementaldecoder(encoding)().decode(body, final=whole)
     if whole:
@@ -207,7 +207,7 @@ def _take_lines(look, text):
     _refuse_arff(look)
 
 
-def _comment(look):
+def _guess_comment(look):
     """If the first lines begin with a comment sign, all lines that do are comments."""
     sign, first = look.given.comment, look.lines[0][0].lstrip(" \t")
     guessed = sign is None
@@ -219,11 +219,11 @@ def _comment(look):
             sign = ""  # "#" is the name of a column that counts the rows
         _refuse_other_comment(look, first)
     if sign:
-        takes = Comments(sign, guessed, _DELIMITERS).takes
-        is_comment = [takes(line[0].encode()) for line in look.lines]
-        n = is_comment.index(False) if False in is_comment else len(is_comment)
+        is_comment = Comments(sign, guessed, _DELIMITERS).is_comment
+        flags = [is_comment(line[0].encode()) for line in look.lines]
+        n = flags.index(False) if False in flags else len(flags)
         look.comments, rest = look.lines[:n], look.lines[n:]
-        look.lines = [line for line, c in zip(rest, is_comment[n:], strict=True) if not c]
+        look.lines = [line for line, c in zip(rest, flags[n:], strict=True) if not c]
         if not look.lines:
             raise DataError(
                 f"{look.name}: its first lines all begin with {sign!r}; say that they are not "
@@ -250,7 +250,7 @@ def _refuse_other_comment(look, first):
         )
 
 
-def _delimiter(look):
+def _guess_delimiter(look):
     """The delimiter splits all lines into equally many cells, most of them numbers."""
     given = look.given.delimiter or look.declared_delimiter
     signs = _DELIMITERS if given is None else given
@@ -302,7 +302,7 @@ def _width(rows):
     return Counter(len(row) for row in rows).most_common(1)[0][0]
 
 
-def _decimal(look):
+def _guess_decimal(look):
     """The decimal sign is a comma if a cell is a number only then."""
     if look.given.decimal is not None:
         look.decimal = look.given.decimal
@@ -319,10 +319,10 @@ def _decimal(look):
     look.watch = DecimalWatch(look.decimal, look.delimiter)
     for cell in cells:
         look.watch(cell.encode())
-    return decimal_said(look.decimal, look.watch)
+    return describe_decimal(look.decimal, look.watch)
 
 
-def decimal_said(sign, watch):
+def describe_decimal(sign, watch):
     """A decimal sign in words; with an example if it may be a thousands separator."""
     text = f"decimal {sign!r}"
     if watch.clear or watch.doubtful is None:
@@ -331,7 +331,7 @@ def decimal_said(sign, watch):
     return f"{text} ({watch.doubtful!r} is {read:.6g}, not thousands)", False
 
 
-def _width_and_lead(look):
+def _guess_width(look):
     """Find an empty last column and missing names; raise for lines before the table."""
     rows, width = look.rows, _width(look.rows)
     lead = next(i for i, row in enumerate(rows) if len(row) == width)
@@ -385,7 +385,7 @@ def _refuse_comma(look):
         )
 
 
-def _kinds(look):
+def _guess_kinds(look):
     """Find columns of TRUE and FALSE, and columns of numbers."""
     for j in range(look.n_columns):
         cells = [row[j] for row in look.rows if j < len(row)]
@@ -430,12 +430,12 @@ def _numeric(look, rows):
 
 
 RULES = (
-    Rule("encoding", "--encoding", _encoding),
-    Rule("comment", "--comment", _comment),
-    Rule("delimiter", "--delimiter", _delimiter),
-    Rule("decimal", "--decimal", _decimal),
-    Rule("width", "--columns", _width_and_lead),
-    Rule("header", "--header", header),
-    Rule("index", "--columns", index),
-    Rule("kinds", "--columns", _kinds),
+    Rule("encoding", "--encoding", _guess_encoding),
+    Rule("comment", "--comment", _guess_comment),
+    Rule("delimiter", "--delimiter", _guess_delimiter),
+    Rule("decimal", "--decimal", _guess_decimal),
+    Rule("width", "--columns", _guess_width),
+    Rule("header", "--header", guess_header),
+    Rule("index", "--columns", guess_index),
+    Rule("kinds", "--columns", _guess_kinds),
 )

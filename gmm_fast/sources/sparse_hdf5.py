@@ -26,8 +26,8 @@ class SparseHdf5Source(StreamSource):
     path : str
     group : h5py.Group
         In the open file.
-    opened : callable
-        opened(path, name, **options) opens the file again.
+    open_file : callable
+        open_file(path, name, **options) opens the file again.
     columns : list of str or int, optional
     names : list of str, optional
         Of all columns.
@@ -35,9 +35,9 @@ class SparseHdf5Source(StreamSource):
 
     notes = (NOTE,)
 
-    def __init__(self, path, group, opened, *, columns=None, names=None):
+    def __init__(self, path, group, open_file, *, columns=None, names=None):
         super().__init__(path, "HDF5")
-        self._inside, self._opened = group.name, opened
+        self._inside, self._open_file = group.name, open_file
         self._layout = n, d = self._layout_of(group)
         check_shape((n, d), path, False)
         data = group["data"]
@@ -74,7 +74,7 @@ class SparseHdf5Source(StreamSource):
 
     def _blocks(self, row):
         try:
-            with self._opened(self.path, self.name, rdcc_nbytes=self._cache) as file:
+            with self._open_file(self.path, self.name, rdcc_nbytes=self._cache) as file:
                 group = file.get(self._inside)
                 if not is_sparse_group(group) or self._layout_of(group) != self._layout:
                     raise changed_error(self.name)

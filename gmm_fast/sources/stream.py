@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..text import show_size
 from .base import Source, check_range, convert
-from .forks import leave, remake_after_fork
+from .forks import leak, remake_after_fork
 from .npy import open_regular
 from .stamps import Stamp
 
@@ -68,9 +68,9 @@ class StreamSource(Source):
         self._lock = threading.Lock()
         self._forget()
 
-    def forked(self):
+    def after_fork(self):
         if self._stream is not None:
-            leave(self._stream)
+            leak(self._stream)
         self._start_over()
 
     def _forget(self):
@@ -190,7 +190,7 @@ def _length(block):
 
 
 @contextmanager
-def refusing_damage(name, kind):
+def report_damage(name, kind):
     """Turn the many kinds of errors that a library raises on opening a file into a `DataError`.
 
     Memory errors, too: a forged file may ask for more than there is.

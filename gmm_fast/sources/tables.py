@@ -5,7 +5,7 @@ import sys
 from ..errors import DataError
 from .array import ArraySource, as_array
 from .columns import choose, pick
-from .paths import needing
+from .paths import require_package
 from .sparse import SparseSource, is_sparse
 
 
@@ -40,7 +40,7 @@ def open_table(data, columns):
 
 def _open_polars(frame, columns):
     try:
-        with needing("X: reading polars frames", "pyarrow", "parquet"):
+        with require_package("X: reading polars frames", "pyarrow", "parquet"):
             from .arrow import ArrowSource
     except DataError:  # without pyarrow, as an array: a copy
         names = list(frame.columns)

@@ -20,7 +20,8 @@ from .boundaries import Listed
 from .cells import EMPTY, TEXT, Cells
 from .columns import choose
 from .dialect import BLANKS, MISSING, Dialect
-from .layout import BOOLEANS, COMMA_NUMBER, Said
+from .firstpass import DecimalWatch, RowCounters
+from .layout import BOOLEANS, COMMA_NUMBER, Guess
 from .lines import (
     Comments,
     FilteredLines,
@@ -29,8 +30,7 @@ from .lines import (
     line_of_row,
     whole_lines,
 )
-from .passed import DecimalWatch, RowCounters
-from .sniff import decimal_said, find_layout
+from .sniff import describe_decimal, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
 
@@ -49,7 +49,7 @@ class _ReadAgain(DataError):
         self.change = change
 
 
-def _put(**found):
+def _set(**found):
     """A function that sets attributes of a layout."""
     return lambda layout: vars(layout).update(found)
 
@@ -154,32 +154,32 @@ class TextSource(StreamSource):
         self.check_unchanged()
         if count < 1:
             raise NoRowsError(
-                f"{self.name}: has no rows; at least one row is needed{self._doubt()}"
+                f"{self.name}: has no rows; at least one row is needed{self._guess_note()}"
             )
         self.n_samples, self.missing_rows = count, np.concatenate(missing)
-        self._say(counters)
+        self._report_findings(counters)
         if kept is None:
             return None
         kept.resize((count, self.n_features), refcheck=False)
         return ArraySource(kept, self.name)
 
-    def _say(self, counters):
+    def _report_findings(self, counters):
         """Report what the first pass showed."""
-        layout, said = self._layout, self._layout.said
+        layout, guesses = self._layout, self._layout.guesses
         if layout.watch is not None:
-            said["decimal"] = Said(*decimal_said(layout.decimal, layout.watch), "--decimal")
+            guesses["decimal"] = Guess(*describe_decimal(layout.decimal, layout.watch), "--decimal")
             layout.watch = None
         comments, self._comments = self._comments, None
         if comments is not None and comments.count and self._dialect.comment is None:
-            first = _shown(comments.first.decode(errors="replace").strip())
+            first = _shorten(comments.first.decode(errors="replace").strip())
             lines = "one line" if comments.count == 1 else f"{comments.count:,} lines"
             text = f"{lines} with {layout.comment!r} between rows left out (first {first})"
-            said["comments"] = Said(text, False, "--comment")
+            guesses["comments"] = Guess(text, False, "--comment")
         found = [self._file_label(self._columns[j]) for j in counters.found()]
         if found:
             what = "counts rows, but is kept" if len(found) == 1 else "count rows, but are kept"
             text = f"{', '.join(found)} {what}"
-            said["counters"] = Said(text, False, "--columns")
+            guesses["counters"] = Guess(text, False, "--columns")
 
     def _check_values(self, first, block):
         """The rows of a block that miss a value; raise `DataError` if that is not allowed."""
@@ -382,18 +382,18 @@ class TextSource(StreamSource):
         layout = self._layout
         found = _RAGGED.search(message)
         if not layout.newlines and (found or "newlines_in_values" in message):
-            return _ReadAgain(_put(newlines=True))
+            return _ReadAgain(_set(newlines=True))
         if found:
             row, expected, got = (int(x) for x in found.groups())
             line, _ = self._line_of(row - 1)
             return DataError(
                 f"{self.name}: row {row - 1} (counting from 0) has {got} cells{line}, the "
-                f"first line has {expected}; every row needs the same number{self._doubt()}"
+                f"first line has {expected}; every row needs the same number{self._guess_note()}"
             )
         if "block size" in message or "newlines_in_values" in message:
             room = arrowcsv.block_bytes(layout)
             if room < _LONGEST_ROW:
-                return _ReadAgain(_put(row_bytes=4 * room))
+                return _ReadAgain(_set(row_bytes=4 * room))
             return DataError(
                 f"{self.name}: cannot be read as a table: a row takes more than "
                 f"{_LONGEST_ROW >> 20} MB; a double quote may lack its closing one"
@@ -411,31 +411,31 @@ class TextSource(StreamSource):
             what = "though the column is empty in the first rows; give the last column a name"
         elif cell.strip() in {*MISSING, *dialect.na, *BOOLEANS} and not layout.padded:
             if j in layout.booleans or cell.strip() not in BOOLEANS:
-                return _ReadAgain(_put(padded=True))
+                return _ReadAgain(_set(padded=True))
         elif j in layout.booleans:
             what = "neither TRUE nor FALSE, as the first rows are"
         comma = layout.delimiter != "," and layout.decimal == "." and dialect.decimal is None
         if comma and COMMA_NUMBER.fullmatch(cell):
-            return _ReadAgain(lambda layout: _take_comma(layout, cell))
+            return _ReadAgain(lambda layout: _use_comma(layout, cell))
         line, _ = self._line_of(row)
         label = j if layout.names is None else layout.names[j]
         return DataError(
-            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {_shown(cell)}, "
-            f"{what}{line}; {advice.of_cell(cell, row, label, layout)}{self._doubt()}"
+            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {_shorten(cell)}, "
+            f"{what}{line}; {advice.on_cell(cell, row, label, layout)}{self._guess_note()}"
         )
 
-    def _doubt(self):
+    def _guess_note(self):
         """What was guessed, for errors that a wrong guess may have caused."""
         guessed = self._layout.note(self._is_chosen)
         return "" if guessed is None else f" (read with {guessed})"
 
 
-def _shown(text):
+def _shorten(text):
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
-def _take_comma(layout, cell):
+def _use_comma(layout, cell):
     """Switch the layout to a decimal comma, as in `cell`."""
     layout.decimal, layout.watch = ",", DecimalWatch(",", layout.delimiter)
     layout.watch(cell.encode())
-    layout.said["decimal"] = Said(*decimal_said(",", layout.watch), "--decimal")
+    layout.guesses["decimal"] = Guess(*describe_decimal(",", layout.watch), "--decimal")

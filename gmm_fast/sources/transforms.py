@@ -15,8 +15,8 @@ from .base import (
     convert,
     piece_rows,
 )
-from .columns import choose, listed
-from .paths import needing
+from .columns import choose, quote_list
+from .paths import require_package
 
 KNOWN = "arcsinh:COFACTOR (150 for fluorescence, 5 for mass cytometry) or logicle[:T,W,M,A]"
 # What flowutils returns if it finds no value.
@@ -31,14 +31,14 @@ class Arcsinh:
 
     def __post_init__(self):
         if not 0 < self.cofactor < np.inf:
-            raise DataError(f"the cofactor must be above 0, not {_text(self.cofactor)}")
+            raise DataError(f"the cofactor must be above 0, not {_shortest(self.cofactor)}")
 
     def __str__(self):
-        return f"arcsinh:{_text(self.cofactor)}"
+        return f"arcsinh:{_shortest(self.cofactor)}"
 
     def words(self, x="x"):
         """The formula, for a column named `x`."""
-        return f"arcsinh({x} / {_text(self.cofactor)})"
+        return f"arcsinh({x} / {_shortest(self.cofactor)})"
 
     def label(self, name):
         """A short label for a column of that name."""
@@ -77,11 +77,11 @@ class Logicle:
                 raise DataError(what)
 
     def __str__(self):
-        return f"logicle:{','.join(map(_text, astuple(self)))}"
+        return f"logicle:{','.join(map(_shortest, astuple(self)))}"
 
     def words(self, x="x"):
         """As of `Arcsinh`."""
-        return f"logicle({x}; {', '.join(f'{k}={_text(v)}' for k, v in vars(self).items())})"
+        return f"logicle({x}; {', '.join(f'{k}={_shortest(v)}' for k, v in vars(self).items())})"
 
     def label(self, name):
         """As of `Arcsinh`."""
@@ -89,7 +89,7 @@ class Logicle:
 
     def check(self):
         """As of `Arcsinh`."""
-        with needing("the logicle scale", "flowutils", "fcs"):
+        with require_package("the logicle scale", "flowutils", "fcs"):
             import flowutils.transforms  # noqa: F401 - checks that it is there
 
     def forward(self, values):
@@ -159,7 +159,7 @@ def parse_all(given):
     return parse(given)
 
 
-def transformed(source, given):
+def transform_source(source, given):
     """`source` with transformed columns.
 
     Parameters
@@ -206,7 +206,7 @@ def _each_column(source, given):
     return each
 
 
-def restored(values, transforms):
+def untransform(values, transforms):
     """Values on a model's scale, (n, d), converted back to the units of the data.
 
     Parameters
@@ -224,7 +224,7 @@ def restored(values, transforms):
     return np.stack(columns, axis=1)
 
 
-def told(transforms, names):
+def describe_transforms(transforms, names):
     """Say in words which columns went through which transform.
 
     Parameters
@@ -240,9 +240,9 @@ def told(transforms, names):
     for text in dict.fromkeys(t for t in transforms if t is not None):
         columns = [j for j, other in enumerate(transforms) if other == text]
         if names is None:
-            which = f"column{'s' * (len(columns) > 1)} {listed(columns)}"
+            which = f"column{'s' * (len(columns) > 1)} {quote_list(columns)}"
         else:
-            which = listed(names[j] for j in columns)
+            which = quote_list(names[j] for j in columns)
         parts.append(f"{which} through {parse(text).words()}")
     return "; ".join(parts)
 
@@ -265,7 +265,7 @@ def axis_labels(names, transforms):
     ]
 
 
-def _text(number):
+def _shortest(number):
     """The shortest text that reads back as the same number."""
     return np.format_float_positional(number, trim="-")
 
@@ -300,7 +300,7 @@ class TransformedSource(Source):
 
     @property
     def notes(self):
-        return *self.source.notes, told(self.transforms, self.feature_names)
+        return *self.source.notes, describe_transforms(self.transforms, self.feature_names)
 
     @property
     def decoded(self):
@@ -314,7 +314,7 @@ class TransformedSource(Source):
             rows = np.empty((last - first, self.n_features))
             self.source.read(first, last, rows)
             part = out[first - start : last - start]
-            convert(self._changed(rows), part, origin, self.name, range(first, last))
+            convert(self._transform(rows), part, origin, self.name, range(first, last))
 
     def gather(self, indices, out, *, origin=None):
         step = piece_rows(self, 8)
@@ -322,9 +322,9 @@ class TransformedSource(Source):
             part = indices[first : first + step]
             rows = np.empty((len(part), self.n_features))
             self.source.gather(part, rows)
-            convert(self._changed(rows), out[first : first + step], origin, self.name, part)
+            convert(self._transform(rows), out[first : first + step], origin, self.name, part)
 
-    def _changed(self, rows):
+    def _transform(self, rows):
         """Transform rows in float64, in place, and return them as `dtype`."""
         for transform, columns in self._columns.items():
             rows[:, columns] = transform.forward(rows[:, columns])

@@ -9,25 +9,25 @@ import zarr
 from ..errors import DataError
 from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .npy import changed_error
 from .stream import (
     StreamSource,
     block_rows,
     large_notes,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "a Zarr array"
 
 
 @contextmanager
-def _opened(path, name):
+def _open_file(path, name):
     """The array or group at `path`."""
     if not os.path.exists(path):
         raise DataError(f"{name}: no such file; check the path")
-    with refusing_damage(name, _KIND):  # zarr trusts the file, so damage fails in many ways
+    with report_damage(name, _KIND):  # zarr trusts the file, so damage fails in many ways
         if path.lower().endswith(".zip"):
             store = zarr.storage.ZipStore(path, mode="r")
         else:
@@ -60,7 +60,7 @@ class ZarrSource(StreamSource):
     def __init__(self, path, inner=None, *, columns=None, one_feature=False):
         super().__init__()
         self.name, self.path = path, os.path.abspath(path)
-        with refusing_damage(path, _KIND), _opened(self.path, path) as root:
+        with report_damage(path, _KIND), _open_file(self.path, path) as root:
             self._inside, array = _find(root, path, inner, one_feature)
             check_dtype(np.dtype(array.dtype), path)
             n, d = check_shape(array.shape, path, one_feature)
@@ -77,7 +77,7 @@ class ZarrSource(StreamSource):
 
     def _blocks(self, row):
         try:
-            with _opened(self.path, self.name) as root:
+            with _open_file(self.path, self.name) as root:
                 array = root[self._inside] if self._inside else root
                 if array.shape != self._shape or array.dtype != self.dtype:
                     raise changed_error(self.name)
@@ -107,7 +107,7 @@ def _find(root, name, inner, one_feature):
                 f"{name}: {inner} is a sparse matrix, which is read from .h5ad only; write it with "
                 "adata.write_h5ad"
             )
-        there = f"it holds {listed(numeric)}" if numeric else "it holds no arrays of numbers"
+        there = f"it holds {quote_list(numeric)}" if numeric else "it holds no arrays of numbers"
         raise DataError(f"{name}: holds no array {inner!r}; {there}")
     tables = [k for k, a in numeric.items() if a.ndim == 2]
     if not tables and one_feature:
@@ -117,7 +117,7 @@ def _find(root, name, inner, one_feature):
     what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
     raise DataError(
         f"{name}: holds {what}; name an array as {name}:/PATH"
-        + (f", it holds {listed(numeric)}" if numeric else "")
+        + (f", it holds {quote_list(numeric)}" if numeric else "")
     )
 
 

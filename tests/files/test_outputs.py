@@ -15,7 +15,7 @@ from gmm_fast.files.outputs import (
     atomic_write,
     check_outputs,
     check_writable,
-    never_replacing,
+    forbid_replacing,
     save_npy,
 )
 
@@ -142,12 +142,12 @@ def test_a_file_that_came_during_the_work_is_not_replaced(tmp_path, monkeypatch,
         monkeypatch.setattr(os, "link", fail)
     path = tmp_path / "out.bin"
     os.symlink(path, tmp_path / "link")
-    with never_replacing([tmp_path / "link"]), atomic_write(path) as file:
+    with forbid_replacing([tmp_path / "link"]), atomic_write(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new"
     path.unlink()
     with (
-        never_replacing([path]),
+        forbid_replacing([path]),
         pytest.raises(
             FitError, match=r"out\.bin: was written by another .* is in .*out\.\w{6}\.bin$"
         ),

@@ -25,8 +25,8 @@ from gmm_fast.page import write_report
 from gmm_fast.sources import (
     load_resident,
     parse_all,
-    restored,
     take,
+    untransform,
 )
 from gmm_fast.sources.transforms import parse
 
@@ -241,7 +241,7 @@ def test_samples_are_in_the_units_of_the_file(raw):
     np.testing.assert_allclose(
         [t.forward(got[:, j]) for j, t in enumerate(back[:2])], x[:, :2].T, atol=1e-9
     )
-    assert restored(x, None) is x
+    assert untransform(x, None) is x
 
 
 def test_going_on(raw):
