@@ -176,7 +176,7 @@ def _put_new(temporary, target, name):
         os.replace(temporary, other)
         raise FitError(
             f"{name}: was written by another program during the work, and --no-clobber says not to "
-            f"replace it; the output is in {other} instead"
+            f"replace it; the output is in {other}"
         ) from None
 
 

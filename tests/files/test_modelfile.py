@@ -356,7 +356,7 @@ def test_facts_that_tell_no_fit(tmp_path, change, named):
 @pytest.mark.parametrize("features", ["ab", ["a"], ["a", 2], {"a": 1, "b": 2}, 2])
 def test_features_that_are_no_names(tmp_path, features):
     write_model(tmp_path / "m", some_params("diag"), {"features": features})
-    with pytest.raises(ModelFileError, match="names of the features"):
+    with pytest.raises(ModelFileError, match="feature names are not valid"):
         read_model(tmp_path / "m")
 
 
