@@ -148,12 +148,7 @@ def open_source(data, *, one_feature=False, columns=None, transform=None, keep_b
         If the data is not a non-empty table of real numbers, or has no such columns; the message
         names the file (or ``X``) and says what to do.
     """
-    known, transform = _dialect(data, dialect), parse_all(transform)
-    if transform is not None and not isinstance(data, (str, bytes, os.PathLike)):
-        raise DataError(
-            "X: is not a file; transform is for files only: transform the data yourself, e.g. "
-            "numpy.arcsinh(X / 150)"
-        )
+    known, transform = _dialect(data, dialect), _transforms(data, transform)
     source = _open(data, one_feature, columns, keep_bytes, known)
     if known.missing == "drop":
         if isinstance(source, DaskSource):
@@ -174,6 +169,17 @@ def _dialect(data, options):
         if given:
             raise DataError(f"X: is not a file; {given[0]} is for files only")
     return dialect
+
+
+def _transforms(data, given):
+    """The parsed `transform` argument; raise `DataError` if the data is not a file."""
+    transform = parse_all(given)
+    if transform is not None and not isinstance(data, (str, bytes, os.PathLike)):
+        raise DataError(
+            "X: is not a file; transform is for files only: transform the data yourself, e.g. "
+            "numpy.arcsinh(X / 150)"
+        )
+    return transform
 
 
 def _open(data, one_feature, columns, keep_bytes, dialect):
