@@ -111,7 +111,7 @@ def merge_levels(job, parts):
 def sending(job, known, parts, n_workers, site):
     """Costs of tasks, seconds until workers have the parameters, and the bytes of those."""
     size = known["params_bytes"]
-    if workers.sent_with_tasks(2 * params_size(job), parts):
+    if workers.send_with_tasks(2 * params_size(job), parts):
         n_bytes = size * (1 + parts)
         return known["sent"], 2 * site.latency + n_bytes / site.bandwidth, n_bytes
     # a task holds them; workers fetch them from those that have them already
@@ -282,7 +282,7 @@ def _merge_seconds(client, stats, count):
         hold = {"pure": False, "workers": [there]}
         wait(held := [client.submit(tasks.hold, stats, **hold) for _ in range(count)])
         began = time.perf_counter()
-        wait(client.submit(tasks.merged, held, pure=False, workers=[here]))
+        wait(client.submit(tasks.merge_all, held, pure=False, workers=[here]))
         return time.perf_counter() - began
 
 

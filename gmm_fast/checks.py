@@ -1,4 +1,4 @@
-"""Checks of arguments: what passes is of the type asked for, what does not is a DataError."""
+"""Checks of arguments: each returns the value in the right type, or raises DataError."""
 
 from numbers import Integral, Real
 
@@ -7,8 +7,8 @@ import numpy as np
 from .errors import DataError
 
 
-def spelled(value):
-    """A number in messages: NaN is written as most people write it."""
+def spell(value):
+    """The text of a number for messages: NaN as most people write it."""
     return "NaN" if np.isnan(value) else str(value)
 
 
@@ -38,7 +38,7 @@ def real(name, value):
     if isinstance(value, bool) or not isinstance(value, Real):
         raise DataError(f"{name} must be a number, not {value!r}")
     try:
-        number = float(value)  # first: NumPy does not know fractions and very large integers
+        number = float(value)  # first, as NumPy takes neither fractions nor very large integers
     except OverflowError:
         number = np.inf
     if not (np.isfinite(number) and number >= 0):
@@ -67,11 +67,11 @@ def array(name, value, shape):
     return found
 
 
-class kept:
-    """A property that is computed once.
+class cached:
+    """A property that is computed once and then cached.
 
-    Before Python 3.12 `functools.cached_property` holds a lock meanwhile, one for all objects:
-    threads wait for one another, and in a child that is forked then it stays locked.
+    Before Python 3.12 `functools.cached_property` computes under one lock for all objects: threads
+    wait for one another, and in a child that is forked meanwhile the lock stays locked.
     """
 
     def __init__(self, function):

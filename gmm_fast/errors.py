@@ -1,4 +1,4 @@
-"""The package's own exceptions, whose class decides the exit status, and words of messages."""
+"""Exceptions of this package; their class decides the exit status."""
 
 
 class DataError(ValueError):
@@ -6,11 +6,11 @@ class DataError(ValueError):
 
 
 class DataTypeError(DataError, TypeError):
-    """Something of the data or the call is of a wrong type; scikit-learn's is a TypeError, too."""
+    """The data or the call has a wrong type; also a TypeError, as scikit-learn raises."""
 
 
 class ChangedError(DataError):
-    """A file changed during the work: no fault of what was done before, which is kept."""
+    """A file changed during the work; what was done before is valid and kept."""
 
 
 class ModelFileError(DataError):
@@ -22,14 +22,14 @@ class FitError(RuntimeError):
 
 
 class Interrupted(BaseException):
-    """The work was stopped from outside and what was done is kept.
+    """The work was stopped from outside; what was done so far is kept.
 
     Parameters
     ----------
     status : int
         Exit status.
     message : str
-        Says how to go on.
+        How to continue.
     """
 
     def __init__(self, status, message):
@@ -37,7 +37,7 @@ class Interrupted(BaseException):
         self.status = status
 
 
-def some(numbers, noun):
-    """At most ten numbers with their noun, for a message."""
+def number_list(numbers, noun):
+    """A noun and at most ten numbers, for a message: "components 0, 3"."""
     text = ", ".join(str(k) for k in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
     return f"{noun}{'s' if len(numbers) > 1 else ''} {text}"

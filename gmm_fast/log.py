@@ -1,4 +1,4 @@
-"""What `verbose` says: records of the logger "gmm_fast"."""
+"""Logging for `verbose`: records of the logger "gmm_fast"."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ LOGGER = logging.getLogger("gmm_fast")
 
 
 class _Stderr(logging.StreamHandler):
-    """Writes to what `sys.stderr` is when a record comes, as notebooks and tests replace it."""
+    """Writes to the current `sys.stderr`, which notebooks and tests replace."""
 
     @property
     def stream(self):
@@ -18,10 +18,10 @@ class _Stderr(logging.StreamHandler):
         pass
 
 
-def speaking(verbose):
-    """The logger if anything is to be said, else None.
+def verbose_logger(verbose):
+    """The logger if `verbose`, else None.
 
-    `verbose` asks to be told: where nobody has set logging up, records go to standard error.
+    Where logging is not set up, records go to standard error.
     """
     if not verbose:
         return None
@@ -31,15 +31,15 @@ def speaking(verbose):
     return LOGGER
 
 
-def say_events(logger, events):
-    """Tell `logger`, if there is one, what a user should know."""
+def log_events(logger, events):
+    """Log events that a user should know about, if there is a logger."""
     for event in events if logger is not None else ():
         logger.warning("%s", event)
 
 
 def log_iterations(verbose, interval):
     """A callback of `em.fit` that logs every so many iterations, or None."""
-    logger = speaking(verbose)
+    logger = verbose_logger(verbose)
     if logger is None:
         return None
 

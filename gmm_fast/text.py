@@ -1,15 +1,15 @@
-"""Numbers in words, for messages, tables and pages."""
+"""Numbers as text, for messages, tables and pages."""
 
 import math
 
 import numpy as np
 
-# From here on numbers are not written out.
+# Numbers from here on are written with an exponent.
 LONGEST = 1e13
 
 
 def number(value, digits=4):
-    """A number for a table; a dash for what is not defined."""
+    """A number for a table; a dash if it is undefined."""
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.6g}"
@@ -21,7 +21,7 @@ def count(n, noun):
 
 
 def mean_and_deviation(means, deviations):
-    """Cells "mean ± deviation" of one feature, with the decimals that its deviations call for."""
+    """Cells "mean ± deviation" of one feature, with as many decimals as its deviations justify."""
     small, large = (
         math.floor(math.log10(s)) if s > 0 else 0 for s in (deviations.min(), deviations.max())
     )
@@ -40,7 +40,7 @@ def mean_and_deviation(means, deviations):
 
 
 def show_size(n_bytes):
-    """Bytes for people: 1.6 GB."""
+    """A number of bytes in readable units: 1.6 GB."""
     for factor, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if n_bytes >= factor:
             return f"{n_bytes / factor:.3g} {unit}"

@@ -1,7 +1,8 @@
-"""Backends map the compiled pass over the chunks of a data set, in order, and merge.
+"""Backends run the kernels over the chunks of a data set, in order, and merge the results.
 
-`base` what every backend is; `local` the threads of this machine; `workers` those of a Dask
-cluster, `tasks` what those do, `connect` how one is found or started.
+`base` defines what a backend is; `local` runs on the threads of this machine; `workers` on a Dask
+cluster, with `tasks` the functions that run there and `connect` to find or start one; `threads`
+and `memory` hold their budgets.
 """
 
 from .base import (

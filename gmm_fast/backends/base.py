@@ -1,29 +1,30 @@
-"""What every backend is: data of known shape under a kernel, and one look at all of it."""
+"""The interface of backends, the survey of the data, and checks of sample weights."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import spelled
+from ..checks import spell
 from ..errors import DataError
 from ..mixture.families import get_family, surveying
 from ..mixture.params import Params
 from ..mixture.resolution import SKETCH_ROWS, SKETCH_VALUES, find_steps
 
-# Largest sample weight, and its inverse the least: beyond, float32 sums over- or underflow.
+# Bounds of the largest sample weight, this and its inverse: beyond, float32 sums over- or
+# underflow.
 MOST_WEIGHT = 1e20
-# Rows from all over the data that tell where it lies.
+# Rows from all over the data that show where it lies.
 LOOK_ROWS = 1000
 # Weights checked at a time: they may be a memory map as long as the data.
 _PIECE = 2**20
-# Square root of the largest float32, nearly: what float32 rows are to such a mean is not known.
+# About the square root of the largest float32: distances to larger means overflow.
 MOST_MEAN = 1e18
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look at all the data tells.
+    """What one pass over the data shows.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ class Survey:
 
 
 def check_means(params, dtype):
-    """Raise DataError where kernels of `dtype` could not tell what samples are to a component."""
+    """Raise DataError if kernels of `dtype` could not measure distances to a component."""
     if dtype == np.float32 and np.abs(params.means).max() > MOST_MEAN:
         raise DataError(
             "a component of the model is so far from zero that squares overflow float32; use "
@@ -58,17 +59,17 @@ class Backend(ABC):
     Attributes
     ----------
     name : str
-        Of the data, in messages.
+        Name of the data in messages.
     n_samples, n_features : int
     dtype : numpy.dtype
-        What the kernels compute in.
+        In which kernels compute.
     origin : (d,) float64 or None
-        Where float32 kernels put zero when the data holds more digits than they do.
+        Subtracted before float32 kernels see the data, if the data has more digits than float32.
     weights : (n,) float64 or None
     threads : int
         For work on this machine.
     n_parts : int
-        Parts of the data whose statistics are made apart; another number, other last digits.
+        Parts of the data with statistics of their own; the last digits depend on it.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Backend(ABC):
 
     @abstractmethod
     def take(self, indices):
-        """Rows as kernels see them, as float64 in the data's own coordinates.
+        """Rows as kernels see them, in float64 and the data's own coordinates.
 
         Parameters
         ----------
@@ -102,11 +103,11 @@ class Backend(ABC):
 
     @abstractmethod
     def stats(self, params):
-        """`Stats` of all the data under `params`: one EM iteration's look at the data."""
+        """`Stats` of all the data under `params`: the pass of one EM iteration."""
 
     @abstractmethod
     def score(self, params, *, log_prob=False, labels=False, resp=False):
-        """Yield (first row, Outputs) for each chunk; arrays are reused from chunk to chunk.
+        """Yield (first row, Outputs) for each chunk; the arrays are reused for the next one.
 
         Parameters
         ----------
@@ -122,7 +123,7 @@ class Backend(ABC):
 
     @abstractmethod
     def refuse_bad_values(self):
-        """Raise the `DataError` that says where NaN, infinity or too large a value is."""
+        """Raise the `DataError` that locates NaN, infinity or too large a value."""
 
     def survey(self, covariance_type="diag"):
         """Mean and variances of the data.
@@ -130,7 +131,7 @@ class Backend(ABC):
         Parameters
         ----------
         covariance_type : str
-            Family that is going to be fitted: its kernel looks, so that no other is compiled.
+            Family to be fitted: its kernel does the survey, so that no other is compiled.
 
         Raises
         ------
@@ -138,15 +139,14 @@ class Backend(ABC):
             The data holds NaN, infinity, or values whose squares overflow.
         """
         if self._survey is None:
-            self._survey = self._look(get_family(covariance_type))
+            self._survey = self._make_survey(get_family(covariance_type))
         return self._survey
 
     @property
     def steps(self):
-        """The step to which each feature was rounded, (d,), 0 for one that was not.
+        """The step to which each feature was rounded, (d,); 0 for one that was not.
 
-        Found from rows all over the data, which tell of others, few or many, that are on a finer
-        grid as of any exception.
+        Found from rows all over the data, so rows on a finer grid count like any other exception.
         """
         if self._steps is None:
             self.survey()
@@ -157,7 +157,7 @@ class Backend(ABC):
         return self._steps
 
     def _first_look(self):
-        """`rough_centre` of the data; the sketch that `steps` are found from is taken with it."""
+        """`rough_centre` of the data; also takes the sketch from which `steps` are found."""
         size = self.n_samples if self.weights is None else count_positive(self.weights)
         most = min(SKETCH_ROWS, SKETCH_VALUES // self.n_features)
         rows = np.union1d(_spread(size, LOOK_ROWS), _spread(size, most))
@@ -167,7 +167,7 @@ class Backend(ABC):
             lambda some: self._sketch[np.searchsorted(rows, some)], self.n_samples, self.weights
         )
 
-    def _look(self, family):
+    def _make_survey(self, family):
         with np.errstate(all="ignore"):
             centre = self._first_look()
             if not np.isfinite(centre).all():
@@ -187,10 +187,10 @@ class Backend(ABC):
 
 
 def rough_centre(take, n_samples, weights):
-    """Median of some rows from all over the data, `take(rows)`.
+    """Weighted median of some rows from all over the data, `take(rows)`.
 
-    Rows of weight zero are not looked at, wherever they lie, and one row far away moves nothing:
-    it would cost all others the digits of float32.
+    Rows of weight zero do not count. A median, as one far row must not move the centre: that would
+    cost all others digits of float32.
     """
     size = n_samples if weights is None else count_positive(weights)
     rows = _spread(size, LOOK_ROWS)
@@ -199,21 +199,21 @@ def rough_centre(take, n_samples, weights):
     rows = positive_rows(weights, rows)
     x = take(rows)
     order = np.argsort(x, axis=0)
-    # as shares of the largest, so that the sum of tiny ones has digits
+    # relative to the largest, so that sums of tiny weights keep their digits
     passed = np.cumsum((weights[rows] / weights[rows].max())[order], axis=0)
     middle = (passed < 0.5 * passed[-1]).sum(axis=0)
     return np.take_along_axis(np.take_along_axis(x, order, 0), middle[None], 0)[0]
 
 
 def _spread(size, count):
-    """So many numbers of 0..size - 1, evenly spread; all where there are no more."""
+    """`count` numbers of 0..size - 1, evenly spread; all of them if there are no more."""
     if count >= size:
         return np.arange(size)
     return np.linspace(0, size - 1, count).astype(np.int64)
 
 
 def _pieces(weights):
-    """(first row, piece): weights may be a memory map as long as the data."""
+    """Yield (first row, piece): weights may be a memory map as long as the data."""
     for start in range(0, len(weights), _PIECE):
         yield start, weights[start : start + _PIECE]
 
@@ -223,7 +223,7 @@ def count_positive(weights):
 
 
 def positive_rows(weights, ordinals):
-    """Row numbers of the samples at those places, sorted, among the ones of positive weight."""
+    """Row numbers of the samples at sorted places among those of positive weight."""
     rows = np.empty(len(ordinals), np.int64)
     seen = done = 0
     for start, piece in _pieces(weights):
@@ -235,12 +235,12 @@ def positive_rows(weights, ordinals):
 
 
 def default_dtype(stored):
-    """What kernels compute in for data of that dtype: as stored if float32, else float64."""
+    """Kernels' dtype for stored data: float32 for float32 and float16, else float64."""
     return np.float32 if stored.kind == "f" and stored.itemsize <= 4 else np.float64
 
 
 def needs_origin(stored, dtype):
-    """Whether data of dtype `stored` holds more digits than kernels in `dtype`."""
+    """Whether data of dtype `stored` has more digits than kernels of `dtype`."""
     return dtype == np.float32 and default_dtype(stored) == np.float64
 
 
@@ -267,7 +267,7 @@ def check_weights(weights, n_samples):
         if len(wrong):
             row = start + int(wrong[0])
             raise DataError(
-                f"sample_weight: row {row} (counting from 0) is {spelled(weights[row])}; "
+                f"sample_weight: row {row} (counting from 0) is {spell(weights[row])}; "
                 "weights must be finite and not negative"
             )
     if not weights.max() > 0:
@@ -275,6 +275,6 @@ def check_weights(weights, n_samples):
     if not 1 / MOST_WEIGHT <= weights.max() <= MOST_WEIGHT:
         raise DataError(
             f"sample_weight: the largest is {weights.max()}; it must lie between "
-            f"{1 / MOST_WEIGHT:g} and {MOST_WEIGHT:g}: multiply all of them by the same number"
+            f"{1 / MOST_WEIGHT:g} and {MOST_WEIGHT:g}: multiply all weights by the same number"
         )
     return weights

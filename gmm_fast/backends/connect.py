@@ -1,4 +1,4 @@
-"""A Dask cluster to work on: one that runs, or one of our own on this machine."""
+"""Connect to a running Dask cluster, or start one on this machine."""
 
 import asyncio
 import logging
@@ -11,31 +11,31 @@ from ..errors import DataError, FitError
 from ..text import show_size
 from .threads import check_threads
 
-# Seconds within which a scheduler has to answer and to have a worker.
+# Seconds within which a scheduler must answer and have a worker.
 PATIENCE = 10
-# Times that a cluster of our own is started, if a worker dies meanwhile: the system may kill one.
+# Attempts to start a cluster of our own, as the system may kill a worker meanwhile.
 STARTS = 3
-# What a worker holds besides data, buffers included, and what this process does.
+# Memory of a worker, buffers included, and of this process, besides data.
 WORKER_BYTES = 200 * 10**6
 CLIENT_BYTES = 250 * 10**6
-# Ctrl-C in a terminal reaches all processes; workers leave it to the one that started them. Those
-# that take the place of dead ones, too.
-_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+# Ctrl-C in a terminal reaches all processes; workers, also those that replace dead ones, leave it
+# to the process that started them.
+_IGNORE_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextmanager
 def cluster(scheduler=None, workers=None, *, threads=None, memory=None):
-    """A client of the scheduler at an address, or of `workers` processes on this machine.
+    """Context with a client of the scheduler at an address, or of new workers on this machine.
 
     Parameters
     ----------
     scheduler : str, optional
         Such as ``tcp://host:8786``.
     workers : int, optional
-        Processes to start instead, which share `threads` and `memory`.
+        Processes to start instead; they share `threads` and `memory`.
     threads : int, optional
     memory : int, optional
-        Bytes for all of it, this process included: see `room_of_workers`.
+        Bytes for all processes, including this one: see `room_of_workers`.
 
     Yields
     ------
@@ -53,9 +53,9 @@ def cluster(scheduler=None, workers=None, *, threads=None, memory=None):
             "a cluster needs Dask's distributed: pip install 'gmm-fast[dask]'"
         ) from None
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(_silence_logs())
         if scheduler is None:
-            address = stack.enter_context(_own(distributed, workers, threads, memory))
+            address = stack.enter_context(_start_cluster(distributed, workers, threads, memory))
         else:
             address = scheduler
         client = stack.enter_context(_client(distributed, address, scheduler))
@@ -64,13 +64,13 @@ def cluster(scheduler=None, workers=None, *, threads=None, memory=None):
         except TimeoutError:
             raise DataError(
                 f"scheduler {address}: has no workers; start some with "
-                f"`dask worker {address}` on the machines that are to work"
+                f"`dask worker {address}` on the machines that should work"
             ) from None
         yield client
 
 
 def current_client():
-    """The client that Dask's own functions would use now, or None."""
+    """The client that Dask itself would use now, or None."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None
@@ -82,25 +82,25 @@ def current_client():
 
 @contextmanager
 def _client(distributed, address, named):
-    """A client of a scheduler; `named` is the address that a user gave, if one was."""
+    """Context with a client of a scheduler; `named` is the address that a user gave, or None."""
     try:
         if named is not None:
-            # asked first: a client that has no answer keeps on trying when it is closed, too
+            # asked first: a client without an answer keeps trying even after it is closed
             asyncio.run(_ask(distributed, named))
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except ValueError as error:
         raise DataError(
-            f"scheduler {named}: is no address ({error}); write tcp://host:8786"
+            f"scheduler {named}: is not an address ({error}); write tcp://host:8786"
         ) from None
     except (OSError, TimeoutError):
         raise DataError(
             f"scheduler {named}: no answer within {PATIENCE} s; check the address, and that "
             "`dask scheduler` runs there"
         ) from None
-    except Exception as error:  # whatever the bytes of another service are taken for
+    except Exception as error:  # the bytes of another service may raise anything
         raise DataError(
-            f"scheduler {named}: what answers there is no Dask scheduler ({type(error).__name__}); "
-            "check host and port"
+            f"scheduler {named}: the answer is not that of a Dask scheduler "
+            f"({type(error).__name__}); check host and port"
         ) from None
     try:
         yield client
@@ -109,7 +109,7 @@ def _client(distributed, address, named):
 
 
 async def _ask(distributed, address):
-    """Wait for a scheduler to say who it is."""
+    """Wait for a scheduler to identify itself."""
     from distributed.core import rpc
 
     security = distributed.Security().get_connection_args("client")
@@ -122,29 +122,29 @@ async def _ask(distributed, address):
 
 
 @contextmanager
-def _own(distributed, workers, threads, memory):
-    """Address of a scheduler with that many workers on this machine."""
+def _start_cluster(distributed, workers, threads, memory):
+    """Context with a new scheduler and its workers on this machine."""
     threads = check_threads(threads)
     room_of_workers(memory, workers)
-    with _started(
+    with _retry(
         distributed.LocalCluster,
         n_workers=workers,
         threads_per_worker=max(1, threads // workers),
         processes=True,
-        # a promise is kept by `room_of_workers`, and not by killing
+        # `room_of_workers` keeps the limit, without killing workers
         memory_limit="auto" if memory is None else None,
         dashboard_address=":0",
         silence_logs=logging.CRITICAL,
-        preload=[_DEAF],
+        preload=[_IGNORE_INTERRUPTS],
     ) as cluster:
         yield cluster
 
 
-def _started(make, **options):
-    """The cluster that `make` makes; one more if a worker dies while it starts, as some will."""
+def _retry(make, **options):
+    """The cluster that `make` returns; tries again if a worker dies while it starts."""
     for tries in range(STARTS, 0, -1):
         try:
-            with _deaf():
+            with _ignore_interrupts():
                 return make(**options)
         except (OSError, TimeoutError, RuntimeError) as error:
             if tries == 1:
@@ -155,12 +155,12 @@ def _started(make, **options):
 
 
 def room_of_workers(memory, workers):
-    """Bytes of data that workers of our own may keep, so that all stay within `memory`.
+    """Bytes of data that our own workers may keep so that all processes stay within `memory`.
 
     Raises
     ------
     DataError
-        It is too little for that many.
+        The memory is too little for that many workers.
     """
     if memory is None:
         return None
@@ -175,8 +175,8 @@ def room_of_workers(memory, workers):
 
 
 @contextmanager
-def _deaf():
-    """Processes that are started in it leave Ctrl-C to this one, which does for the moment, too."""
+def _ignore_interrupts():
+    """Context in which this process, and those that it starts, ignore Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -188,8 +188,8 @@ def _deaf():
 
 
 @contextmanager
-def _quiet():
-    """Keep logs of distributed and its event loop off the terminal; what fails is raised."""
+def _silence_logs():
+    """Keep logs of distributed and its event loop off the terminal; failures still raise."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
     names.append("asyncio")
     before = {name: logging.getLogger(name).level for name in names}

@@ -1,4 +1,4 @@
-"""The kernels on this machine's threads."""
+"""Run the kernels on this machine's threads."""
 
 import copy
 import ctypes
@@ -41,29 +41,29 @@ from .threads import (
     works_alone,
 )
 
-# A chunk: large enough that starting the threads costs nothing, small enough for what was read to
-# be in the cache still when kernels get it: with 8 MiB, streaming took 3 to 7 % longer.
+# A chunk: large enough that starting the threads costs nothing, small enough to be in the cache
+# still when the kernels get it: with 8 MiB, streaming took 3 to 7 % longer.
 CHUNK_BYTES = 4 * 2**20
-# All lanes together: few large accumulators, or up to MAX_LANES small ones.
+# All lanes together: a few large accumulators, or up to MAX_LANES small ones.
 LANES_BYTES = 8 * 2**20
 MAX_LANES = 64
 MIN_LANES = 4
-# Nanoseconds of work for which it pays to wake another thread.
+# Nanoseconds of work that justify waking another thread.
 THREAD_WORK = 100_000
-# What a decoder keeps of each column, at most: pages, and what they unpack to.
+# The most that a decoder keeps of each column: pages, compressed and decompressed.
 COLUMN_BYTES = 4 * 2**20
-# Kernels that wait for data for a larger share of a pass may do with a thread less.
+# If kernels wait for data for a larger share of a pass, one thread fewer may be faster.
 WAITING = 0.15
 
 
 def n_lanes(n_samples, lane_bytes):
-    """Number of accumulators: a function of the work alone, never of the threads."""
+    """Number of accumulators: depends on the work alone, never on the threads."""
     lanes = min(MAX_LANES, max(MIN_LANES, LANES_BYTES // lane_bytes))
     return max(1, min(lanes, n_samples // (4 * BLOCK)))
 
 
 def chunk_rows(n_features):
-    """Rows of a chunk: a function of the data's shape alone, in whole blocks."""
+    """Rows of a chunk, in whole blocks: depends on the data's shape alone."""
     blocks = CHUNK_BYTES // (8 * n_features * BLOCK)
     return max(blocks, 1) * BLOCK
 
@@ -75,11 +75,11 @@ class Reading:
     Attributes
     ----------
     n_bytes : int
-        Read, as stored.
+        Bytes read, as stored.
     seconds : float
-        Of the passes.
+        Duration of the passes.
     waited : float
-        Seconds of them in which the kernels waited for data.
+        Seconds in which the kernels waited for data.
     """
 
     n_bytes: int = 0
@@ -88,18 +88,18 @@ class Reading:
 
 
 class Pace:
-    """How many threads to give to the kernels while another one decodes what they work on.
+    """How many threads the kernels get while another thread decodes their data.
 
-    Where they wait for it, one thread fewer may be faster: it leaves the decoder a core. The second
-    pass tries that, and what was faster stays; results do not depend on it.
+    If they wait for it, one thread fewer may be faster: it leaves the decoder a core. The second
+    pass tries that, and the faster choice stays; results do not depend on it.
     """
 
     def __init__(self, threads):
         self.threads = self._all = threads
         self._seconds = None
 
-    def passed(self, seconds, waited):
-        """A pass with `threads` took so long, and the kernels waited for so much of it."""
+    def record(self, seconds, waited):
+        """Record how long a pass with `threads` took, and how long the kernels waited in it."""
         if self._seconds is None:
             self._seconds = seconds
             if self._all > 1 and waited > WAITING * seconds:
@@ -109,21 +109,21 @@ class Pace:
 
 
 class LocalBackend(Backend):
-    """The kernels on this machine's threads, over one source.
+    """Runs the kernels on this machine's threads over one source.
 
     Parameters
     ----------
     source : Source
     dtype : float32 or float64, optional
-        What the kernels compute in; by default float32 for float32 and float16 data, else float64.
+        In which kernels compute; by default float32 for float32 and float16 data, else float64.
     weights : (n,) float64, optional
         Sample weights, checked by `check_weights`.
     threads : int, optional
     room : int, optional
-        Data of at most this many bytes is read once and kept; more is streamed in every pass, to
-        the same bits. By default a share of the free memory.
+        Data of at most this many bytes is read once and kept; more is streamed in every pass, with
+        bitwise the same results. By default a share of the free memory.
     origin : (d,) float64, optional
-        Of the data that `source` is a part of; by default it is found where it is needed.
+        Origin of the whole data that `source` is a part of; by default found if needed.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class LocalBackend(Backend):
     """
 
     def __init__(self, source, *, dtype=None, weights=None, threads=None, room=None, origin=None):
-        say_uncached()
+        warn_uncached()
         self.name = source.name
         self.n_samples = source.n_samples
         self.n_features = source.n_features
@@ -156,18 +156,18 @@ class LocalBackend(Backend):
         return self.opened.dtype
 
     def with_weights(self, weights):
-        """A backend over the same data, which is held once, with other sample weights.
+        """A backend with other sample weights that shares this one's data.
 
         Parameters
         ----------
-        weights : (n,) float64, or what gives parts of it when it is sliced or indexed
+        weights : (n,) float64, or an object that can be sliced and indexed like it
         """
         other = copy.copy(self)
         other.weights, other._survey, other._sketch, other._steps = weights, None, None, None
         other._spare, other._paces = {}, {}
         return other
 
-    def __sizeof__(self):  # schedulers of clusters ask what moving it would cost
+    def __sizeof__(self):  # Dask's scheduler asks what moving it would cost
         return self.nbytes if self.in_memory else 1000
 
     def __getstate__(self):
@@ -175,14 +175,14 @@ class LocalBackend(Backend):
 
     @property
     def nbytes(self):
-        """Of the data as the kernels see it."""
+        """Size of the data as the kernels see it."""
         return self.n_samples * self.n_features * self.dtype.itemsize
 
     def _fits(self, room):
         return self.nbytes <= (free_share() if room is None else room)
 
     def _readers(self, room):
-        """How many threads may read the data that is kept: as many as there is memory for."""
+        """How many threads may read the data to be kept: as many as there is memory for."""
         spare = (free_share() if room is None else room) - self.nbytes
         each = self.opened.reading_bytes + self.n_features * COLUMN_BYTES
         return max(1, min(self.threads, 1 + spare // each))
@@ -199,7 +199,7 @@ class LocalBackend(Backend):
         return origin
 
     def chunks(self):
-        """(first row, chunk) pairs in the coordinates that kernels see."""
+        """Yield (first row, chunk) in the coordinates that kernels see."""
         rows = chunk_rows(self.n_features)
         if self.in_memory:
             pieces = chunks(self.source, rows, self.dtype)
@@ -218,7 +218,7 @@ class LocalBackend(Backend):
             yield start, x if self.origin is None else x + self.origin
 
     def _timed(self, pieces):
-        """The same pieces; `reading` learns how long they took."""
+        """Yield the pieces and add their times to `reading`."""
         began = asked = time.perf_counter()
         waited = 0.0
         for piece in pieces:
@@ -242,10 +242,10 @@ class LocalBackend(Backend):
         seconds, waited = self.reading.seconds, self.reading.waited
         for start, chunk in self.chunks():
             self._launch(form, start, chunk, lanes, nothing, pace.threads)
-        pace.passed(self.reading.seconds - seconds, self.reading.waited - waited)
+        pace.record(self.reading.seconds - seconds, self.reading.waited - waited)
         merged = _merge_lanes(lanes)
         self._spare = {(form.shapes, params.n_components): lanes}
-        first = merged.s1[:, :, : self.n_features]  # behind it there may be squares
+        first = merged.s1[:, :, : self.n_features]  # after it there may be squares
         if not all(np.isfinite(a).all() for a in (merged.totals, merged.n_k, first)):
             self.refuse_bad_values()
         return form.collect(merged)
@@ -267,13 +267,13 @@ class LocalBackend(Backend):
                 part = chunk[first : first + rows]
                 out = gaussian.Outputs(*(b[: len(part)] for b in buffers))
                 self._launch(form, start + first, part, lanes, out, self.threads, weighted=False)
-                # of values whose squares overflow, too, there may be nothing but NaN to say
+                # values whose squares overflow may give NaN, too
                 if not np.isfinite(lanes.totals[:, 3]).all() or np.isnan(lanes.totals[:, 1]).any():
                     self.refuse_bad_values()
                 yield start + first, out
 
     def check_finite(self):
-        """Raise the `DataError` that says where NaN or infinity is, if it is anywhere."""
+        """Raise a `DataError` that locates the first NaN or infinity, if there is one."""
         bad = first_bad_row(self.source)
         if bad is not None:
             raise bad_value_error(self.opened, bad)
@@ -286,7 +286,7 @@ class LocalBackend(Backend):
         )
 
     def _pace(self, form, k):
-        """The `Pace` of passes with that form; only what is decoded needs one."""
+        """The `Pace` of passes with that form; matters only for decoded data."""
         if self.in_memory or not self.opened.decoded:
             return Pace(self.threads)
         return self._paces.setdefault((form.shapes, k), Pace(self.threads))
@@ -304,14 +304,14 @@ class LocalBackend(Backend):
 
             share_out(run, len(lanes.totals), 1, threads, len(chunk) * form.work)
             return
-        # threads without work would only have to be woken: milliseconds on a busy machine
+        # waking threads without work may take milliseconds on a busy machine
         worth = 1 + int(len(chunk) * form.work / THREAD_WORK)
         threads = min(threads, len(lanes.totals), worth)
         run_kernel(threads, form.kernel, chunk, weights, form.arrays, lanes, out)
 
     def _lanes(self, form, k):
         """Zeroed accumulators; k = 0 turns the statistics off."""
-        # those of the pass before, if alike: fresh memory costs more than zeroing old
+        # reuse those of the last pass: fresh memory costs more than zeroing old
         spare = self._spare.pop((form.shapes, k), None)
         if spare is not None:
             for array in spare:
@@ -329,7 +329,7 @@ _NONE = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
 def _mutable(x):
-    """`x`, or a view of its memory not marked read-only, for which kernels would compile anew.
+    """`x`, or a writable view of its memory: kernels would be compiled again for read-only arrays.
 
     Kernels never write to their input.
     """
@@ -346,23 +346,23 @@ def no_outputs(k, dtype):
 
 
 def _merge_lanes(lanes):
-    """One lane: the sum, in lane order."""
+    """The sum of all lanes, in lane order, as one lane."""
     return gaussian.Lanes(*(np.add.reduce(a, axis=0, keepdims=True) for a in lanes))
 
 
-# Kernels are the same at any width, and matrices of many features cost seconds.
+# Kernels are the same for any number of features, and large matrices cost seconds.
 _WARM_FEATURES = 64
 
 
 @functools.cache
-def say_uncached():
-    """Tell once, where kernels cannot be kept on disk, what that costs and how to mend it."""
+def warn_uncached():
+    """Warn once if compiled kernels cannot be cached on disk."""
     kept = getattr(gaussian.triangular_pass, "_cache", None)
     if kept is not None and kept.cache_path is None:
         # on standard error where logging is not set up
         LOGGER.warning(
-            "note: no folder to keep compiled kernels in can be written: every process compiles "
-            "them anew, which takes seconds to minutes; set NUMBA_CACHE_DIR to a folder that can"
+            "note: there is no writable folder for compiled kernels, so every process compiles "
+            "them again, which takes seconds to minutes; set NUMBA_CACHE_DIR to a writable folder"
         )
 
 
@@ -389,7 +389,7 @@ def backend_over(backend, x, weights=None):
 def warm_up(family, n_features, dtype, threads=None, *, side_by_side=False):
     """Compile the kernel of `family`, or load it from Numba's cache.
 
-    `side_by_side`: also the one that threads launch for themselves, see `threads.alone`.
+    With `side_by_side` also the one for a single thread, see `threads.alone`.
     """
     d = min(n_features, _WARM_FEATURES)
     row = ArraySource(np.zeros((1, d), dtype))

@@ -1,4 +1,4 @@
-"""How much memory there is, how much of it this process holds, and how much data may take."""
+"""Memory: how much is free, how much this process holds, and how much data may take."""
 
 import re
 from pathlib import Path
@@ -8,19 +8,19 @@ import psutil
 from ..errors import DataError
 from ..text import show_size
 
-# Of the memory that is free, data may take this share when nothing is said.
+# Share of the free memory that data may take by default.
 SHARE = 0.5
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def parse_size(text):
-    """Bytes of a size as people write it: 500MB, 2G, 1.5GiB, or a number of bytes.
+    """Bytes of a size such as 500MB, 2G, 1.5GiB, or a number of bytes.
 
     Raises
     ------
     DataError
-        Not a size, or not above zero.
+        Not a size, or not positive.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
         number, unit = float(text), ""
@@ -36,7 +36,7 @@ def parse_size(text):
 
 
 def anonymous_bytes():
-    """Memory of this process that no file stands behind (elsewhere than on Linux: all of it)."""
+    """Memory of this process that is not backed by files (all of its memory if not on Linux)."""
     try:
         found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:
@@ -45,12 +45,12 @@ def anonymous_bytes():
 
 
 def free_bytes():
-    """Memory that may be taken without driving out others: the machine's, or the container's."""
+    """Free memory of the machine, or of the container if that is less."""
     return max(0, min([psutil.virtual_memory().available, *_left_in_groups()]))
 
 
 def free_share():
-    """What data may take when nothing is said."""
+    """Bytes that data may take by default."""
     return int(SHARE * free_bytes())
 
 
@@ -71,7 +71,7 @@ def _left_in_groups(root="/sys/fs/cgroup", membership="/proc/self/cgroup"):
         else:
             continue
         group = base / path.lstrip("/")
-        # limits of the groups above hold too; in a container the path may be the host's
+        # limits of parent groups hold, too; in a container the path may be the host's
         for folder in dict.fromkeys([group, *group.parents, base]):
             if folder == base or base in folder.parents:
                 left += _left_in(folder, *files)
@@ -84,7 +84,7 @@ def _left_in(folder, limit_file, usage_file):
         if limit == "max":
             return []
         used = int((folder / usage_file).read_text())
-        # what the page cache holds for the group is given back when memory is asked for
+        # the system frees the group's page cache when memory is needed
         cache = re.search(
             r"^(?:total_)?inactive_file (\d+)", (folder / "memory.stat").read_text(), re.M
         )
@@ -94,14 +94,14 @@ def _left_in(folder, limit_file, usage_file):
 
 
 def room_for_data(promise, working):
-    """Bytes that data may take, so that the process stays within `promise`.
+    """Bytes that data may take so that the process stays within `promise`.
 
     Parameters
     ----------
     promise : int or None
         Anonymous memory of the whole process; None for `free_share`.
     working : int
-        What the work needs besides, beyond what the process holds now.
+        What the work needs besides data, beyond what the process holds now.
 
     Raises
     ------

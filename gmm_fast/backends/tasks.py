@@ -1,4 +1,4 @@
-"""What Dask workers do: functions of one part of the data, which a `LocalBackend` holds there."""
+"""Functions that Dask workers run on a part of the data, which is a `LocalBackend` there."""
 
 import functools
 import pickle
@@ -27,8 +27,8 @@ def _kernel_thread():
 def alone(function, *args):
     """Call a function on the one thread of this process that runs kernels.
 
-    A worker runs as many tasks at once as it has threads, and a kernel uses all of them: one
-    after the other, they share them without more threads than there are cores.
+    A worker runs as many tasks at once as it has threads, and each kernel uses all of them.
+    Running kernels one after another keeps the number of threads within the cores.
     """
     with _lock:
         thread = _kernel_thread()
@@ -51,7 +51,7 @@ def _who():
 
 
 def hold(value):
-    """A value that other tasks need; as a task, it can be computed again when its holder dies."""
+    """A value that other tasks need; as a task it can be recomputed if its holder dies."""
     return value
 
 
@@ -61,37 +61,37 @@ def _reopened(token, pickled):
 
 
 def open_rows(opener, start, stop):
-    """Rows ``start:stop`` of the source that `opener`, (token, bytes), describes.
+    """Rows ``start:stop`` of the source that `opener`, (token, bytes, path), describes.
 
-    The token belongs to one fit: a file that was replaced since is opened anew.
+    The token belongs to one fit, so a file that was replaced since is opened again.
     """
     token, pickled, path = opener
     try:
         with _lock:
             source = _reopened(token, pickled)
         rows = RowRange(source, start, stop)
-        rows.read(0, 1, np.empty((1, rows.n_features)))  # it may be opened when it is first read
+        rows.read(0, 1, np.empty((1, rows.n_features)))  # the first read may open the file
     except ChangedError:
         raise
     except (DataError, FitError, OSError, ImportError) as error:
         raise DataError(
-            f"{_who()} cannot read {path}: {error} (every worker has to see the file at that path)"
+            f"{_who()} cannot read {path}: {error} (every worker must see the file at that path)"
         ) from None
     return rows
 
 
 def part_of_rows(opener, start, stop, options):
-    """The part of a file, in memory or streamed in every pass."""
+    """A part of a file, in memory or streamed in every pass."""
     return _part(open_rows(opener, start, stop), options)
 
 
 def part_of_block(block, name, start, options):
-    """The part that a block of a Dask array is."""
+    """A part made of a block of a Dask array."""
     return _part(ArrayPart(np.asarray(block), name, start), options)
 
 
 def on_block(block, name, start, options, function, *args):
-    """function(part, *args) of a part that is not kept."""
+    """function(part, *args) for a part that is not kept."""
     return function(part_of_block(block, name, start, options), *args)
 
 
@@ -103,17 +103,17 @@ def _part(source, options):
 
 
 def raw_rows(source, indices):
-    """Rows as float64, before there is a part."""
+    """Rows as stored, in float64."""
     return take(source, indices, np.float64)
 
 
 def raw_block_rows(block, name, start, indices):
-    """Rows of a block as float64."""
+    """Rows of a block in float64."""
     return raw_rows(ArrayPart(np.asarray(block), name, start), indices)
 
 
 def raw_file_rows(opener, start, stop, indices):
-    """Rows of a file as float64."""
+    """Rows of a file in float64."""
     return raw_rows(open_rows(opener, start, stop), indices)
 
 
@@ -141,13 +141,13 @@ def _stats(part, params):
         return part.stats(params)
 
 
-def merged(several):
-    """The union of several `Stats`, in order."""
+def merge_all(several):
+    """Merge several `Stats`, in order."""
     return functools.reduce(merge, several)
 
 
 def score(part, params, wanted):
-    """`Outputs` of a whole part; see `Backend.score`."""
+    """`Outputs` of a whole part, see `Backend.score`."""
     part.threads = _threads()
     return alone(_score, part, params, wanted)
 
@@ -166,7 +166,7 @@ def _score(part, params, wanted):
 
 
 def score_block(block, params, dtype, what, block_info=None):
-    """One of the `Outputs` of a block of a Dask array, on a worker or in a scheduler's thread."""
+    """One of the `Outputs` of a block of a Dask array, on a worker or on a local thread."""
     wanted = {name: name == what for name in Outputs._fields}
     first = block_info[0]["array-location"][0][0] if block_info else 0
     source = ArrayPart(np.asarray(block), "X", first)

@@ -1,4 +1,4 @@
-"""The thread budget: of the kernels, and of BLAS, which is to have none beside them. And forks."""
+"""Threads of the kernels, the limit of BLAS beside them, and locks across forks."""
 
 import functools
 import multiprocessing
@@ -13,27 +13,27 @@ from threadpoolctl import ThreadpoolController
 
 from ..errors import DataError
 
-# Nanoseconds of work for which it pays to start another thread.
+# Nanoseconds of work that justify starting another thread.
 THREAD_WORK = 1_000_000
 
 # Numba's `workqueue` threading layer aborts the process when two threads start kernels at once.
 _kernel_lock = threading.RLock()
 # Held while the limit of BLAS is set or restored.
 _blas_lock = threading.RLock()
-# Held while a fit imports what it alone needs.
+# Held while a fit imports modules.
 _import_lock = threading.RLock()
 
 
 def importing():
-    """Context of an import in the middle of a fit: forks wait until it is done.
+    """Context for an import in the middle of a fit: forks wait until it is done.
 
-    What one thread is importing when another one forks is locked in the child for ever.
+    A module that one thread imports while another forks stays locked in the child for ever.
     """
     return _import_lock
 
 
 def default_threads():
-    """Threads that kernels use when nothing is said (NUMBA_NUM_THREADS, or the processors)."""
+    """Threads that kernels use by default (NUMBA_NUM_THREADS, or the number of processors)."""
     return numba.config.NUMBA_NUM_THREADS
 
 
@@ -43,7 +43,7 @@ def check_threads(threads):
     Raises
     ------
     DataError
-        Not between 1 and the number of threads Numba may start.
+        Not between 1 and the number of threads that Numba may start.
     """
     most = default_threads()
     if threads is None:
@@ -54,7 +54,7 @@ def check_threads(threads):
 
 
 def run_kernel(threads, kernel, *arguments):
-    """Run a kernel on `threads` threads, one Python thread at a time."""
+    """Run a kernel on `threads` threads; Python threads take turns."""
     with _kernel_lock:
         before = numba.get_num_threads()
         if threads == before:
@@ -70,28 +70,28 @@ def run_kernel(threads, kernel, *arguments):
 def wait_quietly():
     """Let kernel threads sleep, not spin, while they wait for the next chunk.
 
-    Threads of GNU OpenMP spin after each kernel, which costs decoders of Parquet or CSV the core
-    that they decode on: passes over Parquet were 15 to 40 % faster without. Kernels on data in
-    memory lose 0.03 ms a launch. It has an effect only before the first kernel of the process, and
-    never on a user's own choice.
+    GNU OpenMP threads spin after each kernel and take the core that decodes Parquet or CSV: passes
+    over Parquet were 15 to 40 % faster without. Kernels on data in memory lose 0.03 ms per launch.
+    This works only before the first kernel of the process, and does not override the user's
+    setting.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def share_out(kernel, n_samples, grain, threads, nanoseconds):
-    """Call kernel(start, stop) on parts of 0..n_samples, each of whole grains, one a thread.
+    """Call kernel(start, stop) on parts of 0..n_samples, of whole grains, one part per thread.
 
     Parameters
     ----------
     kernel : callable
-        Releases the GIL, and writes what belongs to its samples alone: so nothing depends on the
-        number of threads.
+        Releases the GIL, and writes only what belongs to its samples, so that nothing depends on
+        the number of threads.
     n_samples, grain : int
         The first is a multiple of the second.
     threads : int
-        At most; fewer where there is too little work to wake them.
+        At most; fewer if there is too little work.
     nanoseconds : float
-        That all of it takes on one thread, roughly.
+        Rough time of all the work on one thread.
     """
     grains = n_samples // grain
     parts = 1 if works_alone() else min(threads, grains, 1 + int(nanoseconds / THREAD_WORK))
@@ -100,11 +100,11 @@ def share_out(kernel, n_samples, grain, threads, nanoseconds):
         return
     ends = [grain * (grains * part // parts) for part in range(parts + 1)]
     with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(kernel, ends[:-1], ends[1:]))  # the list raises what a thread raised
+        list(pool.map(kernel, ends[:-1], ends[1:]))  # the list raises errors of the threads
 
 
 class _Cancelled(BaseException):
-    """Ends a piece of work whose result nobody waits for any more."""
+    """Ends a piece of work that nobody waits for any more."""
 
 
 _alone = threading.local()
@@ -112,14 +112,14 @@ _alone = threading.local()
 
 @contextmanager
 def alone(cancelled=None):
-    """Kernels that are launched in the block run on the thread that launches them, and no other.
+    """Context in which kernels run only on the thread that launches them.
 
-    So several threads run kernels at the same time, to the same bits.
+    So several threads can run kernels at the same time, with bitwise the same results.
 
     Parameters
     ----------
     cancelled : threading.Event, optional
-        Once it is set the next launch ends the block.
+        Once it is set, the next launch ends the block.
     """
     before = getattr(_alone, "now", None)
     _alone.now = threading.Event() if cancelled is None else cancelled
@@ -140,8 +140,8 @@ def works_alone():
 def side_by_side(function, items, threads):
     """Call a function on each of `items`, as many at a time as there are threads.
 
-    Kernels of each call run `alone`; with one thread or one item the calls are made here, one after
-    another, and kernels have all threads. Pieces of work that take long come first in `items`.
+    Kernels of each call run `alone`. With one thread or one item, the calls run here one after
+    another, and kernels have all threads. Long pieces of work should come first in `items`.
 
     Returns
     -------
@@ -151,11 +151,11 @@ def side_by_side(function, items, threads):
     Raises
     ------
     BaseException
-        What one of them raised; the others have ended or were cancelled.
+        The error of one of them; the others have ended or are cancelled.
     """
     items = list(items)
     threads = min(threads, len(items))
-    if threads <= 1 or works_alone():  # inside another one there are no threads left
+    if threads <= 1 or works_alone():  # nested calls find no threads left
         return [function(item) for item in items]
     cancelled = threading.Event()
 
@@ -171,21 +171,21 @@ def side_by_side(function, items, threads):
                 if future.done():
                     future.result()
             return [future.result() for future in futures]
-        finally:  # where all is well there is nothing left to cancel
+        finally:  # without an error there is nothing left to cancel
             cancelled.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 class serial_blas(ContextDecorator):
-    """Context, or decorator, in which BLAS and LAPACK run on the calling thread.
+    """Context or decorator in which BLAS and LAPACK run on the calling thread only.
 
-    OpenBLAS's threads spin for some 20 ms after each call, waiting for the next one. Between the
+    OpenBLAS threads spin for some 20 ms after each call, waiting for the next one. Between the
     Cholesky factorisations of an M-step they would take a core from the kernel: at d = 128 the pass
-    on two threads took 157 ms with them and 111 ms without. And from d = 128 on its last digits
-    depend on its number of threads.
+    on two threads took 157 ms with them and 111 ms without. Also, from d = 128 on the last digits
+    depend on the number of BLAS threads.
 
-    The limit is the process's. Who comes first sets it, who leaves last restores what was: a fit
-    that overlaps with others has one thread to its end, and the same bits as alone.
+    The limit applies to the process. The first to enter sets it, the last to leave restores the
+    old one: a fit that overlaps with others keeps one thread to its end, and its results.
     """
 
     def __enter__(self):
@@ -207,7 +207,7 @@ class serial_blas(ContextDecorator):
                 _restore_blas()
 
 
-# How often each thread has entered `serial_blas`, by its number, and what restores the limit.
+# How often each thread has entered `serial_blas`, by its identifier; and the limit to restore.
 _inside = {}
 _blas_limit = None
 
@@ -222,10 +222,10 @@ def _restore_blas():
 
 
 def _free_openblas():
-    """Let any thread change the limit of OpenBLAS, whichever did before.
+    """Let any thread change the limit of OpenBLAS, whichever set it.
 
-    From the first limit on, threadpoolctl 3.8 obeys that thread alone, until it has left all its
-    contexts. Here another thread may restore than has set, and a limit that is not set is no limit.
+    After the first limit threadpoolctl 3.8 obeys only the thread that set it, until that has left
+    all its contexts. Here a different thread may restore the limit, which would be ignored.
     """
     for library in _blas().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
@@ -234,17 +234,16 @@ def _free_openblas():
 
 @functools.cache
 def _blas():
-    """The BLAS libraries that NumPy and SciPy have loaded; looking for them takes milliseconds."""
+    """The BLAS libraries that NumPy and SciPy have loaded; finding them takes milliseconds."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def numba_threads_lost():
     """Whether this process was forked from one that had started Numba's threads.
 
-    Only the thread that forks lives on in the child. GNU OpenMP cannot start others there, and
-    Numba ends the process that tries (or, in a child of the child, lets it hang). `workqueue`
-    starts anew; TBB does if the main thread forked. One rule for all: in such a process kernels run
-    on threads of Python's.
+    Only the forking thread survives in the child. GNU OpenMP cannot start others there, and Numba
+    ends a process that tries (or, in a grandchild, lets it hang). `workqueue` can restart; TBB can
+    if the main thread forked. For simplicity, kernels in any such process run on Python threads.
     """
     return _lost
 
@@ -257,13 +256,13 @@ def _numba_has_threads():
     return True
 
 
-# Who imports this for the first time in a child of `multiprocessing` has not seen the fork. (That
-# of `spawn` loses nothing but time, and only if other kernels than ours ran there before.)
+# A child of `multiprocessing` that imports this for the first time has not seen the fork. (One of
+# `spawn` loses only time, and only if other kernels than ours ran there before.)
 _lost = _numba_has_threads() and multiprocessing.parent_process() is not None
 
-# What threads of ours hold in the middle of something. A fork waits for them: a lock that another
-# thread holds then stays locked in the child for ever, and what it guards is half done. In the
-# order in which they are taken; all are re-entrant, for signal handlers may fork.
+# Locks for which a fork waits: one that another thread holds would stay locked in the child for
+# ever, with its work half done. In the order in which they are taken; all are re-entrant, as
+# signal handlers may fork.
 _LOCKS = (_import_lock, _kernel_lock, global_compiler_lock, _blas_lock)
 
 

@@ -1,7 +1,7 @@
-"""The kernels on the workers of a Dask cluster: parts of the data go in, `Stats` come out.
+"""Run the kernels on the workers of a Dask cluster.
 
-Parts depend on the data alone and are merged as a fixed tree, so the result does not depend on
-how many workers there are, nor on which of them dies.
+Parts depend on the data alone and are merged in a fixed tree, so the result does not depend on
+how many workers there are, nor on which of them die.
 """
 
 import pickle
@@ -16,43 +16,38 @@ from ..errors import DataError, FitError
 from ..kernels.tiles import BLOCK
 from ..sources import DaskSource
 from . import tasks
-from .base import (
-    Backend,
-    default_dtype,
-    needs_origin,
-    rough_centre,
-)
+from .base import Backend, default_dtype, needs_origin, rough_centre
 from .local import chunk_rows
 from .threads import check_threads
 
-# Chunks of a part, roughly: enough work that the scheduler's millisecond does not count.
+# Chunks of a part, roughly: enough work that the scheduler's millisecond does not matter.
 PART_CHUNKS = 16
-# Numbers of parts that few, and more, workers can share evenly; beyond, multiples of the last.
+# Numbers of parts that several numbers of workers share evenly; beyond, multiples of the last.
 EVEN = (1, 2, 4, 6, 12)
-# Parts at most; larger data has larger ones, or the scheduler would be what is waited for.
+# Most parts; larger data has larger parts, as the scheduler would become the bottleneck.
 MAX_PARTS = 4096 // EVEN[-1] * EVEN[-1]
-# Stats that one task merges: so many bytes of them, within limits.
+# Bytes of `Stats` that one task merges, and how many of them at most.
 MERGED_BYTES = 64 * 2**20
 MOST_MERGED = 32
-# Parameters are sent with every task of so few parts, as long as that makes no more than so many
-# bytes a pass; otherwise a task holds them, and workers fetch them from one another.
+# Up to this many parts, and this many bytes per pass, parameters are sent with every task; beyond,
+# a task holds them, and workers fetch them from one another.
 SENT_PARTS = 64
 SENT_BYTES = 4 * 2**20
-# Of the workers' memory, data may take this share; more is read again in every pass.
+# Share of the workers' memory that data may take; more is read again in every pass.
 SHARE = 0.4
-# Seconds without any worker after which nobody is waited for any longer, and between two looks.
+# Seconds without any worker before giving up, and between two checks.
 DESERTED = 60
 LOOK = 10
 
 
 def part_edges(n_samples, n_features, boundaries=None):
-    """Row numbers between which parts lie: a function of the data alone.
+    """Row numbers between which parts lie: they depend on the data alone.
 
     Parameters
     ----------
     n_samples, n_features : int
     boundaries : optional
-        Of a `Source`: rows where reading may begin; edges are moved there.
+        The boundaries of a `Source`; edges are moved to the nearest ones.
 
     Returns
     -------
@@ -72,13 +67,13 @@ def _nearest(boundaries, row):
     return before if after is None or row - before < after - row else after
 
 
-def sent_with_tasks(n_bytes, n_parts):
-    """Whether parameters of that size go with the task of each part, or are fetched."""
+def send_with_tasks(n_bytes, n_parts):
+    """Whether to send parameters of that size with the task of each part."""
     return n_parts <= SENT_PARTS and n_bytes * n_parts <= SENT_BYTES
 
 
 class DaskBackend(Backend):
-    """The kernels on the workers of a Dask cluster.
+    """Runs the kernels on the workers of a Dask cluster.
 
     Parameters
     ----------
@@ -89,7 +84,7 @@ class DaskBackend(Backend):
     dtype, weights
         As for `LocalBackend`.
     threads : int, optional
-        For the work that is done here: on samples of the data.
+        For work in this process, on samples of the data.
     room : int, optional
         Bytes of data that the workers may keep; by default a share of their memory.
 
@@ -103,7 +98,7 @@ class DaskBackend(Backend):
     Raises
     ------
     DataError
-        A worker cannot read the data, the message says which and what.
+        A worker cannot read the data.
     FitError
         The cluster fails.
     """
@@ -136,7 +131,7 @@ class DaskBackend(Backend):
         return _Blocks if self.in_memory else _StreamedBlocks
 
     def _options(self):
-        """Of the `LocalBackend` of each part."""
+        """Options of the `LocalBackend` of each part."""
         room = 2**62 if self.in_memory else 0
         options = {"dtype": self.dtype, "origin": self.origin, "room": room}
         if self.weights is None:
@@ -174,7 +169,7 @@ class DaskBackend(Backend):
         return self._take(lambda i, rows: self._data.run("gmm-rows", tasks.rows, i, rows), indices)
 
     def _take(self, ask, indices):
-        """Rows of all parts, each asked for by ask(part, its own row numbers)."""
+        """Rows of all parts; ask(part, row numbers within it) requests those of one part."""
         indices = np.asarray(indices)
         ends = np.searchsorted(indices, self.edges)
         asked = [
@@ -194,21 +189,21 @@ class DaskBackend(Backend):
         fan_in = max(2, min(MOST_MERGED, MERGED_BYTES // _stats_bytes(params)))
         while len(parts) > 1:
             groups = [parts[i : i + fan_in] for i in range(0, len(parts), fan_in)]
-            parts = [self.client.submit(tasks.merged, g, key=_key("gmm-merge")) for g in groups]
+            parts = [self.client.submit(tasks.merge_all, g, key=_key("gmm-merge")) for g in groups]
         return self.gather(parts)[0]
 
     def _shared(self, params):
-        """`params` for the tasks of one pass: themselves, or a future of them."""
-        if sent_with_tasks(2 * _stats_bytes(params), self.n_parts):
+        """`params` for the tasks of one pass: as they are, or as a future."""
+        if send_with_tasks(2 * _stats_bytes(params), self.n_parts):
             return params
-        # a task, not scattered data: it can be computed again when the worker that holds it dies
+        # a task, not scattered data: it can be recomputed if the worker that holds it dies
         return self.client.submit(tasks.hold, params, key=_key("gmm-params"))
 
     def score(self, params, *, log_prob=False, labels=False, resp=False):
         wanted = {"log_prob": log_prob, "labels": labels, "resp": resp}
         shared = self._shared(params)
         n_parts = self.n_parts
-        # a few parts ahead of what is asked for: outputs are as long as the data
+        # only a few parts ahead of the consumer: outputs are as long as the data
         ahead = 2 * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
         pending = {}
         for i in range(n_parts):
@@ -226,7 +221,7 @@ class DaskBackend(Backend):
         )
 
     def _wait(self, futures):
-        """Wait for futures, but not for workers that are gone and do not come back."""
+        """Wait for futures, but not for workers that do not come back."""
         from distributed import wait
 
         last_seen = time.monotonic()
@@ -240,12 +235,12 @@ class DaskBackend(Backend):
                     last_seen = time.monotonic()
                 elif time.monotonic() - last_seen > DESERTED:
                     raise FitError(
-                        f"{self.name}: no worker has been there for {DESERTED} s; start some, and "
-                        "look into the logs of those that were"
+                        f"{self.name}: there has been no worker for {DESERTED} s; start some, and "
+                        "look into the logs of the old ones"
                     ) from None
 
     def gather(self, futures):
-        """Results of futures, or the error of one of them in words."""
+        """Results of futures; errors of the cluster become `FitError`."""
         from distributed import KilledWorker
 
         try:
@@ -255,8 +250,8 @@ class DaskBackend(Backend):
             raise
         except KilledWorker as error:
             raise FitError(
-                f"{self.name}: several workers died one after the other at the same task; give "
-                f"them more memory, or look into their logs ({error})"
+                f"{self.name}: several workers died one after another at the same task; give them "
+                f"more memory, or look into their logs ({error})"
             ) from None
         except (CancelledError, OSError, TimeoutError) as error:
             raise FitError(
@@ -270,7 +265,7 @@ class DaskBackend(Backend):
 
 
 def score_lazily(array, params, what, dtype=None, stored_as=None):
-    """What `Backend.score` yields, as a Dask array of what a Dask array holds.
+    """What `Backend.score` computes, for a Dask array and as a Dask array.
 
     Parameters
     ----------
@@ -278,9 +273,9 @@ def score_lazily(array, params, what, dtype=None, stored_as=None):
     params : Params
     what : {'log_prob', 'labels', 'resp'}
     dtype : dtype, optional
-        What the kernels compute in.
+        In which kernels compute.
     stored_as : dtype, optional
-        Of the result; by default `dtype`.
+        Dtype of the result; by default `dtype`.
 
     Returns
     -------
@@ -313,11 +308,11 @@ class _Parts:
         self.parts = []
 
     def raw(self, i, indices):
-        """Future of rows of part i as they are stored, before there are parts."""
+        """Future of rows of part i as stored; works before `open`."""
         raise NotImplementedError
 
     def open(self, options):
-        """Make the parts; `options` of the `LocalBackend` of each."""
+        """Make the parts, with the options of each `LocalBackend`."""
         raise NotImplementedError
 
     def run(self, name, function, i, *args):
@@ -325,13 +320,13 @@ class _Parts:
         return self.client.submit(function, self.parts[i], *args, key=_key(name))
 
     def run_all(self, name, function, *args):
-        """Futures of function(part, *args) of all parts."""
+        """Futures of function(part, *args) for all parts."""
         keys = [_key(name) for _ in self.parts]
         return self.client.map(function, self.parts, *([a] * len(keys) for a in args), key=keys)
 
 
 class _Rows(_Parts):
-    """Parts of a file that every worker reads; what is not kept in memory is read in every pass."""
+    """Parts of a file that every worker reads; parts that are not kept are read in every pass."""
 
     def __init__(self, client, source):
         super().__init__(client, part_edges(source.n_samples, source.n_features, source.boundaries))
@@ -347,8 +342,8 @@ class _Rows(_Parts):
         return self.client.submit(tasks.raw_file_rows, *self._range(i), indices, key=key)
 
     def open(self, options):
-        # dealt out by us: left to the scheduler, which does not know how large they are, one of two
-        # workers got four of six
+        # We assign the parts: the scheduler does not know their size and gave four of six to one
+        # of two workers.
         turns = _turns(self.client)
         self.parts = [
             self.client.submit(
@@ -390,11 +385,11 @@ class _Blocks(_Parts):
             self.client.submit(tasks.part_of_block, *self._block(i), each, key=_key("gmm-open"))
             for i, each in enumerate(options)
         ]
-        self.blocks = []  # the parts hold what they need of them
+        self.blocks = []  # the parts hold what they need
 
 
 class _StreamedBlocks(_Blocks):
-    """Parts that are the blocks of a Dask array, computed anew in every pass."""
+    """Parts that are the blocks of a Dask array, computed again in every pass."""
 
     def _begin(self):
         pass
@@ -413,7 +408,7 @@ class _StreamedBlocks(_Blocks):
         return self._compute(name, tasks.on_block, range(len(rest)), rest)
 
     def _compute(self, name, function, numbers, rest):
-        """Futures of function(block, name, start, *rest), each a graph from the block's own."""
+        """Futures of function(block, name, start, *rest), each a graph on top of the block's."""
         from dask import delayed
 
         work = delayed(function, pure=False)
@@ -431,7 +426,7 @@ def _key(name):
 
 
 def _turns(client):
-    """Addresses of workers, each as often as it has threads, and all of them from early on."""
+    """Addresses of workers, each once per thread, interleaved."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
     turns = [
         (turn / worker["nthreads"], address)
@@ -442,11 +437,11 @@ def _turns(client):
 
 
 def _stats_bytes(params):
-    """Roughly; parameters are of the same size."""
+    """Rough size of `Stats`; parameters have the same."""
     return 8 * (params.means.size + params.covariances.size + params.n_components)
 
 
 def _workers_memory(client):
-    """Bytes that the workers may hold together; without limit where one has none."""
+    """Bytes that all workers may hold; practically unlimited if one has no limit."""
     limits = [w["memory_limit"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
     return sum(limit or 2**62 for limit in limits)

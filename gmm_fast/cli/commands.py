@@ -24,14 +24,14 @@ from ..names import FAMILY
 from ..selection import criteria, grid
 from ..selection.choice import Candidate, candidate_row, doubts
 from ..sources import (
-    all_rows,
     check_columns,
+    count_all_rows,
+    describe_transforms,
     files_of,
+    fill_dropped,
     notes_of,
-    refilled,
-    restored,
     stem_of,
-    told,
+    untransform,
 )
 from ..starts import starting
 from . import inputs, plotting, printing
@@ -266,7 +266,7 @@ def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     outputs = {"--out": out, "--labels": labels_path}
     written = check_written(outputs, [model], {"no_clobber": no_clobber})
     x, labels = draw(params, n, seed)
-    x = restored(x, facts.get("transforms"))
+    x = untransform(x, facts.get("transforms"))
     names = facts.get("features") or [f"feature_{j}" for j in range(params.n_features)]
     with written:
         save_table(out, x, names)
@@ -450,7 +450,7 @@ def _as_started_from(source, recipe, settings):
             + (
                 "it has none"
                 if recipe.transforms is None
-                else told(recipe.transforms, recipe.names)
+                else describe_transforms(recipe.transforms, recipe.names)
             )
             + "; leave --transform out"
         )
@@ -474,8 +474,8 @@ def _write_labels(backend, params, path, progress, source, kept=None):
             yield outputs.labels
             progress.rows(start + len(outputs.labels))
 
-    with table_writer(path, (all_rows(source),), np.int32, ["label"], kept) as writer:
-        for block in refilled(labels(), source, -1):
+    with table_writer(path, (count_all_rows(source),), np.int32, ["label"], kept) as writer:
+        for block in fill_dropped(labels(), source, -1):
             writer.write(block)
     return counts
 
@@ -489,9 +489,9 @@ def _write_scores(backend, params, path, progress, source, what, names, kept=Non
             yield values
             progress.rows(start + len(values))
 
-    shape = (all_rows(source), len(names))[: 2 if what == "resp" else 1]
+    shape = (count_all_rows(source), len(names))[: 2 if what == "resp" else 1]
     with table_writer(path, shape, backend.dtype, names, kept) as writer:
-        for block in refilled(scores(), source, np.nan):
+        for block in fill_dropped(scores(), source, np.nan):
             writer.write(block)
 
 

@@ -17,11 +17,11 @@ from ..sources import (
     Dialect,
     check_columns,
     chunks,
-    kept_values,
     load_resident,
     notes_of,
+    select_kept,
 )
-from ..sources.columns import NoColumnError, listed
+from ..sources.columns import NoColumnError, quote_list
 from ..sources.npy import open_regular
 from ..sources.paths import family_of, open_path
 from ..starts import initial
@@ -61,8 +61,8 @@ def open_data(settings, recipe=None):
         source = open_alike(data, recipe, settings["memory"], **options)
     if settings["columns"] is not None and named_otherwise(recipe.names, source):
         printing.note(
-            f"--columns: {listed(source.feature_names)} are taken for the model's "
-            f"{listed(recipe.names)}, one by one"
+            f"--columns: {quote_list(source.feature_names)} are taken for the model's "
+            f"{quote_list(recipe.names)}, one by one"
         )
     return source
 
@@ -217,7 +217,7 @@ def _checked(what, check, values, source, *rest):
 
     There may be values for the rows that were left out, too.
     """
-    values, n_samples = kept_values(source, values), source.n_samples
+    values, n_samples = select_kept(source, values), source.n_samples
     if len(values) != n_samples:
         raise DataError(
             f"{what}: has {len(values):,} values for {n_samples:,} rows of data; one value per "

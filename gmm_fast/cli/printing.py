@@ -20,7 +20,7 @@ from ..mixture.resolution import steps_text
 from ..selection.choice import not_converged
 from ..selection.criteria import HIGHER, in_words, named
 from ..selection.grid import PATIENCE
-from ..sources import told
+from ..sources import describe_transforms
 from ..text import count, mean_and_deviation, number, show_size
 
 # Columns of a table in a file or a pipe, which has no width of its own to respect.
@@ -221,7 +221,7 @@ def print_reading(backend):
 def _scale_rows(facts):
     """A row on the transforms of the features, if there are any."""
     each = facts.get("transforms")
-    return [] if each is None else [("scale", told(each, facts.get("features")))]
+    return [] if each is None else [("scale", describe_transforms(each, facts.get("features")))]
 
 
 def _rounding_rows(result):

@@ -1,7 +1,7 @@
 """What a command is going to write, looked at before the work: what it would replace or join."""
 
 from ..errors import DataError
-from ..files.outputs import check_outputs, never_replacing
+from ..files.outputs import check_outputs, forbid_replacing
 from ..sources.paths import would_read
 from . import printing
 
@@ -45,4 +45,4 @@ def check_apart(outputs, settings):
 
 def keeping(outputs, no_clobber):
     """A context in which, with --no-clobber, none of the outputs replaces a file."""
-    return never_replacing([path for path in outputs.values() if path] if no_clobber else [])
+    return forbid_replacing([path for path in outputs.values() if path] if no_clobber else [])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import DataError, some
+from ..errors import DataError, number_list
 
 AUTO = "auto"
 # Of a feature's variance, or of 1 where that is less: so that ordinary data gets scikit-learn's
@@ -55,6 +55,6 @@ def swamp_events(value, survey):
         return []
     return [
         f"reg_covar ({value:g}) is not small beside the variance of "
-        f"{some(features, 'feature')} (counting from 0): lower it to "
+        f"{number_list(features, 'feature')} (counting from 0): lower it to "
         f"{SHARE * survey.variance[features].min():.1g} or set it to 'auto', or rescale the data"
     ]

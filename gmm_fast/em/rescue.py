@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..errors import FitError, some
+from ..errors import FitError, number_list
 from ..mixture.params import Params
 from .regularisation import swamp_events
 
@@ -253,4 +253,4 @@ def _who(params, which):
     """What to call the covariances that `which` marks."""
     if params.family.shared:
         return f"the {params.family.name} covariance"
-    return some(np.flatnonzero(which), "component")
+    return number_list(np.flatnonzero(which), "component")

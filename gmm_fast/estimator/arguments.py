@@ -14,7 +14,7 @@ from ..errors import DataError, DataTypeError
 from ..mixture.families import FAMILIES
 from ..mixture.params import covariance_shape
 from ..mixture.resolution import check_resolution
-from ..sources import kept_values
+from ..sources import select_kept
 from ..starts import starting
 from ..starts.partition import check_labels
 
@@ -218,12 +218,12 @@ def _check_weights(weights):
 
 def weights_of(source, sample_weight):
     """`sample_weight`, checked, of the rows of `source`; of all rows of its data, or of those."""
-    return check_weights(kept_values(source, sample_weight), source.n_samples)
+    return check_weights(select_kept(source, sample_weight), source.n_samples)
 
 
 def labels_of(source, labels, n_components):
     """`labels` to start from, checked, of the rows of `source`; see `weights_of`."""
-    return check_labels(kept_values(source, labels), source.n_samples, n_components)
+    return check_labels(select_kept(source, labels), source.n_samples, n_components)
 
 
 def check_enough(model, source):

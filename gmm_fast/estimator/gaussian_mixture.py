@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .. import fitting
 from ..em.regularisation import swamp_events
 from ..errors import DataError
-from ..log import log_iterations, say_events, speaking
+from ..log import log_events, log_iterations, verbose_logger
 from ..mixture.families import get_family
 from ..mixture.params import Params, check_params
 from ..mixture.resolution import check_steps
@@ -259,8 +259,8 @@ class GaussianMixture(
         start = self._start(source, labels)
         backend, seconds, events = self._opened(source, weights)
         check_steps(settings.resolution, backend)
-        logger = speaking(self.verbose)
-        say_events(logger, events)
+        logger = verbose_logger(self.verbose)
+        log_events(logger, events)
         for event in swamp_events(settings.reg_covar, backend.survey()):
             warnings.warn(event, stacklevel=3)
         result = fitting.fit(
@@ -272,7 +272,7 @@ class GaussianMixture(
             callback=log_iterations(self.verbose, self.verbose_interval),
             previous=getattr(self, "result_", None) if self.warm_start else None,
         )
-        say_events(logger, result.events)
+        log_events(logger, result.events)
         result.events[:0] = events
         result.seconds.update(seconds)
         self._take(result, Recipe.of(source))

@@ -9,13 +9,13 @@ from ..errors import DataError
 from ..sources import (
     NotTextError,
     axis_labels,
+    describe_transforms,
     files_of,
     parse_all,
-    told,
-    transformed,
+    transform_source,
     written_of,
 )
-from ..sources.columns import listed
+from ..sources.columns import quote_list
 from .feature_names import open_fitted, open_named
 
 # Of what was said of the fit's file, what means something for files that are no text.
@@ -87,10 +87,11 @@ class Recipe:
             return source
         if source.transforms is not None:
             raise DataError(
-                f"{source.name}: was opened with the transforms {listed(source.transforms)}, the "
-                f"fit's data with {listed(self.transforms)}; open it without: the model repeats its"
+                f"{source.name}: was opened with the transforms {quote_list(source.transforms)}, "
+                f"the fit's data with {quote_list(self.transforms)}; open it without: the model "
+                "repeats its"
             )
-        return transformed(source, parse_all(self.transforms)) if files_of(source) else source
+        return transform_source(source, parse_all(self.transforms)) if files_of(source) else source
 
     def differences(self, source):
         """How `source` is read otherwise than the fit's data was, in words, but for what was said.
@@ -175,7 +176,7 @@ def warn_of_reading(recipe, source):
         said = ", ".join(_one(name, value) for name, value in lost.items())
         found.append(f"without {said}, which was said of the fit's file")
     if recipe.transforms is None and source.transforms is not None:
-        how = told(source.transforms, source.feature_names)
+        how = describe_transforms(source.transforms, source.feature_names)
         found.append(f"{how}, while the model knows of no transform")
     if found:
         warnings.warn(f"{source.name}: {', '.join(found)}", stacklevel=6)

@@ -13,10 +13,10 @@ from ..mixture.params import Params, check_params, same_mixture
 from ..mixture.sampling import draw
 from ..selection import criteria
 from ..sources import (
-    all_rows,
+    count_all_rows,
+    fill_dropped,
     is_dask,
-    kept_values,
-    refilled,
+    select_kept,
 )
 from . import by_hand, convert
 from .arguments import (
@@ -54,7 +54,7 @@ class Scoring:
         """Mean log-likelihood of a sample, a float."""
         if overrides(self, "score_samples"):  # scikit-learn's calls it
             source, weights = self._weighted(X, sample_weight)
-            log_prob = kept_values(source, self.score_samples(X))
+            log_prob = select_kept(source, self.score_samples(X))
             return float(np.average(log_prob, weights=weights))
         return self._result_on(X, sample_weight).mean_log_likelihood
 
@@ -161,12 +161,12 @@ class Scoring:
 
     def _scored(self, backend, what, dtype=None):
         source = backend.opened
-        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
+        shape = (count_all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
         scored, start = np.empty(shape, dtype or backend.dtype), 0
         blocks = (
             getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
         )
-        for block in refilled(blocks, source, -1 if what == "labels" else np.nan):
+        for block in fill_dropped(blocks, source, -1 if what == "labels" else np.nan):
             scored[start : start + len(block)] = block
             start += len(block)
         return scored

@@ -11,7 +11,7 @@ from .. import em, fitting
 from ..em.regularisation import swamp_events
 from ..errors import DataError
 from ..files.modelfile import check_facts, read_model, write_model
-from ..log import say_events, speaking
+from ..log import log_events, verbose_logger
 from ..mixture.families import FAMILIES
 from ..mixture.resolution import check_steps
 from ..selection import criteria, grid
@@ -178,7 +178,7 @@ def search(
         "memory": memory,
     }
     settings = check_parameters(GaussianMixture(**shared, verbose=verbose))
-    logger = speaking(verbose)
+    logger = verbose_logger(verbose)
     promise = memory_bytes(memory)
     source = fitting.open_data(X, promise)
     grid.check_search(numbers, families, criterion, source.n_samples, **how)
@@ -196,7 +196,7 @@ def search(
         folds=folds,
     )
     check_steps(settings.resolution, backend)
-    say_events(logger, events)
+    log_events(logger, events)
     for event in swamp_events(settings.reg_covar, backend.survey()):
         warnings.warn(event, stacklevel=2)
     table = grid.search(

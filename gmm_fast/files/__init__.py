@@ -1,1 +1,1 @@
-"""What is written: archives of arrays, model files, tables, all in one piece or not at all."""
+"""Write files whole or not at all: archives of arrays, model files, tables."""

@@ -1,4 +1,4 @@
-"""Files of ours: a `.npz` of arrays with a JSON header, versioned, digested, written atomically."""
+"""Our own file format: a `.npz` of arrays with a JSON header, a version and a digest."""
 
 import hashlib
 import io
@@ -17,28 +17,29 @@ from .outputs import atomic_write
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file, and how messages speak of it.
+    """A kind of file, and words for its messages.
 
     Attributes
     ----------
     format : str
-        What its header says it is: "gmm-fast " and `noun`.
+        The format in its header: "gmm-fast " and `noun`.
     version : int
     noun : str
+        What the file holds, such as "model".
     file : str
-        The noun for such a file.
+        The file itself, such as "model file".
     error : type
-        Of `DataError`, raised when a file cannot be read.
+        Subclass of `DataError`, raised if a file cannot be read.
     needed : str
-        What to give instead of a path that names no such file.
+        Advice if a path is not such a file.
     order : str
-        What to do with data in its place.
+        Advice if the path is a data file.
     again : str
-        What to do when a file is of no use.
+        Advice if the file cannot be used.
     complete : callable
-        Whether a header holds what it must.
+        complete(header) is whether a header holds all that is needed.
     names : tuple of str, optional
-        The arrays in it; any by default.
+        The arrays in the file; by default any.
     """
 
     format: str
@@ -80,13 +81,13 @@ def read_archive(path, kind):
     Returns
     -------
     header : dict
-        As it was given to `write_archive`, with "format" and "version".
+        As given to `write_archive`, with "format" and "version".
     arrays : dict of str -> ndarray
 
     Raises
     ------
     kind.error
-        No file, another one, one of another version, damaged or changed by hand.
+        There is no such file, it is of another kind or version, or damaged or edited.
     """
     content = _content(path, kind)
     try:
@@ -98,12 +99,12 @@ def read_archive(path, kind):
             arrays = {name: _array(archive, name) for name in names}
     except DataError:
         raise
-    except Exception:  # whatever zip, .npy and JSON parsers make of foreign bytes
-        raise kind.error(f"{path}: not a gmm-fast {kind.file}, or a damaged one") from None
+    except Exception:  # the zip, .npy and JSON parsers raise many kinds of errors
+        raise kind.error(f"{path}: not a gmm-fast {kind.file}, or is damaged") from None
     if header.pop("sha256", None) != _digest(header, arrays, kind):
         raise kind.error(
             f"{path}: the {kind.noun} was damaged or changed after it was written; {kind.again}, "
-            "or take a copy that is whole"
+            "or use an intact copy"
         )
     return header, arrays
 
@@ -116,9 +117,9 @@ def _names(kind, header, arrays):
 
 
 def _check_sizes(archive, n_bytes):
-    """Raise ValueError for an archive whose members take more than the `n_bytes` of the file.
+    """Raise ValueError if the members of an archive are compressed or larger than the file.
 
-    We compress nothing, so it is none of ours, and might fill the memory.
+    We compress nothing, so such an archive is not ours, and could fill the memory.
     """
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -132,7 +133,7 @@ def _arrays_in(archive):
 
 
 def _array(archive, name):
-    """An array of numbers. Not by `numpy.load`, which makes room for what a header announces."""
+    """Read an array of numbers; `numpy.load` would allocate whatever a header announces."""
     content = archive.read(f"{name}.npy")
     file = io.BytesIO(content)
     head = file.read(npy_format.MAGIC_LEN)
@@ -146,7 +147,7 @@ def _array(archive, name):
 
 
 def _content(path, kind):
-    """The bytes of a file that may be an archive; others are refused before they are read whole."""
+    """The bytes of a file that may be an archive; others raise before they are read whole."""
     if not os.path.exists(path):
         raise kind.error(f"{path}: no such file; check the path")
     if not os.path.isfile(path):
@@ -180,7 +181,7 @@ def _check_header(path, kind, header):
 
 
 def _digest(header, arrays, kind):
-    """SHA-256 of everything in the file, header first, arrays with dtypes and shapes."""
+    """SHA-256 of the header and of all arrays with their dtypes and shapes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in _names(kind, header, arrays):
         array = np.asarray(arrays[name], order="C")

@@ -1,4 +1,4 @@
-"""Model files: the parameters of a mixture, and facts about the fit that found them."""
+"""Model files: the parameters of a mixture, and facts about the fit."""
 
 import os
 import sys
@@ -29,18 +29,15 @@ MODEL = Kind(
     names=("weights", "means", "covariances"),
 )
 
-# Of one over a standard deviation: its square is a precision.
+# Largest inverse standard deviation, so that its square, a precision, is finite.
 MOST_FACTOR = 1e150
 
 
 def check_model_name(option, path):
-    """Raise DataError where the name of a model announces another format than ``.npz``.
-
-    A name without an ending announces none.
-    """
+    """Raise DataError if the ending of a model's name is neither ``.npz`` nor missing."""
     ending = os.path.splitext(os.fsdecode(path))[1]
     if ending.lower() not in ("", ".npz"):
-        raise DataError(f"{option} {path}: a model is an .npz, not {ending}; let its name end so")
+        raise DataError(f"{option} {path}: a model is an .npz, not {ending}; change the ending")
 
 
 def write_model(path, params, facts):
@@ -51,7 +48,7 @@ def write_model(path, params, facts):
     path : str or path
     params : Params
     facts : dict
-        JSON values about the fit, given back by `read_model`.
+        JSON values about the fit, returned by `read_model`.
     """
     check_model_name("model", path)
     arrays = {name: getattr(params, name) for name in MODEL.names}
@@ -72,7 +69,7 @@ def read_model(path):
     Raises
     ------
     ModelFileError
-        Not a model file, one of another version, damaged or changed by hand.
+        Not a model file, or of another version, damaged or edited.
     """
     header, arrays = read_archive(path, MODEL)
     params = Params(**arrays, covariance_type=header["covariance_type"])
@@ -83,18 +80,18 @@ def read_model(path):
     facts = header["facts"]
     features = facts.get("features")
     if features is not None and not (_are_texts(features) and len(features) == params.n_features):
-        raise ModelFileError(f"{path}: the names of the features are no names; fit again")
+        raise ModelFileError(f"{path}: the feature names are not valid; fit again")
     _check_reading(facts, params.n_features, path)
     return params, facts
 
 
 def _check_reading(facts, n_features, path):
-    """Raise ModelFileError where facts on how the data was read cannot be used."""
+    """Raise ModelFileError if facts about how the data was read cannot be used."""
     each, reading = facts.get("transforms"), facts.get("reading")
     try:
         if each is not None:
-            told = [text for text in each if text is not None]
-            if not (isinstance(each, list) and len(each) == n_features and told):
+            used = [text for text in each if text is not None]
+            if not (isinstance(each, list) and len(each) == n_features and used):
                 raise ValueError
             parse_all(each)
         if reading is not None:
@@ -104,19 +101,19 @@ def _check_reading(facts, n_features, path):
                 raise ValueError
             if not all(isinstance(word, str | bool) for word in words):
                 raise ValueError
-    except (AttributeError, KeyError, TypeError, ValueError):  # a DataError is one, too
+    except (AttributeError, KeyError, TypeError, ValueError):  # includes DataError
         raise ModelFileError(
-            f"{path}: how the data of the fit was read makes no sense; fit again"
+            f"{path}: its record of how the data was read is not valid; fit again"
         ) from None
 
 
 def check_mixture(params, what):
-    """Stored parameters, checked.
+    """Check stored parameters and return them.
 
     Raises
     ------
     DataError
-        As `params.check_params`; other numbers than float64; covariances that are singular.
+        As `params.check_params`; also if numbers are not float64 or covariances are singular.
     """
     if params.scatter is not None and not np.isfinite(params.scatter).all():
         raise DataError(f"{what}: the scatter holds values that are not finite; fit again")
@@ -134,7 +131,7 @@ def check_mixture(params, what):
 
 
 def check_facts(facts, n_features, what):
-    """Raise ModelFileError unless stored facts tell all of a fit, in values that make sense."""
+    """Raise ModelFileError unless stored facts are complete and make sense."""
     wrong = [name for name, check in _FACTS.items() if not check(facts.get(name))]
     if not wrong and len(facts["trace"]) > facts["n_iter"] + 1:
         wrong = ["trace"]
@@ -144,20 +141,20 @@ def check_facts(facts, n_features, what):
         wrong.append("reg_covar")
     wrong += wrong_later_facts(facts)
     steps = facts.get("resolution")
-    told = len(steps) == n_features if isinstance(steps, list) else not facts.get("rounded")
-    if not told:
+    known = len(steps) == n_features if isinstance(steps, list) else not facts.get("rounded")
+    if not known:
         wrong.append("resolution")
     if wrong:
         raise ModelFileError(f"{what}: {', '.join(wrong)} of the fit cannot be used; fit again")
 
 
 def wrong_later_facts(facts):
-    """Names of the facts that older files are without, if they make no sense where they are."""
+    """Names of facts that are present and make no sense, among those that older files lack."""
     return [name for name, check in _LATER.items() if name in facts and not check(facts[name])]
 
 
 def is_number(value):
-    """Whether a JSON value is a finite number, as float64."""
+    """Whether a JSON value is a number that is finite in float64."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
@@ -170,7 +167,7 @@ def are_numbers(values):
 
 
 def _is_likelihood(value):
-    """Whether a value is a number, or NaN: nobody knows how likely a model from elsewhere is."""
+    """Whether a value is a number or NaN, which stands for the unknown one of a foreign model."""
     return is_number(value) or (type(value) is float and value != value)
 
 
@@ -178,7 +175,7 @@ def _are_texts(values):
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
-# What `em.FitResult` is made of, besides the parameters.
+# The fields of `em.FitResult` besides the parameters, with their checks.
 _FACTS = {
     "log_likelihood": _is_likelihood,
     "log_max_resp": _is_likelihood,

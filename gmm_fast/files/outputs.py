@@ -1,6 +1,6 @@
 """Write output files so that they appear whole or not at all.
 
-Everything goes to a temporary name in the folder of the target and is renamed at the end.
+Each is written under a temporary name in the target's folder and renamed at the end.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from ..errors import DataError, FitError
 
 # Targets that must not be replaced.
 _exclusive = ContextVar("exclusive", default=frozenset())
-# Characters of a file's name that its temporary name repeats.
+# A temporary name repeats at most so many characters of the file's name.
 MOST_BASE = 32
 
 
 def check_writable(path):
-    """Make sure, before long work begins, that `path` can be written at its end.
+    """Check before long work that `path` can be written after it.
 
     Parameters
     ----------
@@ -32,52 +32,52 @@ def check_writable(path):
     Raises
     ------
     DataError
-        If the folder is missing or not writable, or `path` is there already and is not a
-        regular file that may be written.
+        The folder is missing or not writable, or `path` exists and is not a writable regular
+        file.
     """
     name, target = _target(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
-        raise DataError(f"{name}: there is no folder {folder}; make it first")
+        raise DataError(f"{name}: there is no folder {folder}; create it first")
     try:
         with suppress(FileNotFoundError):
             os.lstat(target)
     except OSError as error:  # a name that is too long
         raise DataError(f"{name}: cannot be written: {error.strerror}") from error
-    if os.path.islink(target):  # all others were followed
-        raise DataError(f"{name}: is a symbolic link that leads in a circle; give another path")
+    if os.path.islink(target):  # other links have been resolved
+        raise DataError(f"{name}: is a symbolic link in a loop; give another path")
     if os.path.isdir(target):
         raise DataError(f"{name}: is a directory; give the path of a file in it")
     if os.path.exists(target):
-        # Renaming onto /dev/null or a pipe would replace it by a file.
+        # Renaming onto /dev/null or a pipe would replace it with a file.
         if not os.path.isfile(target):
             raise DataError(f"{name}: is not a regular file; give another path")
         if not os.access(target, os.W_OK):
-            raise DataError(f"{name}: the file is there and not writable; give another path")
+            raise DataError(f"{name}: the file exists and is not writable; give another path")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(f"{name}: folder {folder} is not writable; give another path")
 
 
 def check_outputs(outputs, inputs, *, replace=True):
-    """Make sure that files can be written, and that none destroys an input or another output.
+    """Check that files can be written, and that none would overwrite an input or another output.
 
     Parameters
     ----------
     outputs : dict of str -> str, os.PathLike or None
-        By option, for the messages; None where nothing is to be written.
+        Paths by option, for messages; None if nothing is to be written.
     inputs : sequence of str, os.PathLike or None
     replace : bool
-        Whether files that are there may be replaced.
+        Whether existing files may be replaced.
 
     Returns
     -------
     list of str
-        The outputs that are there, as an option and a path.
+        The outputs that exist, each as an option and a path.
 
     Raises
     ------
     DataError
-        As `check_writable`, two names of one file, or a file that must not be replaced.
+        As `check_writable`; also for two names of one file, or a file that must not be replaced.
     """
     there = []
     taken = {os.path.realpath(path): "input" for path in inputs if path is not None}
@@ -98,15 +98,15 @@ def check_outputs(outputs, inputs, *, replace=True):
             there.append(f"{option} {os.fspath(path)}")
             if not replace:
                 raise DataError(
-                    f"{there[-1]}: is there already, and --no-clobber says not to replace it; give "
+                    f"{there[-1]}: exists already, and --no-clobber says not to replace it; give "
                     "another path"
                 )
     return there
 
 
 @contextmanager
-def never_replacing(paths):
-    """In this context `atomic_write` replaces no file at one of these paths, whenever it came."""
+def forbid_replacing(paths):
+    """Context in which `atomic_write` replaces none of these files, even ones that appear later."""
     token = _exclusive.set(frozenset(os.path.realpath(path) for path in paths))
     try:
         yield
@@ -118,8 +118,8 @@ def never_replacing(paths):
 def atomic_write(path):
     """Open `path` for binary writing; it appears (or changes) only when the block succeeds.
 
-    A new file gets the permissions that ``open`` would give it, an existing one keeps its own;
-    a symbolic link stays, and what it points to is replaced.
+    A new file gets the permissions that ``open`` would give it; an existing one keeps its own. A
+    symbolic link stays, and its target is replaced.
 
     Parameters
     ----------
@@ -134,15 +134,15 @@ def atomic_write(path):
     DataError
         As `check_writable`.
     FitError
-        If writing fails (a full disk), here or in the block; or a file that `never_replacing`
-        protects is there: then what was written is kept beside it.
+        Writing fails (a full disk), here or in the block; or a file exists that `forbid_replacing`
+        protects: then the new one is kept beside it.
     """
     check_writable(path)
     name, target = _target(path)
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{_short(base)}.{secrets.token_hex(6)}.tmp")
     try:
-        # Not tempfile: it makes files that others cannot read, whatever the umask says.
+        # Not tempfile: others could not read its files, whatever the umask.
         with open(temporary, "xb") as file:
             yield file
             file.flush()
@@ -161,13 +161,13 @@ def atomic_write(path):
 
 
 def _put_new(temporary, target, name):
-    """Give a file the name `target`, or, where that is taken meanwhile, one of its own."""
+    """Rename a file to `target`; if that exists by now, to a new name, and raise `FitError`."""
     try:
         try:
             os.link(temporary, target)
         except FileExistsError:
             raise
-        except OSError:  # a file system without links: nobody else can take a name that is taken
+        except OSError:  # a file system without links: reserve the name, then replace the file
             os.close(os.open(target, os.O_CREAT | os.O_EXCL))
             os.replace(temporary, target)
     except FileExistsError:
@@ -176,15 +176,12 @@ def _put_new(temporary, target, name):
         os.replace(temporary, other)
         raise FitError(
             f"{name}: was written by another program during the work, and --no-clobber says not to "
-            f"replace it; what was to be there is in {other}"
+            f"replace it; the output is in {other}"
         ) from None
 
 
 def remove_leftovers(path):
-    """Remove temporary files that writers of `path` left when they were killed.
-
-    Nobody else may be writing it.
-    """
+    """Remove temporary files that killed writers of `path` left; nobody may be writing it now."""
     folder, base = os.path.split(_target(path)[1])
     name = re.compile(re.escape(f".{_short(base)}.") + r"[0-9a-f]{12}\.tmp")
     with suppress(OSError):
@@ -193,7 +190,7 @@ def remove_leftovers(path):
 
 
 def _short(base):
-    """What a temporary name repeats of a file's, so that it is known for its own."""
+    """The part of a temporary name that identifies its file."""
     if len(base) <= MOST_BASE:
         return base
     digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:8]
@@ -218,7 +215,7 @@ class NpyWriter:
     DataError
         On entering, as `check_writable`.
     FitError
-        If writing fails, or the rows written are not ``shape[0]``.
+        Writing fails, or the number of rows written is not ``shape[0]``.
     """
 
     def __init__(self, path, shape, dtype):
@@ -274,7 +271,7 @@ def save_npy(path, array):
 
 
 def _target(path):
-    """Return the name for messages, and the absolute path behind any symbolic links.
+    """Return the name for messages, and the absolute path with symbolic links resolved.
 
     Raises
     ------

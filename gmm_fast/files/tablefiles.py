@@ -1,4 +1,4 @@
-"""Tables that commands write, one row per sample: the ending of the name decides the format."""
+"""Write tables with one row per sample; the ending of the name decides the format."""
 
 import os
 import zipfile
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from ..errors import DataError, FitError
-from ..sources import needing
+from ..sources import require_package
 from .outputs import NpyWriter, atomic_write
 
-# Endings of NumPy's files, and of tables whose columns have names.
+# Endings of array files; of tables with column types; of all tables with column names.
 ARRAYS = (".npy", ".npz")
 TYPED = (".parquet", ".arrow")
 TABLES = (".csv", ".tsv", *TYPED)
@@ -20,7 +20,7 @@ _ROWS = 1 << 17
 
 
 def check_table(option, path, keep=None):
-    """The ending of an output, checked; a name without one is that of a ``.npy``.
+    """Check the ending of an output and return it; no ending means ``.npy``.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def check_table(option, path, keep=None):
         For messages.
     path : str, os.PathLike or None
     keep : list of str, optional
-        Columns that are to be written beside.
+        Columns of the input to write as well.
 
     Raises
     ------
     DataError
-        The ending is another, the format cannot hold the columns, or needs a package.
+        The ending is not supported, or the format cannot hold the columns or needs a package.
     """
     if path is None:
         return None
@@ -46,25 +46,25 @@ def check_table(option, path, keep=None):
             f"{option} {path}: an array holds no columns of --keep; give {', '.join(TABLES)}"
         )
     if ending in TABLES:
-        with needing(f"{option} {path}: writing {ending}", "pyarrow", "parquet"):
-            import pyarrow  # noqa: F401 - whether it is there
+        with require_package(f"{option} {path}: writing {ending}", "pyarrow", "parquet"):
+            import pyarrow  # noqa: F401 - checks that it is there
     return ending
 
 
 def table_writer(path, shape, dtype, names, kept=None):
-    """What writes a table block of rows by block of rows, as `outputs.NpyWriter` does.
+    """A writer of tables by blocks of rows, used like `outputs.NpyWriter`.
 
     Parameters
     ----------
     path : str or os.PathLike
-        As `check_table` takes it.
+        With an ending that `check_table` accepts.
     shape : tuple of int
         Of the whole array, (n,) or (n, m).
     dtype : dtype
     names : list of str
-        Of the columns; the first is the name of the array in a ``.npz``.
+        Names of the columns; the first names the array in a ``.npz``.
     kept : Kept, optional
-        Columns of the input to write beside.
+        Columns of the input to write as well.
     """
     ending = check_table("output", path)
     if ending == ".npy":
@@ -75,13 +75,13 @@ def table_writer(path, shape, dtype, names, kept=None):
 
 
 def save_table(path, array, names):
-    """Write an array, (n,) or (n, m), that is in memory."""
+    """Write an array in memory, (n,) or (n, m)."""
     with table_writer(path, array.shape, array.dtype, names) as writer:
         writer.write(array)
 
 
 class _Writer:
-    """A context that writes blocks to a file, which appears if all rows were written."""
+    """Context that writes blocks to a file; the file appears if all rows were written."""
 
     def __init__(self, path, shape, dtype):
         self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
@@ -110,7 +110,7 @@ class _Writer:
             self._end()
 
     def _end(self):
-        """What is left to be written, after the last block."""
+        """Finish the file after the last block."""
 
     def _wrong_count(self):
         return FitError(
@@ -120,7 +120,7 @@ class _Writer:
 
 
 class NpzWriter(_Writer):
-    """A ``.npz`` of one array of that name."""
+    """Writes a ``.npz`` with one array."""
 
     def __init__(self, path, shape, dtype, name):
         super().__init__(path, shape, dtype)
@@ -138,7 +138,7 @@ class NpzWriter(_Writer):
 
 
 class TableWriter(_Writer):
-    """CSV, TSV, Parquet or Arrow's file format (Feather), with names of columns."""
+    """Writes CSV, TSV, Parquet or Arrow's file format (Feather), with column names."""
 
     def __init__(self, path, shape, dtype, names, kept=None):
         super().__init__(path, shape, dtype)
@@ -171,12 +171,12 @@ class TableWriter(_Writer):
             table = pa.concat_tables(self._waiting)
             self._waiting = []
             if self._sink is None:
-                self._sink = self._opened(table.schema)
+                self._sink = self._open_sink(table.schema)
             self._sink.write_table(table)
-        except pa.ArrowException as error:  # columns of --keep that the format does not know
+        except pa.ArrowException as error:  # columns of --keep that the format cannot hold
             raise DataError(f"{os.fsdecode(self.path)}: cannot be written: {error}") from error
 
-    def _opened(self, schema):
+    def _open_sink(self, schema):
         import pyarrow as pa
 
         ending = os.path.splitext(os.fspath(self.path))[1].lower()
@@ -193,61 +193,61 @@ class TableWriter(_Writer):
 
 
 class Kept:
-    """Columns of the input that are written beside what is computed.
+    """Columns of the input that are copied to the output.
 
     Parameters
     ----------
     source : Source
-        Of files in one of the formats that have names of columns.
+        Files in a format with column names.
     names : list of str
-        Of any of their columns, or numbers from 0.
+        Names of any of their columns, or numbers from 0.
     taken : list of str
         Names of the other columns of the output.
     path : str or os.PathLike
-        Of the output. Text goes to text as it is; formats with types get numbers as numbers.
+        The output. Text is copied to text unchanged; formats with types get numbers.
 
     Raises
     ------
     DataError
-        There is no such column, the format is another, or a name is taken.
+        There is no such column, a name is taken, or the format has no column names.
     """
 
     def __init__(self, source, names, taken, path):
         for name in set(names) & set(taken):
-            raise DataError(f"--keep {name}: what is written has a column of that name; rename it")
+            raise DataError(f"--keep {name}: the output has its own column {name}; rename yours")
         self.names = names
         typed = check_table("output", path) in TYPED
         self._batches = _batches(_parts(source), names, typed)
         self._rest = []
 
     def take(self, n_rows):
-        """The next rows, a list of Arrow arrays."""
+        """The next rows, as a list of Arrow arrays."""
         import pyarrow as pa
 
         try:
             while sum(map(len, self._rest)) < n_rows:
                 batch = next(self._batches, None)
                 if batch is None:
-                    raise FitError("--keep: the data has become shorter; run the command again")
+                    raise FitError("--keep: the data became shorter; run the command again")
                 self._rest.append(pa.table(list(batch), self.names))
             table = pa.concat_tables(self._rest)
             self._rest = [table.slice(n_rows)]
             return [_plain(column) for column in table.slice(0, n_rows).columns]
-        except pa.ArrowException as error:  # files of several types, or damaged ones
+        except pa.ArrowException as error:  # files with different types, or damaged ones
             named = ",".join(self.names)
-            raise DataError(f"--keep {named}: cannot be passed on: {error}") from error
+            raise DataError(f"--keep {named}: cannot be copied: {error}") from error
 
 
 def _plain(column):
-    """A column of categories as their values."""
+    """A column, with categories replaced by their values."""
     categories = hasattr(column.type, "value_type") and hasattr(column.type, "index_type")
     return column.cast(column.type.value_type) if categories else column
 
 
 def _batches(parts, names, typed):
-    """Lists of arrays of the columns, batch by batch; checked before the first is read."""
+    """Lists of arrays of the columns, batch by batch; names are checked before reading begins."""
     readers = [part.columns_of(names) for part in parts]
-    if typed and hasattr(parts[0], "kinds_of"):  # text, which the other parts are, too
+    if typed and hasattr(parts[0], "kinds_of"):  # text, and so are the other parts
         kinds = [max(several) for several in zip(*(p.kinds_of(names) for p in parts), strict=True)]
         readers = [part.columns_of(names, kinds) for part in parts]
     return (batch for reader in readers for batch in reader)
@@ -261,6 +261,6 @@ def _parts(source):
     if hasattr(source, "source"):
         return _parts(source.source)
     raise DataError(
-        f"--keep passes on columns of Parquet, Arrow, FCS, CSV and TSV; {source.name} is of "
-        "another format"
+        f"--keep copies columns of Parquet, Arrow, FCS, CSV and TSV; {source.name} has another "
+        "format"
     )

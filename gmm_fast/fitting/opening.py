@@ -17,12 +17,12 @@ from ..backends.local import CHUNK_BYTES, LANES_BYTES, MIN_LANES
 from ..backends.memory import anonymous_bytes, free_bytes, free_share, room_for_data
 from ..backends.threads import check_threads, wait_quietly
 from ..em.rescue import is_of_needed_rows, needed_rows_events
-from ..errors import DataError, some
+from ..errors import DataError, number_list
 from ..mixture.families import get_family
 from ..sources import (
     ArraySource,
     DaskSource,
-    is_of_reading,
+    is_reading_note,
     notes_of,
     open_source,
 )
@@ -196,7 +196,7 @@ def _warnings(backend, families, numbers):
     if len(constant) == 0:
         return found
     are, tell = ("is", "it tells") if len(constant) == 1 else ("are", "they tell")
-    names = some(constant, "feature")
+    names = number_list(constant, "feature")
     return [f"{names} (counting from 0) {are} constant: {tell} {_NOTHING}", *found]
 
 
@@ -206,4 +206,4 @@ _NOTHING = "nothing apart"
 
 def is_of_data(event):
     """Whether an event tells of the data and the call alone, not of what a fit found."""
-    return _NOTHING in event or is_of_needed_rows(event) or is_of_reading(event)
+    return _NOTHING in event or is_of_needed_rows(event) or is_reading_note(event)

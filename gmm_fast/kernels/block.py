@@ -1,7 +1,7 @@
-"""What is done to one block of samples besides the arithmetic of `tiles`: load, normalise, write.
+"""Work on one block of samples besides the arithmetic of `tiles`: load, normalise, write.
 
 A block is transposed to (features, samples), so that every inner loop runs over samples and
-vectorises whatever the number of features.
+vectorises for any number of features.
 """
 
 import numba
@@ -16,12 +16,12 @@ if numba.config.DISABLE_JIT:
 else:
     from .tiles import transpose
 
-LOGS = BLOCK // 8  # logarithms for a block whose samples need none of their own
+LOGS = BLOCK // 8  # logarithms per block if samples do not need one each
 
 
 @inlined
-def folded(values, half):
-    """The sum of the first 2 half numbers, a power of 2: halves are added until one is left."""
+def fold(values, half):
+    """The sum of the first 2 half numbers, a power of 2, by adding halves; overwrites them."""
     while half > 0:
         for b in range(half):
             values[b] += values[half + b]
@@ -31,7 +31,7 @@ def folded(values, half):
 
 @inlined
 def ordered_sum(values):
-    """The sum of BLOCK numbers in float64: eight sums side by side, which become one at the end."""
+    """The sum of BLOCK numbers in float64: eight partial sums, combined at the end."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     for b in range(0, BLOCK, 8):
         s0 += values[b]
@@ -47,7 +47,7 @@ def ordered_sum(values):
 
 @inlined
 def ordered_dot(weights, values):
-    """As `ordered_sum`, of weights times values."""
+    """As `ordered_sum`, for weights times values."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     for b in range(0, BLOCK, 8):
         s0 += np.float64(weights[b]) * np.float64(values[b])
@@ -89,15 +89,15 @@ def load_block(x, weights, center, start, xt, w, zeros):
     for j in range(1, d):
         for b in range(BLOCK):
             zeros[b] += xt[j, b] * x.dtype.type(0)
-    return m, folded(zeros, BLOCK // 2)
+    return m, fold(zeros, BLOCK // 2)
 
 
 @inlined
 def normalise(top, w, factor, log_prob, log_total, totals):
-    """From sums of squares in `factor` to log densities and what gives responsibilities.
+    """From sums of squares in `factor`, compute log densities and the factor of responsibilities.
 
-    That is the factor of the squares of exponentials; `roots` makes it one of exponentials. Adds to
-    (sum w, LL, ln max resp). `log_total` is scratch.
+    The new `factor` times a squared exponential is a responsibility; `take_roots` makes it a factor
+    of exponentials. Adds to (sum w, LL, ln max resp). `log_total` is scratch.
     """
     for b in range(BLOCK):
         log_total[b] = log(factor[b])
@@ -110,10 +110,10 @@ def normalise(top, w, factor, log_prob, log_total, totals):
 
 @inlined
 def normalise_alike(top, factor, products, totals):
-    """`normalise` where all weights are 1 and nobody wants the log density of each sample.
+    """`normalise` for weights of 1, if the log density of each sample is not needed.
 
-    One logarithm for eight samples: each sum lies between 1 and K, so that their product is
-    finite. `products` is scratch.
+    One logarithm for eight samples: each sum lies between 1 and K, so their product is finite.
+    `products` is scratch.
     """
     for b in range(LOGS):
         products[b] = factor[b]
@@ -123,7 +123,7 @@ def normalise_alike(top, factor, products, totals):
     logs = products[BLOCK // 2 :].view(np.float64)  # LOGS of them, or more
     for b in range(LOGS):
         logs[b] = log(np.float64(products[b]))
-    sum_log = folded(logs, LOGS // 2)
+    sum_log = fold(logs, LOGS // 2)
     for b in range(BLOCK):
         factor[b] = factor.dtype.type(1) / factor[b]
     sum_top = ordered_sum(top)
@@ -133,8 +133,8 @@ def normalise_alike(top, factor, products, totals):
 
 
 @inlined
-def roots(factor):
-    """Every number's square root."""
+def take_roots(factor):
+    """Replace every number by its square root."""
     for b in range(BLOCK):
         factor[b] = np.sqrt(factor[b])
 

@@ -1,6 +1,6 @@
-"""Inverse Cholesky factors of small matrices, all of them in one call.
+"""Inverse Cholesky factors of many small matrices in one call.
 
-What NumPy and LAPACK need to be called once for each matrix is ten times what a small one takes.
+For a small matrix, the overhead of a call of NumPy and LAPACK is ten times the work.
 """
 
 import numpy as np
@@ -18,11 +18,11 @@ def inverse_cholesky(matrices, tolerance, inverse, singular):
     Parameters
     ----------
     matrices : (K, d, d) float64
-        Their lower triangles are read.
+        Only the lower triangles are read.
     tolerance : float
-        A pivot of at most this share of its entry of the diagonal is none.
+        A matrix is singular if a pivot is at most this share of its diagonal entry.
     inverse : (K, d, d) float64
-        Zeros; written, the lower triangles. The unit matrix where there is none.
+        Zeros; the lower triangles are written. The identity for singular matrices.
     singular : (K,) bool
         Written.
     """

@@ -1,4 +1,4 @@
-"""exp and log as polynomials, because the compiler cannot vectorise calls of the C library."""
+"""exp and log as polynomials, as the compiler cannot vectorise calls of the C library."""
 
 import numpy as np
 from numba.extending import overload
@@ -16,10 +16,10 @@ from .vector import (
 
 
 def exp64(x):
-    """e**x for a vector of x <= 0, to 1 ulp; 0 below -50, where its square no longer counts."""
+    """e**x for a vector of x <= 0, to 1 ulp; 0 below -50, where its square is negligible."""
     # Adding 1.5 * 2**52 rounds to an integer and leaves it in the low bits, ready to be
-    # shifted into the exponent: AVX2 has no conversion from float64 to int64. Far below -50 all of
-    # this is nonsense, which the last line throws away.
+    # shifted into the exponent: AVX2 has no conversion from float64 to int64. Far below -50 the
+    # result is nonsense, which the last line discards.
     magic = constant(x, 6755399441055744.0)
     shifted = fma(x, constant(x, 1.4426950408889634), magic)
     n = subtract(shifted, magic)
@@ -96,7 +96,7 @@ def log32(x):
 
 
 def exp(x):
-    raise NotImplementedError("vectors exist in compiled code alone")
+    raise NotImplementedError("vectors exist only in compiled code")
 
 
 def log(x):

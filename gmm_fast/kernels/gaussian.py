@@ -1,9 +1,8 @@
 """The fused pass: log densities, responsibilities and their statistics, block by block.
 
-No array of size n x K exists: the responsibilities of one block live in scratch memory until its
-statistics are added to the accumulators of the block's *lane*. Which blocks a lane owns depends on
-the number of rows and lanes alone, never on threads, so results are the same bits at any thread
-count.
+There is no array of size n x K: the responsibilities of one block live in scratch memory until its
+statistics are added to the accumulators of the block's *lane*. Which blocks a lane owns depends
+only on the numbers of rows and lanes, so results are bitwise the same for any number of threads.
 """
 
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from .block import (
     load_block,
     normalise,
     normalise_alike,
-    roots,
+    take_roots,
     write_labels,
     write_outputs,
 )
@@ -45,15 +44,15 @@ add_outer = arithmetic.add_outer
 add_diagonal = arithmetic.add_diagonal
 squared_norm = products.squared_norm
 linear_joint = products.linear_joint
-turn = products.turn
+copy_rows = products.copy_rows
 add_linear = products.add_linear
 
 
 class TriangularForm(NamedTuple):
     """Components as inverse Cholesky factors; `d_pad` is d rounded up to a multiple of 2.
 
-    (log p_k(x) + log weight_k) / 2 = log_const[k] - |chol_inv[k] (x - means[k])|^2: the usual
-    factor 1/2 and the halving are folded into `log_const` and `chol_inv`.
+    (log p_k(x) + log weight_k) / 2 = log_const[k] - |chol_inv[k] (x - means[k])|^2: `log_const`
+    and `chol_inv` include the usual factor 1/2 and the halving.
     """
 
     means: np.ndarray  # (K, d_pad)
@@ -79,11 +78,11 @@ class LinearForm(NamedTuple):
     """Components as coefficients of z = x - center, or z = whiten (x - center), and its squares.
 
     (log p_k(x) + log weight_k) / 2 = log_const[k] + offset[k] + of_norm[k] |z|^2 + coef[k] z +
-    quad[k] z^2. `d_pad` is d rounded up to a multiple of 4, so is `k_pad`.
+    quad[k] z^2. `d_pad` and `k_pad` are d and K rounded up to multiples of 4.
     """
 
     coef: np.ndarray  # (k_pad, d_pad), zeros in the padding
-    quad: np.ndarray  # (k_pad, d_pad), or (0, 0) where |z|^2 is enough
+    quad: np.ndarray  # (k_pad, d_pad), or (0, 0) if |z|^2 is enough
     of_norm: np.ndarray  # (k_pad,)
     offset: np.ndarray  # (k_pad,)
     log_const: np.ndarray  # (k_pad,)
@@ -94,9 +93,9 @@ class LinearForm(NamedTuple):
 class Lanes(NamedTuple):
     """One float64 accumulator per lane; moments are about the form's means.
 
-    Those of a `LinearForm` are about its centre: s1 holds sum w resp z, rounded up to whole
-    registers, and s2 sum w resp |z|^2, (L, K, 1). Where there is a `quad` s1 holds sum w resp z^2
-    as well, behind the first d_pad, and s2 nothing, (L, K, 0).
+    Those of a `LinearForm` are about its centre: s1 holds sum w resp z, padded to whole registers,
+    and s2 sum w resp |z|^2, (L, K, 1). With a `quad`, s1 also holds sum w resp z^2, after the first
+    d_pad, and s2 is empty, (L, K, 0).
     """
 
     totals: np.ndarray  # (L, 4): sum w, sum w log_prob, sum w ln max_k resp, NaN if x has any
@@ -107,7 +106,7 @@ class Lanes(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What is written for each row of the chunk; an array without rows is not written."""
+    """Outputs for each row of the chunk; an array without rows is not written."""
 
     log_prob: np.ndarray  # (m,)
     labels: np.ndarray  # (m,) int32
@@ -116,7 +115,7 @@ class Outputs(NamedTuple):
 
 @helper
 def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, totals, adds, out):
-    """From log densities of one block to exp(h - top) and what makes them responsibilities."""
+    """From log densities of one block, compute exp(h - top) and the factor of responsibilities."""
     if out.labels.shape[0] > 0:
         best_component(h, top, which)
         write_labels(which, start, m, out)
@@ -133,11 +132,11 @@ def _responsibilities(h, weights, w, top, which, factor, log_prob, start, m, tot
 
 @inlined
 def _allocate(x, d_pad, n_rows, width):
-    """What a lane works on: samples, as many numbers of scratch, a strip of it, densities, vectors.
+    """Memory of a lane: samples, scratch of that size, a strip, densities, vectors, sample rows.
 
-    And samples by rows, `width` numbers each. Zeros, so that paddings are. All of it is one piece,
-    each part at a multiple of 64 bytes: a vector of AVX-512 that crosses a cache line costs two
-    loads, and it was chance whether all of them did.
+    The sample rows have `width` numbers each. All is zero, as paddings must be. It is one
+    allocation with each part at a multiple of 64 bytes: an AVX-512 vector that crosses a cache line
+    costs two loads, and without this it was chance whether all of them did.
     """
     dtype = x.dtype
     strip_width = STRIP_BYTES // x.itemsize
@@ -174,7 +173,7 @@ def triangular_lane(x, weights, form, lanes, out, lane, first, last):
         _responsibilities(
             h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
         )
-        roots(factor)
+        take_roots(factor)
         add_triangular(xt, form.means, h, factor, z, lanes.n_k, lanes.s1, lanes.s2, lane)
 
 
@@ -197,7 +196,7 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
         _responsibilities(
             h, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
         )
-        roots(factor)
+        take_roots(factor)
         add_diagonal(z, form.means, h, factor, lanes.n_k, lanes.s1, lanes.s2, lane)
         if whitens and adds:
             _add_scatter(z, w, xt, lanes.scatter, lane)
@@ -205,8 +204,8 @@ def _diagonal_lane(x, weights, form, lanes, out, lane, first, last):
 
 @helper
 def _add_scatter(z, w, weighted, scatter, lane):
-    """scatter += sum w z z'; `weighted` is scratch. w becomes its root."""
-    roots(w)
+    """scatter += sum w z z'; `weighted` is scratch, and w is replaced by its root."""
+    take_roots(w)
     for j in range(z.shape[0]):
         for b in range(BLOCK):
             weighted[j, b] = w[b] * z[j, b]
@@ -237,7 +236,7 @@ def linear_lane(x, weights, form, lanes, out, lane, first, last):
             joint, weights, w, top, which, factor, log_prob, start, m, lanes.totals[lane], adds, out
         )
         if adds:
-            turn(xt, squares, rows)
+            copy_rows(xt, squares, rows)
             add_linear(rows, norm, h, factor, active, lanes.n_k, lanes.s1, lanes.s2, lane)
         if whitens and adds:
             _add_scatter(xt, w, z, lanes.scatter, lane)
@@ -245,7 +244,7 @@ def linear_lane(x, weights, form, lanes, out, lane, first, last):
 
 @kernel
 def triangular_pass(x, weights, form, lanes, out):
-    """Add one chunk to `lanes` and write what `out` asks for.
+    """Add one chunk to `lanes` and write the arrays of `out` that have rows.
 
     Parameters
     ----------
@@ -258,7 +257,7 @@ def triangular_pass(x, weights, form, lanes, out):
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     for i in prange(n_lanes):
-        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
+        lane = np.int64(i)  # i is unsigned, and everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         triangular_lane(x, weights, form, lanes, out, lane, first, last)
@@ -270,7 +269,7 @@ def diagonal_pass(x, weights, form, lanes, out):
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     for i in prange(n_lanes):
-        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
+        lane = np.int64(i)  # i is unsigned, and everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         _diagonal_lane(x, weights, form, lanes, out, lane, first, last)
@@ -282,7 +281,7 @@ def linear_pass(x, weights, form, lanes, out):
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     for i in prange(n_lanes):
-        lane = np.int64(i)  # unsigned here only: everything would be compiled a second time
+        lane = np.int64(i)  # i is unsigned, and everything would be compiled a second time
         first = lane * n_blocks // n_lanes
         last = (lane + 1) * n_blocks // n_lanes
         linear_lane(x, weights, form, lanes, out, lane, first, last)
@@ -290,7 +289,7 @@ def linear_pass(x, weights, form, lanes, out):
 
 @serial_kernel
 def triangular_lanes(first_lane, last_lane, x, weights, form, lanes, out):
-    """What `triangular_pass` does, for some of the lanes; compiled where it is needed only."""
+    """As `triangular_pass`, for some of the lanes on the calling thread."""
     n_lanes = lanes.totals.shape[0]
     n_blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     for lane in range(first_lane, last_lane):

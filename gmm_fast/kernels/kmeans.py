@@ -1,4 +1,4 @@
-"""Distances to centres and the nearest one, for k-means++ and Lloyd's steps."""
+"""Distances to centres, and the nearest centre, for k-means++ and Lloyd's steps."""
 
 import numba
 import numpy as np
@@ -26,12 +26,12 @@ def distances(start, stop, zt, centers, squared, nearest, labels):
     Parameters
     ----------
     start, stop : int
-        Samples to look at, whole blocks.
+        Range of samples, whole blocks.
     zt : (d, n) float64, C order, n a multiple of `BLOCK`
     centers : (T, d) float64
     squared : (T, n) float64, written; or (0, n)
     nearest : (n,) float64, written
-    labels : (n,) float64, written: number of the first nearest centre
+    labels : (n,) float64, written: number of the nearest centre, the first of equals
     """
     for b in range(start, stop, lanes(zt, 4)):
         best = splat(np.inf, 4)

@@ -1,7 +1,7 @@
-"""Moves of components that are drawn: many of them in one call, for Python needs as long for one.
+"""Draw random moves of components, many in one call: Python would take as long for one.
 
-Covariances come in one row each: (d d,) of a matrix, (d,) of variances, (1,) of one for all
-features; none where components share theirs, which EM adapts by itself.
+Each covariance is one row: (d d,) for a matrix, (d,) for variances, (1,) for one variance. There
+are none if components share a covariance, which EM adapts by itself.
 """
 
 from typing import NamedTuple
@@ -10,11 +10,11 @@ import numpy as np
 
 from ._options import helper, serial_kernel
 
-# Uniform numbers that a move is made of.
+# Uniform numbers that one move takes.
 DRAWS = 8
-# Of what is put: among the neighbours of a row, on a row, and the rest is cuts.
+# Cumulative shares of the ways to insert: among the neighbours of a row, on a row; the rest cuts.
 AMONG, ON = 0.5, 0.75
-# The share of the rows that are neighbours is 1 / K, or a half of it, ... so many sizes.
+# Neighbourhoods hold a share of 1 / K of the rows, or 1 / 2 of that, 1 / 4, ...: so many sizes.
 SIZES = 4
 
 
@@ -23,31 +23,31 @@ class Rows(NamedTuple):
 
     x: np.ndarray  # (n, d)
     weights: np.ndarray  # (n,)
-    chances: np.ndarray  # (n,), sums of the chances that a row is drawn
-    whitened: np.ndarray  # (n, d), where the covariance within components is the unit matrix
+    chances: np.ndarray  # (n,), cumulative chances of a row to be drawn
+    whitened: np.ndarray  # (n, d), scaled so that the mean covariance within is the identity
     scale: np.ndarray  # (d,), standard deviations
-    labels: np.ndarray  # (n,) int64, the component that is most responsible
+    labels: np.ndarray  # (n,) int64, the most responsible component
 
 
 class Solution(NamedTuple):
-    """The mixture that is moved, float64."""
+    """The mixture from which moves start, float64."""
 
     weights: np.ndarray  # (K,)
     means: np.ndarray  # (K, d)
     covariances: np.ndarray  # (K, s), or (0, s)
-    within: np.ndarray  # (s,), their mean
-    chances: np.ndarray  # (K,), sums of the chances that a component goes
-    pairs: np.ndarray  # (K K,), that two become one
-    paired: float  # share of the moves for which two do
-    pseudo: float  # weight of the samples that draw the covariance of a half to the whole
+    within: np.ndarray  # (s,), mean covariance
+    chances: np.ndarray  # (K,), cumulative chances of a component to be removed
+    pairs: np.ndarray  # (K K,), cumulative chances of two components to be merged
+    paired: float  # share of the moves that merge two components
+    pseudo: float  # weight of pseudo-samples that pull the covariance of a half to the whole
 
 
 @serial_kernel
 def draw_moves(rows, solution, uniforms, weights, means, covariances, made):
-    """Each move takes a component away, or merges two, and puts one elsewhere.
+    """Each move removes a component, or merges two, and inserts one elsewhere.
 
-    It is put among the neighbours of a row, on a row, or where the plane between two rows cuts
-    another component.
+    The new one lies among the neighbours of a row, on a row, or is one half of another component,
+    cut by the plane between two of its rows.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def draw_moves(rows, solution, uniforms, weights, means, covariances, made):
     solution : Solution
     uniforms : (B, DRAWS) float64 in [0, 1)
     weights, means, covariances : (B, K), (B, K, d), (B, K, s) or (B, 0, s) float64
-        Copies of the solution's; written.
+        Copies of the solution's arrays; written.
     made : (B,) bool, written
         False where the draw makes no move.
     """
@@ -66,33 +66,33 @@ def draw_moves(rows, solution, uniforms, weights, means, covariances, made):
         for_take, how = uniforms[b, 0], uniforms[b, 3]
         merged = -1
         if uniforms[b, 1] < solution.paired and solution.pairs[-1] > 0:
-            both = _place(solution.pairs, for_take)
+            both = _draw_index(solution.pairs, for_take)
             merged, free = both // n_components, both % n_components
         else:
-            free = _place(solution.chances, for_take)
+            free = _draw_index(solution.chances, for_take)
         if how < ON:
-            row, size = _place(rows.chances, uniforms[b, 2]), 1.0 / n_components
+            row, size = _draw_index(rows.chances, uniforms[b, 2]), 1.0 / n_components
             if how < AMONG:
                 size /= 1 << int(SIZES * uniforms[b, 4])
             if merged >= 0:
                 _merge(b, merged, free, weights, means, covariances)
-            _put(b, free, size / (1.0 - size), solution.within, weights, covariances)
+            _insert(b, free, size / (1.0 - size), solution.within, weights, covariances)
             count = max(2, int(size * len(distances))) if how < AMONG else 1
             _mean_of_nearest(rows, row, count, distances, means, b, free)
             made[b] = True
             continue
-        part = _drawn_part(solution.weights, free, merged, uniforms[b, 5])
-        if part < 0 or not _parted(rows, part, uniforms[b, 6], uniforms[b, 7], side):
+        part = _draw_component(solution.weights, free, merged, uniforms[b, 5])
+        if part < 0 or not _split_rows(rows, part, uniforms[b, 6], uniforms[b, 7], side):
             continue
         if merged >= 0:
             _merge(b, merged, free, weights, means, covariances)
-        _cut(b, rows, solution, side, part, free, weights, means, covariances)
+        _insert_halves(b, rows, solution, side, part, free, weights, means, covariances)
         made[b] = True
 
 
 @helper
-def _place(chances, uniform):
-    """Where a number of 0..1 falls among sums of chances."""
+def _draw_index(chances, uniform):
+    """The index that a uniform number draws from cumulative chances."""
     sought = uniform * chances[-1]
     low, high = 0, len(chances) - 1
     while low < high:
@@ -105,8 +105,8 @@ def _place(chances, uniform):
 
 
 @helper
-def _drawn_part(weights, free, merged, uniform):
-    """Another component than those that move, or -1."""
+def _draw_component(weights, free, merged, uniform):
+    """Draw a component, by weight, other than those that move; or -1."""
     total = 0.0
     for k in range(len(weights)):
         if k != free and k != merged:
@@ -121,7 +121,7 @@ def _drawn_part(weights, free, merged, uniform):
 
 @helper
 def _merge(b, i, j, weights, means, covariances):
-    """Component i becomes what i and j are together."""
+    """Merge component j into i."""
     weight = weights[b, i] + weights[b, j]
     share = weights[b, i] / weight if weight > 0 else 0.5
     d = means.shape[2]
@@ -139,7 +139,7 @@ def _merge(b, i, j, weights, means, covariances):
 
 @helper
 def _add_square(delta, weight, covariances, b, k):
-    """Add what the covariance of one sample is, as the family keeps it."""
+    """Add weight times delta delta' to a covariance, in the layout of the family."""
     d, size = len(delta), covariances.shape[2]
     for i in range(d):
         if size == d * d:
@@ -152,10 +152,10 @@ def _add_square(delta, weight, covariances, b, k):
 
 
 @helper
-def _put(b, free, weight, within, weights, covariances):
-    """Give a component that weight, beside 1 of all others, and the covariance within components.
+def _insert(b, free, weight, within, weights, covariances):
+    """Give a component that weight, relative to 1 for all others, and the covariance `within`.
 
-    What it had goes to the others.
+    Its old weight goes to the others.
     """
     rest = 0.0
     for k in range(weights.shape[1]):
@@ -171,7 +171,7 @@ def _put(b, free, weight, within, weights, covariances):
 
 @helper
 def _mean_of_nearest(rows, row, count, distances, means, b, free):
-    """Mean of so many rows that are nearest to a row, itself among them."""
+    """Set the mean to that of the `count` rows nearest to a row, including itself."""
     n, d = rows.x.shape
     for f in range(d):
         means[b, free, f] = rows.x[row, f]
@@ -197,7 +197,7 @@ def _mean_of_nearest(rows, row, count, distances, means, b, free):
 
 @helper
 def _nth(values, n):
-    """The value that is at place n in order, from 0; `values` are written (Hoare's selection)."""
+    """The n-th smallest value, counted from 0; reorders `values` (Hoare's selection)."""
     low, high = 0, len(values) - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -221,10 +221,10 @@ def _nth(values, n):
 
 
 @helper
-def _parted(rows, part, for_a, for_b, side):
-    """Part the rows of a component by which of two of them is nearer: 0 or 1, and -1 of others.
+def _split_rows(rows, part, for_a, for_b, side):
+    """Split the rows of a component by the nearer of two of them: 0 or 1; -1 for other rows.
 
-    False where a half is empty.
+    Returns False if a half is empty.
     """
     n, d = rows.x.shape
     count = 0
@@ -259,10 +259,10 @@ def _parted(rows, part, for_a, for_b, side):
 
 
 @helper
-def _cut(b, rows, solution, side, part, free, weights, means, covariances):
-    """Put a component's halves into its place and into that of `free`.
+def _insert_halves(b, rows, solution, side, part, free, weights, means, covariances):
+    """Replace a component and `free` by the two halves of the component.
 
-    Few rows have a covariance that is singular or nearly so: it is drawn to the component's.
+    The covariance of few rows may be singular or nearly so: it is pulled to the component's.
     """
     n, d = rows.x.shape
     shared, delta = covariances.shape[1] == 0, np.empty(d)

@@ -1,4 +1,4 @@
-"""A step of EM of single components beside a mixture that stays as it is."""
+"""An EM step of single components, each beside a fixed mixture."""
 
 import numba
 import numpy as np
@@ -22,20 +22,20 @@ from .vector import (
 )
 
 BLOCK = 256  # samples come in whole blocks: callers pad, with weights of 0
-FAR = 1e300  # squared distance: no sample is farther
+FAR = 1e300  # squared distances are cut off here
 
 
 @serial_kernel
 def moments(start, stop, zt, log_prob, weights, centers, precision, front, rest, sums):
-    """Responsibilities of each component, all of them alone beside the mixture, and their moments.
+    """Moments of the responsibilities of candidates, each of which alone joins the mixture.
 
-    Of a component of density exp(front - precision |z - center|^2), weight included, beside `rest`
-    of the mixture, of density exp(log_prob).
+    A candidate has the density exp(front - precision |z - center|^2), including its weight; the
+    mixture has the density exp(log_prob) and the weight `rest`.
 
     Parameters
     ----------
     start, stop : int
-        Samples to look at, whole blocks.
+        Range of samples, whole blocks.
     zt : (d, n) float64, C order, n a multiple of `BLOCK`
     log_prob, weights : (n,) float64
     centers : (P, d) float64
@@ -54,11 +54,11 @@ def moments(start, stop, zt, log_prob, weights, centers, precision, front, rest,
                 for j in range(zt.shape[0]):
                     y = subtract(load(zt, (j, first + b), 4), spread(centers, (p, j), 4))
                     q = fma(y, y, q)
-                q = smaller(q, far)  # infinity times no responsibility were NaN
+                q = smaller(q, far)  # infinity times a responsibility of 0 would be NaN
                 ratio = multiply(spread(precision, (p,), 4), q)
                 ratio = subtract(spread(front, (p,), 4), ratio)
                 ratio = subtract(ratio, load(log_prob, (first + b,), 4))
-                # of the smaller density to the larger one, which is finite
+                # ratio of the smaller density to the larger one, which is finite
                 e = exp(smaller(ratio, subtract(zero, ratio)))
                 c = spread(rest, (p,), 4)
                 r = choose(ratio, zero, divide(one, fma(c, e, one)), divide(e, add(e, c)))

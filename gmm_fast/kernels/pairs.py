@@ -41,19 +41,19 @@ def _group(xt, clusters, n_clusters, first, out):
 def cluster_distance_sums(start, stop, xt, clusters, n_clusters, out):
     """out[i, c] = sum of |x_i - x_j| over the samples j of cluster c.
 
-    Every pair is measured once for all labelings, and its distance added for a strip of samples i
-    at a time: one by one, additions to the same sum would wait for each other.
+    Each distance is computed once for all labelings, and added for a strip of samples i at a time:
+    one by one, additions to the same sum would wait for each other.
 
     Parameters
     ----------
     start, stop : int
-        Samples i, whole groups.
+        Range of samples i, whole groups.
     xt : (d, n) float64, C order, n a multiple of `ROWS`
     clusters : (m, L) int64, C order, m <= n
-        The cluster of each sample in each labeling; those of different labelings differ.
+        The cluster of each sample in each labeling; labelings share no cluster numbers.
     n_clusters : int
-        Of all labelings together.
-    out : (n, n_clusters) float64, written; rows from m on mean nothing
+        Number of clusters of all labelings together.
+    out : (n, n_clusters) float64, written; rows from m on are meaningless
     """
     for first in range(start, stop, ROWS):
         _group(xt, clusters, n_clusters, first, out)

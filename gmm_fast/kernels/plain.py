@@ -1,4 +1,4 @@
-"""What `tiles` computes, in plain NumPy: its twin for tests, and for runs without the compiler."""
+"""`tiles` and `products` in plain NumPy, for tests and for runs without the compiler."""
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def linear_joint(z, norm, form, h):
     h[: len(joint)] = form.log_const[:, None] + joint
 
 
-def turn(z, squares, rows):
+def copy_rows(z, squares, rows):
     d = len(z)
     rows[:, :d] = z.T
     if squares:

@@ -1,9 +1,9 @@
-"""The arithmetic of one block where all is products of matrices.
+"""The arithmetic of one block as matrix products.
 
-For components without correlations (or with the same ones, taken out before) the log density is
-linear in features of the sample: z and its squares, or z and |z|^2. So one pass is two dense
-products, a multiply-add for each number, against three or four operations where each component
-subtracts its mean first. What that costs in digits, and when it may be used, says `forms`.
+For components without correlations (or with shared ones, removed before) the log density is linear
+in z and its squares, or in z and |z|^2. So one pass is two dense products with a multiply-add per
+number, instead of three or four operations if each component subtracts its mean first. `forms`
+says what that costs in digits, and when it may be used.
 
 Evaluation runs along samples, so z is held as (features, samples); moments add up along features,
 without a sum across a register, so it is also held as (samples, features).
@@ -45,8 +45,8 @@ def squared_norm(z, norm):
 def linear_joint(z, norm, form, h):
     """h[k] = log_const[k] + offset[k] + of_norm[k] norm + (coef[k] + quad[k] z) z.
 
-    Four components at a time. What is not finite or beyond reach becomes the least number that
-    still can be subtracted.
+    Four components at a time. Values that are not finite or too small become a least number from
+    which others can still be subtracted.
     """
     least = splat(np.finfo(h.dtype).min / h.dtype.type(4), WIDE)
     quadratic = form.quad.shape[0] > 0
@@ -79,8 +79,8 @@ def linear_joint(z, norm, form, h):
 
 
 @inlined
-def turn(z, squares, rows):
-    """rows[b] = z[:, b], and on demand behind it the squares."""
+def copy_rows(z, squares, rows):
+    """rows[b] = z[:, b], followed by its squares if `squares`."""
     eights = z.shape[0] // 8 * 8
     for b in range(0, BLOCK, 4):
         for j in range(0, eights, 8):
@@ -91,7 +91,7 @@ def turn(z, squares, rows):
 
 @inlined
 def _write_rows(of_samples, b, j, squares, d, rows):
-    """Four samples' features from j."""
+    """Write the features from j on of four samples."""
     c0, c1, c2, c3 = of_samples
     store(rows, (b, j), c0)
     store(rows, (b + 1, j), c1)
@@ -106,10 +106,10 @@ def _write_rows(of_samples, b, j, squares, d, rows):
 
 @helper
 def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
-    """Weigh h, and add up responsibilities (n_k), resp norm (s2) and resp z or (z, z^2) (s1).
+    """Turn h into responsibilities and add up them (n_k), resp norm (s2) and resp (z, z^2) (s1).
 
-    Of components without responsibilities in this block only the number is looked at. The last
-    row of h is zeros, which fill the last four; `active` is scratch for the numbers of the others.
+    Components without responsibilities in this block are skipped. The last row of h is zeros, to
+    fill the last group of four; `active` is scratch for the numbers of the other components.
     """
     with_norm = s2.shape[2] > 0
     count = 0
@@ -124,7 +124,7 @@ def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
             if with_norm:
                 of_norm = fma(resp, load(norm, (b,), 2), of_norm)
         added = total(n)
-        if added == 0:  # not so if NaN: that must come through
+        if added == 0:  # False for NaN, which must not get lost
             continue
         n_k[lane, k] += added
         if with_norm:
@@ -146,7 +146,7 @@ def add_linear(rows, norm, h, factor, active, n_k, s1, s2, lane):
 
 @inlined
 def _four_by_two(rows, f, h, active, i, s1, lane):
-    """Moments of four components and two registers of features."""
+    """Add moments of four components and two registers of features."""
     k0, k1, k2, k3 = active[i], active[i + 1], active[i + 2], active[i + 3]
     a0 = splat(rows.dtype.type(0), 2)
     a1, a2, a3 = a0, a0, a0
@@ -165,7 +165,7 @@ def _four_by_two(rows, f, h, active, i, s1, lane):
 
 @inlined
 def _four_by_one(rows, f, h, active, i, s1, lane):
-    """As `_four_by_two`, one register of features."""
+    """As `_four_by_two`, with one register of features."""
     k0, k1, k2, k3 = active[i], active[i + 1], active[i + 2], active[i + 3]
     a0 = splat(rows.dtype.type(0), 1)
     a1, a2, a3 = a0, a0, a0

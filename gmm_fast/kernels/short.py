@@ -1,7 +1,7 @@
-"""Whole iterations of EM in one call, where Python would cost more than the passes do.
+"""Whole EM iterations in one call, for samples so few that Python would cost more than the passes.
 
 The E-steps are those of `gaussian.triangular_pass`, for any family, and of `gaussian.linear_pass`,
-for variances alone; the M-steps are those of `families`, in plain loops.
+for families of variances; the M-steps are those of `families`, in plain loops.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from .gaussian import linear_lane, triangular_lane
 from .structures import DIAG, SPHERICAL, TIED
 from .tiles import BLOCK
 
-# What is returned for a number of iterations where there is none; `FAR`: products would cancel.
+# Returned instead of a number of iterations; `FAR` if products would cancel.
 TROUBLE, FAR = -1, -2
 PIVOT = 10 * np.finfo(np.float64).eps
 LOG_2_PI = np.log(2 * np.pi)
@@ -25,27 +25,27 @@ class Mixture(NamedTuple):
 
     weights: np.ndarray  # (K,)
     means: np.ndarray  # (K, d)
-    covariances: np.ndarray  # (K, d, d), or (1, d, d) for all components, whatever the family
+    covariances: np.ndarray  # (K, d, d) for any family, or (1, d, d) if shared
 
 
 class Limits(NamedTuple):
-    """What bounds variances, components and iterations."""
+    """Limits of variances, components and iterations."""
 
-    added: np.ndarray  # (d,), to the variances
-    rounding: np.ndarray  # (d,), of them what is there because the data was rounded
-    origin: np.ndarray  # (d,), what kernels see is x - origin
-    eps: float  # rounding of a sample: variances as small as this makes them are none
-    least: float  # a component that is responsible for less has died
+    added: np.ndarray  # (d,), added to the variances
+    rounding: np.ndarray  # (d,), the part of it that stands for the rounding of the data
+    origin: np.ndarray  # (d,), kernels see x - origin
+    eps: float  # relative rounding of a sample; variances of that size do not count
+    least: float  # a component with smaller total responsibility has died
     tol: float
     max_iter: int
-    to_beat: float  # log-likelihood; a run that is not going to reach it ends early
-    look: float  # it is looked at after so many iterations, after twice as many, and so on
-    enough: float  # share of what is missing that has to be gained in the last half of them
+    to_beat: float  # log-likelihood; a run that will not reach it ends early
+    look: float  # iterations before the first check of that; the interval then doubles
+    enough: float  # share of the missing log-likelihood to gain in the last half before a check
 
 
 @helper
-def _hopeless(iteration, log_likelihood, looked, limits):
-    """Whether a run falls behind; `looked` holds (next look, log-likelihood at half of it)."""
+def _is_hopeless(iteration, log_likelihood, looked, limits):
+    """Whether a run falls behind; `looked` holds (next check, log-likelihood half-way to it)."""
     if iteration == looked[0] // 2:
         looked[1] = log_likelihood
     if iteration < looked[0]:
@@ -73,36 +73,36 @@ def iterate(x, sample_weights, structure, mixture, limits, form, sums, lanes, ou
     sums : (n,) float64
         The memory of `lanes`.
     lanes : Lanes
-        One; scratch.
+        One lane; scratch.
     out : Outputs
-        Of no rows.
+        Without rows.
 
     Returns
     -------
     iterations : int
-        `TROUBLE` where a component died or collapsed: `mixture` is of no use then.
+        `TROUBLE` if a component died or collapsed: then `mixture` cannot be used.
     small_steps : int
-        Iterations up to here, in a row, that changed less than the tolerance.
+        How many of the last iterations in a row changed less than the tolerance.
     log_likelihood : float
         Of `mixture`.
     """
     looked = np.array([limits.look, -np.inf])
     factor = np.zeros(mixture.covariances.shape)
     singular = np.empty(len(factor), np.bool_)
-    lane = first = np.int64(0)  # not literal: everything would be compiled a second time
+    lane = first = np.int64(0)  # not literals, for which all would be compiled a second time
     n_blocks = (len(x) + BLOCK - 1) // BLOCK
     before = 0.0
     small_steps = iteration = 0
     while True:
         inverse_cholesky(mixture.covariances, PIVOT * factor.shape[1], factor, singular)
-        if _unusable(mixture.means, factor, singular, limits):
+        if _is_unusable(mixture.means, factor, singular, limits):
             return TROUBLE, 0, 0.0
-        _lay_out(mixture, factor, limits, form)
+        _fill_form(mixture, factor, limits, form)
         for i in range(len(sums)):
             sums[i] = 0.0
         triangular_lane(x, sample_weights, form, lanes, out, lane, first, n_blocks)
         total_weight, log_likelihood = lanes.totals[0, 0], lanes.totals[0, 1]
-        # written so that NaN is trouble
+        # NaN is trouble, too
         if not abs(log_likelihood) < np.inf or _count_dead(lanes.n_k, limits.least):
             return TROUBLE, 0, 0.0
         if iteration > 0:
@@ -110,7 +110,7 @@ def iterate(x, sample_weights, structure, mixture, limits, form, sums, lanes, ou
             small_steps = small_steps + 1 if small else 0
         if small_steps == 2 or iteration == limits.max_iter:
             return iteration, small_steps, log_likelihood
-        if _hopeless(iteration, log_likelihood, looked, limits):
+        if _is_hopeless(iteration, log_likelihood, looked, limits):
             return iteration, small_steps, log_likelihood
         before = log_likelihood
         _m_step(structure, lanes, form, limits, mixture)
@@ -118,8 +118,8 @@ def iterate(x, sample_weights, structure, mixture, limits, form, sums, lanes, ou
 
 
 @helper
-def _unusable(means, factor, singular, limits):
-    """Whether a covariance is singular, or so thin that `rescue` holds it up."""
+def _is_unusable(means, factor, singular, limits):
+    """Whether a covariance is singular, or so thin that `rescue` would widen it."""
     n_components, d = means.shape
     for m in range(len(factor)):
         if singular[m]:
@@ -140,7 +140,7 @@ def _unusable(means, factor, singular, limits):
 
 @helper
 def _count_dead(n_k, least):
-    """Components that are responsible for nothing, or for NaN."""
+    """Number of components whose total responsibility is too small, or NaN."""
     dead = 0
     for k in range(n_k.shape[1]):
         if not n_k[0, k] >= least:
@@ -149,8 +149,8 @@ def _count_dead(n_k, least):
 
 
 @helper
-def _lay_out(mixture, factor, limits, form):
-    """Write the form that evaluates `mixture`."""
+def _fill_form(mixture, factor, limits, form):
+    """Fill the form with `mixture`."""
     n_components, d = mixture.means.shape
     for k in range(n_components):
         m = min(k, len(factor) - 1)
@@ -167,7 +167,7 @@ def _lay_out(mixture, factor, limits, form):
 
 @helper
 def _m_step(structure, lanes, form, limits, mixture):
-    """The next mixture, of the sums in the lane."""
+    """Compute the next mixture from the sums in the lane."""
     n_k, s1, s2 = lanes.n_k, lanes.s1, lanes.s2
     weights, means, covariances = mixture
     n_components, d = means.shape
@@ -207,12 +207,12 @@ class Variances(NamedTuple):
 
     weights: np.ndarray  # (K,)
     means: np.ndarray  # (K, d)
-    variances: np.ndarray  # (K, d), or (K, 1) for one of each component
+    variances: np.ndarray  # (K, d), or (K, 1) for one per component
 
 
 @serial_kernel
 def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sums, lanes, out):
-    """As `iterate`, for the families of variances alone.
+    """As `iterate`, for families of variances.
 
     Parameters
     ----------
@@ -221,10 +221,10 @@ def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sum
     mixture : Variances
         The start; written.
     near, least : float
-        What `forms.NEAR` says for x's dtype, and the least precision that its squares have room
-        for: beyond, `FAR` is returned.
+        `forms.NEAR` for x's dtype, and the least precision that its squares have room for;
+        beyond these, `FAR` is returned.
     form : LinearForm of x's dtype
-        Scratch, zeros in the paddings; without a `quad` for one variance of each component.
+        Scratch, zeros in the paddings; without a `quad` if each component has one variance.
 
     Returns
     -------
@@ -232,14 +232,14 @@ def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sum
     """
     looked = np.array([limits.look, -np.inf])
     center = np.zeros(mixture.means.shape[1])
-    lane = first = np.int64(0)  # not literal: everything would be compiled a second time
+    lane = first = np.int64(0)  # not literals, for which all would be compiled a second time
     n_blocks = (len(x) + BLOCK - 1) // BLOCK
     before = 0.0
     small_steps = iteration = 0
     while True:
-        if _without_variance(mixture, limits):
+        if _lacks_variance(mixture, limits):
             return TROUBLE, 0, 0.0
-        if not _lay_out_linear(mixture, limits, near, least, center, form):
+        if not _fill_linear_form(mixture, limits, near, least, center, form):
             return FAR, 0, 0.0
         for i in range(len(sums)):
             sums[i] = 0.0
@@ -252,30 +252,30 @@ def iterate_variances(x, sample_weights, mixture, limits, near, least, form, sum
             small_steps = small_steps + 1 if small else 0
         if small_steps == 2 or iteration == limits.max_iter:
             return iteration, small_steps, log_likelihood
-        if _hopeless(iteration, log_likelihood, looked, limits):
+        if _is_hopeless(iteration, log_likelihood, looked, limits):
             return iteration, small_steps, log_likelihood
         before = log_likelihood
-        _m_step_of_variances(lanes, center, form, limits, mixture)
+        _m_step_variances(lanes, center, form, limits, mixture)
         iteration += 1
 
 
 @helper
-def _without_variance(mixture, limits):
-    """Whether a variance is none beside rounding, so that `rescue` would hold it up."""
+def _lacks_variance(mixture, limits):
+    """Whether a variance is no larger than rounding, so that `rescue` would widen it."""
     _, means, variances = mixture
     for k in range(means.shape[0]):
         for j in range(means.shape[1]):
             variance = variances[k, min(j, variances.shape[1] - 1)]
             rounding = limits.eps * (means[k, j] - limits.origin[j])
-            # written so that NaN is none
+            # True for NaN, too
             if not (variance > rounding * rounding and 0.0 < variance < np.inf):
                 return True
     return False
 
 
 @helper
-def _lay_out_linear(mixture, limits, near, least, center, form):
-    """Write the form that evaluates `mixture`, as `forms` does; False where it would cancel."""
+def _fill_linear_form(mixture, limits, near, least, center, form):
+    """Fill the form with `mixture`, as `forms` does; False if products would cancel."""
     weights, means, variances = mixture
     origin = limits.origin
     n_components, d = means.shape
@@ -285,7 +285,7 @@ def _lay_out_linear(mixture, limits, near, least, center, form):
         for k in range(n_components):
             middle += weights[k] * (means[k, j] - origin[j])
         form.center[j] = middle
-        center[j] = form.center[j]  # as the kernel knows it
+        center[j] = form.center[j]  # rounded to the kernel's dtype
     for k in range(n_components):
         offset = log_det_half = hidden = 0.0
         for j in range(d):
@@ -312,8 +312,8 @@ def _lay_out_linear(mixture, limits, near, least, center, form):
 
 
 @helper
-def _m_step_of_variances(lanes, center, form, limits, mixture):
-    """The next mixture, of the sums in the lane, which are about the form's centre."""
+def _m_step_variances(lanes, center, form, limits, mixture):
+    """Compute the next mixture from the sums in the lane, which are about the form's centre."""
     n_k, s1, s2 = lanes.n_k, lanes.s1, lanes.s2
     weights, means, variances = mixture
     n_components, d = means.shape
@@ -326,7 +326,7 @@ def _m_step_of_variances(lanes, center, form, limits, mixture):
         weights[k] = n_k[0, k] / total
         between = 0.0
         for j in range(d):
-            # about the present mean, as `forms` makes them: squares about the centre cancel
+            # about the present mean, as in `forms`: squares about the centre would cancel
             z = means[k, j] - limits.origin[j] - center[j]
             delta = s1[0, k, j] / n_k[0, k] - z
             means[k, j] += delta

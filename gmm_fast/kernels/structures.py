@@ -1,4 +1,5 @@
-"""What the kernel of short runs calls the M-steps that it knows."""
+"""Codes of the covariance structures that the kernel of short runs knows."""
 
-# A matrix, or variances, or one variance, for each component; one matrix for all of them.
+# For each component a matrix (FULL), variances (DIAG) or one variance (SPHERICAL); one matrix for
+# all components (TIED).
 FULL, TIED, DIAG, SPHERICAL = range(4)

@@ -1,10 +1,10 @@
-"""The arithmetic of one block, on explicit vectors; `plain` says the same in NumPy.
+"""The arithmetic of one block, on explicit vectors; `plain` does the same in NumPy.
 
 Samples lie along the last dimension of every tile, so one vector is one feature of a few samples.
-Sizes were chosen by measurement: two rows of a factor times four registers of samples when
-evaluating; when adding up, with AVX2's 16 registers 2 x 4 sums of one register each, with the 32 of
-AVX-512 (and of NEON, not measured) 4 x 4. Log densities are held halved, so that their exponentials
-are *roots* of responsibilities: the second moments are then z z' with z = root (x - mean), one
+Sizes were chosen by measurement: evaluation takes two rows of a factor times four registers of
+samples; sums are 2 x 4 of one register each with the 16 registers of AVX2, and 4 x 4 with the 32 of
+AVX-512 (and of NEON, not measured). Log densities are halved, so that their exponentials are
+*roots* of responsibilities: second moments are then z z' with z = root (x - mean), which takes one
 array where responsibilities would need two.
 """
 
@@ -31,8 +31,8 @@ from .vector import (
     total,
 )
 
-BLOCK = 256  # samples: long rows have fewer sums across registers; 128 cost float32 6 to 13 %
-STRIP_BYTES = 256  # of the scratch row that evaluation needs for each feature: 4 registers
+BLOCK = 256  # samples: long rows need fewer sums across registers; 128 cost float32 6 to 13 %
+STRIP_BYTES = 256  # of scratch that evaluation needs for each feature: 4 registers
 
 
 @helper
@@ -126,7 +126,7 @@ def whiten(xt, lower, strip, z):
 
 @inlined
 def best_component(h, top, which):
-    """The largest h of each sample, and the first component that reaches it."""
+    """The largest h of each sample, and the first component that has it."""
     for b in range(0, BLOCK, lanes(h, 2)):
         best = load(h, (0, b), 2)
         index = splat(h.dtype.type(0), 2)
@@ -174,7 +174,7 @@ def add_triangular(xt, means, h, factor, z, n_k, s1, s2, lane):
     d = xt.shape[0]
     for k in range(n_k.shape[1]):
         added = weigh(h, k, factor)
-        if added == 0:  # not so if NaN: that must come through
+        if added == 0:  # False for NaN, which must not get lost
             continue
         n_k[lane, k] += added
         for i in range(0, d - 3, 4):
@@ -355,7 +355,7 @@ def _last_two(z, i, s2, lane, k):
 
 @helper
 def _below_diagonal(z, s2, lane, k):
-    """s2[lane, k] += z z', but for the squares on the diagonal: a panel of columns at a time.
+    """s2[lane, k] += z z' without the squares on the diagonal, a panel of columns at a time.
 
     Sixteen rows of a block stay in the first-level cache while all rows below pass by them.
     """
@@ -375,7 +375,7 @@ def _below_diagonal(z, s2, lane, k):
 
 @helper
 def add_outer(z, s2, lane, k):
-    """s2[lane, k] += z z', lower triangle (and some of what lies beside the diagonal)."""
+    """s2[lane, k] += z z', lower triangle (and some entries above the diagonal)."""
     d = z.shape[0]
     for i in range(0, d - 3, 4):
         _square_on_diagonal(z, i, s2, lane, k)

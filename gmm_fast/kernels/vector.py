@@ -1,11 +1,11 @@
-"""Explicit SIMD vectors: a Numba type for a few registers of numbers, and what is done to it.
+"""Explicit SIMD vectors: a Numba type for a few registers of numbers, and its operations.
 
 Plain loops over samples vectorise, but the compiler does not keep a tile of sums in registers; with
-these and the algebra of `tiles` passes of full covariance became 1.4 to 2 times as fast. Everything
-here becomes ordinary LLVM vector code, which LLVM splits or joins to what the processor has, so
-that any width gives the right answer anywhere; `REGISTER_BYTES` only says which one is fast. What
-was run is AVX-512 and AVX2, with code of their own widths and, in the tests, of NEON's, an
-instruction set that was not.
+explicit vectors and the algebra of `tiles`, passes of full covariance became 1.4 to 2 times as
+fast. Everything here becomes ordinary LLVM vector code, which LLVM splits or joins to fit the
+processor, so any width gives the right answer anywhere; `REGISTER_BYTES` only selects the fast one.
+It ran on AVX-512 and AVX2, with their widths and, in the tests, with that of NEON, which itself
+was not available.
 
 An index is a tuple, one number per dimension, never negative; nothing is checked.
 """
@@ -19,7 +19,7 @@ from numba.extending import intrinsic, models, register_model
 
 
 def _register_bytes():
-    """Width of the vector registers that Numba compiles for (NUMBA_CPU_FEATURES, or this CPU's)."""
+    """Width of the registers that Numba compiles for (by NUMBA_CPU_FEATURES, or this CPU)."""
     features = config.CPU_FEATURES
     if features is None:
         try:
@@ -31,9 +31,9 @@ def _register_bytes():
 
 
 REGISTER_BYTES = _register_bytes()
-# AVX2 has half as many as AVX-512 and NEON.
+# AVX2 has half as many registers as AVX-512 and NEON.
 REGISTERS = 16 if REGISTER_BYTES == 32 else 32
-# Registers of samples at a time, with four sums of each.
+# Registers of samples at a time, with four sums for each.
 WIDE = 4 if REGISTERS == 32 else 2
 _I32 = ir.IntType(32)
 
@@ -99,7 +99,7 @@ def lanes(_, array, registers):
 
 @intrinsic(prefer_literal=True)
 def load(_, array, index, registers):
-    """array[index], and what follows in the last dimension."""
+    """Load array[index] and what follows in the last dimension."""
     vector = _vector(array.dtype, registers)
 
     def generate(context, builder, signature, args):
@@ -165,7 +165,7 @@ add = _lanewise(lambda builder, a, b: builder.fadd(a, b))
 subtract = _lanewise(lambda builder, a, b: builder.fsub(a, b))
 multiply = _lanewise(lambda builder, a, b: builder.fmul(a, b))
 divide = _lanewise(lambda builder, a, b: builder.fdiv(a, b))
-# Either is b where a and b cannot be compared.
+# Both return b if a and b cannot be compared.
 smaller = _lanewise(lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 larger = _lanewise(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
@@ -226,7 +226,7 @@ def total(_, vector):
 
 
 def _four_totals(builder, a, b, c, d):
-    """One vector of the four sums: in every four lanes side by side first, then these together."""
+    """A vector of four sums: first within every four lanes, then over these."""
     count = a.type.count
 
     def pairs(u, v, even, odd):
@@ -250,7 +250,7 @@ def _four_totals(builder, a, b, c, d):
 
 @intrinsic
 def add_totals(_, array, index, a, b, c, d):
-    """Add the sums of four vectors to four float64 in a row, from array[index]."""
+    """Add the sums of four vectors to four consecutive float64 from array[index] on."""
 
     def generate(context, builder, signature, args):
         pointer = _pointer(context, builder, array, args[0], signature.args[1], args[1])
@@ -269,7 +269,7 @@ def add_totals(_, array, index, a, b, c, d):
 
 @intrinsic
 def add_to(_, array, index, vector):
-    """Add a vector to as many float64 in a row, from array[index]."""
+    """Add a vector to as many consecutive float64 from array[index] on."""
 
     def generate(context, builder, signature, args):
         pointer = _pointer(context, builder, array, args[0], signature.args[1], args[1])
@@ -288,7 +288,7 @@ def add_to(_, array, index, vector):
 def columns(_, array, index, groups):
     """Four vectors: array[index] and what lies below it, and the next three columns.
 
-    Each is 4 x `groups` numbers long. Rows are read four numbers at a time and turned by shuffles.
+    Each has 4 x `groups` numbers. Rows are read four numbers at a time and transposed by shuffles.
     """
     count = groups.literal_value
     column = Vector(array.dtype, 4 * count)
@@ -320,7 +320,7 @@ def columns(_, array, index, groups):
             joined = load_row(n)
             for g in range(1, count):
                 more = load_row(n + 4 * g)
-                if g > 1:  # both sides of a shuffle are equally long
+                if g > 1:  # a shuffle needs operands of equal length
                     more = _shuffle(builder, more, more, [i % 4 for i in range(4 * g)])
                 joined = _shuffle(builder, joined, more, list(range(4 * g + 4)))
             rows.append(joined)
@@ -340,7 +340,7 @@ def columns(_, array, index, groups):
 
 @intrinsic
 def constant(_, like, value):
-    """A number in every lane of a vector such as `like`."""
+    """A number in every lane of a vector of the type of `like`."""
     value = types.unliteral(value)
 
     def generate(context, builder, signature, args):

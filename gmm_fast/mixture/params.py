@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..checks import kept
+from ..checks import cached
 from ..errors import DataError
 from .families import get_family
 
@@ -38,7 +38,7 @@ class Params:
     def family(self):
         return get_family(self.covariance_type)
 
-    @kept
+    @cached
     def factored(self):
         """What the family's `inverse_cholesky` makes of the covariances: (factor, singular)."""
         return self.family.inverse_cholesky(self.covariances)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from ..errors import DataError, some
+from ..errors import DataError, number_list
 from .params import Params
 
 AUTO = "auto"
@@ -347,7 +347,7 @@ def rounded_event(params, steps):
     if params.family.shared:
         who = f"the {params.family.name} covariance"
     elif which.any():
-        who = some(np.flatnonzero(which), "component")
+        who = number_list(np.flatnonzero(which), "component")
     else:
         who = "some components"
     return (

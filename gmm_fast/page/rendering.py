@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..files.outputs import atomic_write
-from ..sources.paths import needing
+from ..sources.paths import require_package
 from . import tables, wording
 
 ENDINGS = (".html", ".htm")
@@ -27,7 +27,7 @@ def check_report(path):
         name = os.fsdecode(path) or "an empty name"
         raise DataError(f"{name}: a report is an HTML page; give a name that ends in .html")
     for module in ("jinja2", "matplotlib"):
-        with needing("a report", module, "plot"):
+        with require_package("a report", module, "plot"):
             import_module(module)
 
 

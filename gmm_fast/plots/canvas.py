@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ..errors import DataError
 from ..files.outputs import atomic_write
-from ..sources.paths import needing
+from ..sources.paths import require_package
 
 ENDINGS = (".png", ".svg", ".pdf")
 SIZE = (6.4, 4.8)
@@ -59,7 +59,7 @@ def check_matplotlib():
 
 def drawing():
     """A context in which matplotlib is imported."""
-    return needing("drawing", "matplotlib", "plot")
+    return require_package("drawing", "matplotlib", "plot")
 
 
 def check_size(size, dpi):

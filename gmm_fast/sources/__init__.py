@@ -1,21 +1,21 @@
 """Open data (arrays, tables, files, folders of files) and yield it in chunks.
 
 A *source* knows its name, shape and stored dtype and can fill a buffer with any range of rows.
-`chunks`, `load_resident`, `take` and `first_bad_row` are written against that, and work for
+`chunks`, `load_resident`, `take` and `first_bad_row` need no more than that, so they work for
 every source. A new data format is one file here, with one subclass of `Source` that has a
 ``read`` method, and one line in `paths` (files) or `open_source` (objects).
 
-`base` the interface, checks and conversion; `stream` what formats share that are decoded front
-to back; `reading` what is done with a source; `columns` choosing columns; `paths` from a path to
-a format; `files` many files as one; `part` a range of rows as a source; `complete` leaves out rows
-that miss a value; `transforms` puts columns on other scales. A format each: `array`, `npy`, `npz`,
+`base` holds the interface, checks and conversion; `stream` is the base of formats that are decoded
+front to back; `reading` reads any source; `columns` chooses columns; `paths` finds the format of a
+path; `files` joins many files; `part` is a range of rows; `complete` leaves out rows with missing
+values; `transforms` puts columns on other scales. One format each: `array`, `npy`, `npz`,
 `parquet`, `text`, `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in
-memory; `tables` says which), `dask`. Of text, `dialect` is what the user says, `sniff` and
-`headers` guess the rest, `layout` is what that comes to, `passed` what only a pass over it tells;
-`unpack` and `lines` prepare its bytes, `advice` says what to do about a cell, `cells` what cells
-that are passed on are.
+memory, which `tables` recognises), `dask`. For text, `dialect` holds what the user says, `sniff`
+and `headers` guess the rest, `layout` holds the result, `firstpass` what only a full pass can show;
+`unpack` and `lines` prepare its bytes, `arrowcsv` has Arrow parse them, `advice` says how to mend
+a cell, `cells` types the columns that are passed on.
 
-Other packages are imported with the format that needs them, never before.
+Other packages are imported only by the format that needs them.
 """
 
 import os
@@ -25,10 +25,10 @@ from .array import ArraySource, as_array, choose_frame_columns
 from .base import NotTextError, Source
 from .columns import pick
 from .complete import (
-    all_rows,
-    kept_values,
-    refilled,
-    without_missing,
+    count_all_rows,
+    drop_missing,
+    fill_dropped,
+    select_kept,
 )
 from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
@@ -36,8 +36,8 @@ from .npy import NpySource
 from .part import ArrayPart, RowRange
 from .paths import (
     STDIN,
-    needing,
     open_path,
+    require_package,
     stem_of,
 )
 from .reading import (
@@ -46,7 +46,7 @@ from .reading import (
     chunks,
     files_of,
     first_bad_row,
-    is_of_reading,
+    is_reading_note,
     load_resident,
     notes_of,
     take,
@@ -56,10 +56,10 @@ from .sparse import SparseSource, is_sparse
 from .tables import open_table
 from .transforms import (
     axis_labels,
+    describe_transforms,
     parse_all,
-    restored,
-    told,
-    transformed,
+    transform_source,
+    untransform,
 )
 
 __all__ = [
@@ -73,27 +73,27 @@ __all__ = [
     "NpySource",
     "RowRange",
     "Source",
-    "all_rows",
     "axis_labels",
     "bad_value_error",
     "check_columns",
     "chunks",
+    "count_all_rows",
+    "describe_transforms",
     "files_of",
+    "fill_dropped",
     "first_bad_row",
     "is_dask",
-    "is_of_reading",
-    "kept_values",
+    "is_reading_note",
     "load_resident",
-    "needing",
     "notes_of",
     "open_source",
     "parse_all",
-    "refilled",
-    "restored",
+    "require_package",
+    "select_kept",
     "stem_of",
     "take",
-    "told",
-    "transformed",
+    "transform_source",
+    "untransform",
     "written_of",
 ]
 
@@ -111,34 +111,36 @@ def open_source(data, *, one_feature=False, columns=None, transform=None, keep_b
         (a pandas DataFrame, too) goes through `numpy.asarray`, which copies neither arrays nor
         memory maps.
     one_feature : bool
-        Take 1-D data as one column instead of refusing it.
+        Take 1-D data as one column instead of raising.
     columns : list of str or int, optional
         Only these columns, in that order: names, or numbers from 0 on.
     transform : str, mapping or list, optional
-        Of files: the scale to read all columns on, such as "arcsinh:150" for asinh(x / 150), or
-        "logicle" (parameters T, W, M, A as in "logicle:262144,0.5,4.5,0"); by name or number of
-        the columns that are read, ``{"CD3": "arcsinh:150"}``; or one for each of them, or None.
+        For files: one scale for all columns, such as "arcsinh:150" for asinh(x / 150), or
+        "logicle" (parameters T, W, M, A as in "logicle:262144,0.5,4.5,0"); a mapping from columns
+        that are read, by name or number, ``{"CD3": "arcsinh:150"}``; or a list with a scale or
+        None for each of them.
     keep_bytes : int
-        Text has to be parsed to be counted; rows are kept if they need no more memory than that.
+        Counting the rows of text means parsing it; the parsed rows are kept if they need no more
+        memory than this.
     delimiter, decimal, thousands, encoding, comment : str, optional
-        How text is written; found out by default, except for a sign of thousands. A delimiter
-        may be the word "tab", or "blanks" for runs of spaces and tabs. Lines that begin with
-        `comment` are left out.
+        How text is written; by default guessed, except for `thousands`. A delimiter may be the
+        word "tab", or "blanks" for runs of spaces and tabs. Lines that begin with `comment` are
+        left out.
     skip : int, optional
         Lines at the beginning of text that are not part of the table.
     header : bool, optional
-        Whether the first line of text holds names; found out by default.
+        Whether the first line of text holds names; by default guessed.
     na : str, number or sequence of them, optional
-        What means a missing value in text, such as "?", besides NA, null and the like.
+        What stands for a missing value in text, such as "?", besides NA, null and the like.
     missing : {'error', 'drop'}, optional
-        Whether rows that miss a value are an error, as by default, or left out.
+        Whether rows with missing values are an error (the default) or left out.
     format : str, optional
-        What a file is that its name does not tell: "csv", "tsv", "npy", "parquet" ...
+        The format of a file whose name does not tell it: "csv", "tsv", "npy", "parquet" ...
 
     Returns
     -------
     Source
-        Its `notes` say what was guessed, and what was left out.
+        Its `notes` say what was guessed and what was left out.
 
     Raises
     ------
@@ -146,32 +148,38 @@ def open_source(data, *, one_feature=False, columns=None, transform=None, keep_b
         If the data is not a non-empty table of real numbers, or has no such columns; the message
         names the file (or ``X``) and says what to do.
     """
-    known, transform = _dialect(data, dialect), parse_all(transform)
-    if transform is not None and not isinstance(data, (str, bytes, os.PathLike)):
-        raise DataError(
-            "X: is no file; transform is for files only: give what is to be fitted, such as "
-            "numpy.arcsinh(X / 150)"
-        )
+    known, transform = _dialect(data, dialect), _transforms(data, transform)
     source = _open(data, one_feature, columns, keep_bytes, known)
     if known.missing == "drop":
         if isinstance(source, DaskSource):
-            raise DataError("X: rows of Dask's are not left out here; use its dropna() first")
-        source = without_missing(source)
-    source = transformed(source, transform)
+            raise DataError("X: missing='drop' does not work on Dask data; call its dropna() first")
+        source = drop_missing(source)
+    source = transform_source(source, transform)
     source.given = (dict(data.given) if isinstance(data, Source) else {}) | known.given()
     return source
 
 
 def _dialect(data, options):
-    """The `Dialect` of options by name."""
+    """The `Dialect` that keyword options describe."""
     if wrong := set(options) - set(OPTIONS):
         raise TypeError(f"open_source() got an unexpected keyword argument {min(wrong)!r}")
     dialect = Dialect(**options)
     if not isinstance(data, (str, bytes, os.PathLike)):
         given = [*dialect.text_only(), *(["format"] if dialect.format else [])]
         if given:
-            raise DataError(f"X: is no file; {given[0]} is for files only")
+            raise DataError(f"X: is not a file; {given[0]} is for files only")
     return dialect
+
+
+def _transforms(data, given):
+    """The parsed `transform` argument; raise `DataError` if the data is not a file."""
+    transform = parse_all(given)
+    if transform is not None and not isinstance(data, (str, bytes, os.PathLike)):
+        raise DataError(
+            "X: is not a file; transform is for files only: transform the data yourself, e.g. "
+            "numpy.arcsinh(X / 150)"
+        )
+    return transform
 
 
 def _open(data, one_feature, columns, keep_bytes, dialect):

@@ -1,4 +1,4 @@
-"""Arrays in memory, and whatever becomes one: lists, memory maps, data frames."""
+"""Arrays in memory, and what NumPy turns into one: lists, memory maps, data frames."""
 
 import reprlib
 
@@ -32,7 +32,7 @@ class ArraySource(Source):
     Raises
     ------
     DataError
-        For a dtype or a shape that is not a table of real numbers.
+        The dtype or shape is not that of a table of real numbers.
     """
 
     def __init__(self, array, name="X", *, one_feature=False):
@@ -54,7 +54,7 @@ class ArraySource(Source):
         return self.array[start:stop]
 
     def gather(self, indices, out, *, origin=None):
-        # Piecewise: fancy indexing makes a copy in the stored dtype, which must stay small.
+        # In pieces: fancy indexing copies in the stored dtype, and that copy must stay small.
         step = piece_rows(self)
         for first in range(0, len(indices), step):
             part = indices[first : first + step]
@@ -68,14 +68,14 @@ def as_array(data):
             "X: holds masked values; remove or fill such rows first, e.g. X[~X.mask.any(axis=1)]"
         )
     is_frame = hasattr(data, "columns") and hasattr(data, "dtypes")
-    # Only some kinds of frames (pandas, Dask) have dtypes that tell what the columns hold.
+    # Only some frames (pandas, Dask) have dtypes that tell what the columns hold.
     is_frame = is_frame and all(hasattr(dtype, "kind") for dtype in data.dtypes)
     if is_frame:
         check_frame(data, look=hasattr(data, "iloc"))
     try:
         array = np.asarray(data)
         if is_frame and array.dtype.hasobject:
-            # pandas makes objects of bool beside other columns, and of its nullable dtypes.
+            # pandas turns bool beside other columns, and its nullable dtypes, into objects.
             array = np.asarray(data.astype("float64"))
     except MemoryError:
         raise
@@ -88,9 +88,9 @@ def as_array(data):
 
 
 def numbers_of(array):
-    """Python numbers in an array of objects as float64; `DataTypeError` for other objects.
+    """Convert an array of Python numbers to float64; `DataTypeError` for other objects.
 
-    Text that looks like numbers is not taken for them, here as everywhere.
+    Text that looks like a number is refused, here as everywhere.
     """
     if not any(issubclass(kind, (str, bytes)) for kind in set(map(type, array.flat))):
         try:
@@ -109,12 +109,12 @@ def numbers_of(array):
                 + f"is {reprlib.repr(value)} ({problem}); convert to numbers first, "
                 "e.g. X.astype(float)"
             )
-    raise DataTypeError("X: holds Python objects that make no array of numbers")
+    raise DataTypeError("X: holds Python objects that do not form an array of numbers")
 
 
 def _not_a_number(value):
-    """What is wrong with an object that should be a number; None if it is one."""
-    if value is None:  # NumPy makes NaN of it
+    """Say what is wrong with an object that should be a number; None if it is one."""
+    if value is None:  # NumPy turns it into NaN
         return None
     if isinstance(value, (str, bytes)):
         return "text"
@@ -126,10 +126,10 @@ def _not_a_number(value):
 
 
 def check_frame(frame, *, look=False):
-    """Raise `DataError`, naming them, if columns of a data frame hold no real numbers.
+    """Raise a `DataError` that names the columns of a data frame that hold no real numbers.
 
-    `look` into columns of Python objects and categories, which may be numbers; by default they are
-    refused.
+    With `look`, columns of Python objects and categories pass if their values are numbers; by
+    default they are refused.
     """
     wrong = [
         f"{name!r} ({dtype})"
@@ -143,7 +143,7 @@ def check_frame(frame, *, look=False):
         named += f" and {len(wrong) - _MAX_NAMED} more"
     words = "column %s holds" if len(wrong) == 1 else "columns %s hold"
     raise DataError(
-        f"X: {words % named} no real numbers; convert to numbers, or leave out with "
+        f"X: {words % named} no real numbers; convert them to numbers, or leave them out with "
         "X.drop(columns=[...])"
     )
 
@@ -163,23 +163,23 @@ def _holds_numbers(frame, j, dtype):
 
 
 def choose_frame_columns(data, columns):
-    """Names of a data frame; of a pandas one the chosen columns, before others are in the way.
+    """Names of a data frame; of a pandas frame also the chosen columns, so others may be text.
 
     Returns
     -------
     data, names, columns
-        The names if all are strings, else None; the columns still to be chosen.
+        The names if all are strings, else None; the columns that are still to be chosen.
     """
     if not hasattr(data, "columns"):
         return data, None, columns
     labels = list(data.columns)
-    if not hasattr(data, "iloc"):  # a frame of another kind: chosen when it is an array
+    if not hasattr(data, "iloc"):  # another kind of frame: choose once it is an array
         return data, labels if all(isinstance(n, str) for n in labels) else None, columns
     if columns is not None:
         chosen = choose(columns, [str(n) for n in labels], len(labels), "X")
         data, labels = data.iloc[:, chosen], [labels[j] for j in chosen]
     kinds = sorted({type(n).__name__ for n in labels})
-    if "str" in kinds and len(kinds) > 1:  # as scikit-learn: their order could not be checked
+    if "str" in kinds and len(kinds) > 1:  # as scikit-learn does: it could not check their order
         raise DataTypeError(
             "X: Feature names are only supported if all input features have string names, but "
             f"its columns have names of the types {', '.join(kinds)}; convert them: "

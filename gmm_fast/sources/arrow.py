@@ -1,4 +1,4 @@
-"""Arrow tables in memory, and what Arrow's types mean for every format that goes through it."""
+"""Arrow tables in memory, and Arrow types as NumPy dtypes for every format that uses Arrow."""
 
 import json
 import re
@@ -9,33 +9,33 @@ import pyarrow as pa
 
 from ..errors import DataError
 from .base import NoRowsError, Source, check_range
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .stream import put_columns
 
-# What pandas calls a row index without a name, where it stores it beside the columns.
+# How pandas names an unnamed row index that it stores beside the columns.
 _INDEX = re.compile(r"__index_level_\d+__")
-# Up to here 10**scale is a float64 exactly, and so are the integers below 2**53: the quotient is
-# the nearest float64.
+# Up to this scale 10**scale is exact in float64, and so are integers below 2**53: their quotient
+# is the nearest float64.
 _EXACT_SCALE, _EXACT = 22, 2**53
-# Rows of a table this near to each other are read with one call.
+# Rows of a table this close to each other are read with one call.
 _GAP_ROWS = 1024
 
 
 def choose_fields(schema, columns, name):
-    """Return the numbers of the wanted fields of an Arrow schema, all of them numeric, and notes.
+    """Return the positions of the wanted fields of an Arrow schema, all numeric, and notes.
 
-    The row index of pandas is left out, as `pandas.read_parquet` hides it, unless it is asked for.
+    A pandas row index is left out unless it is asked for; `pandas.read_parquet` hides it, too.
 
     Raises
     ------
     DataError
-        No such column, or one that holds no real numbers.
+        There is no such column, or it holds no real numbers.
     """
     try:
         names, notes = list(schema.names), ()
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{name}: is damaged, the name of a column is not UTF-8 ({error}); write it again"
+            f"{name}: is damaged: a column name is not UTF-8 ({error}); write it again"
         ) from error
     index = _index_fields(schema)
     if columns is not None:
@@ -54,11 +54,11 @@ def choose_fields(schema, columns, name):
 
 
 def _index_fields(schema):
-    """The numbers of the fields that hold the row index of a pandas frame."""
+    """The positions of the fields that hold the row index of a pandas frame."""
     try:
         stored = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
-        named = {level for level in stored if isinstance(level, str)}  # the others are ranges
-    except (ValueError, KeyError, TypeError):  # not of pandas, or damaged
+        named = {level for level in stored if isinstance(level, str)}  # others are ranges
+    except (ValueError, KeyError, TypeError):  # not from pandas, or damaged
         named = set()
     return {i for i, n in enumerate(schema.names) if n in named or _INDEX.fullmatch(n)}
 
@@ -66,12 +66,12 @@ def _index_fields(schema):
 def _index_notes(schema, index):
     if not index:
         return ()
-    names = listed(schema.names[i] for i in sorted(index))
-    return (f"the row index of pandas, {names}, is left out; --columns (columns=) brings it back",)
+    names = quote_list(schema.names[i] for i in sorted(index))
+    return (f"the pandas row index, {names}, is left out; --columns (columns=) brings it back",)
 
 
 def _is_numeric(kind):
-    if pa.types.is_dictionary(kind):  # a category of pandas
+    if pa.types.is_dictionary(kind):  # a pandas category
         kind = kind.value_type
     return (
         pa.types.is_integer(kind)
@@ -87,18 +87,18 @@ def _refusal(good, wrong, name):
     if len(wrong) > len(words):
         named += f" and {len(wrong) - len(words)} more"
     what = "column %s holds" if len(wrong) == 1 else "columns %s hold"
-    advice = "convert to numbers"
+    advice = "convert them to numbers"
     if good:
-        advice += f", or choose others with columns= (--columns); numeric are {listed(good)}"
+        advice += f", or choose others with columns= (--columns); numeric are {quote_list(good)}"
     return f"{name}: {what % named} no real numbers; {advice}"
 
 
 def numpy_dtype(kinds):
-    """The common dtype of columns: pairs of an Arrow type and whether values may be missing."""
+    """The common dtype of columns, given as pairs (Arrow type, whether values may be missing)."""
     dtypes = []
     for kind, missing in kinds:
         dtype = dtype_of(kind)
-        # Only floating dtypes have a NaN for what is missing.
+        # Only floating dtypes have NaN for missing values.
         dtypes.append(np.dtype("f8") if missing and dtype.kind != "f" else dtype)
     return np.result_type(*set(dtypes))
 
@@ -106,7 +106,7 @@ def numpy_dtype(kinds):
 def dtype_of(kind):
     """The NumPy dtype of a numeric Arrow type.
 
-    Not by `to_pandas_dtype`, nor are values got by `to_numpy`: both import pandas.
+    `to_pandas_dtype` (and `to_numpy` for values) would import pandas.
     """
     if pa.types.is_dictionary(kind):
         return dtype_of(kind.value_type)
@@ -119,14 +119,14 @@ def dtype_of(kind):
 
 
 def misses_values(column):
-    """Whether a column of Arrow, chunked or not, has nulls; those of a dictionary count."""
+    """Whether an Arrow column, chunked or not, has nulls; nulls in a dictionary count."""
     chunks = getattr(column, "chunks", [column])
     dictionaries = [c.dictionary for c in chunks if pa.types.is_dictionary(c.type)]
     return any(part.null_count for part in [*chunks, *dictionaries])
 
 
 def values(array):
-    """An Arrow array as a NumPy one, without a copy where possible; NaN for what is missing."""
+    """An Arrow array as a NumPy array, without a copy where possible; NaN for missing values."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if array.null_count == 0:
@@ -152,7 +152,7 @@ def _plain(array):
 
 
 def _decimals(array):
-    """Decimals without nulls as the nearest float64; Arrow's cast is one off in the last bit."""
+    """Decimals without nulls as the nearest float64; Arrow's cast may miss it by one bit."""
     kind = array.type
     found = _plain(array.cast(pa.float64()))
     if not 0 <= kind.scale <= _EXACT_SCALE or not pa.types.is_decimal128(kind):
@@ -165,11 +165,11 @@ def _decimals(array):
 
 
 class ArrowSource(Source):
-    """A table whose columns lie in memory one by one; rows are put together as they are read.
+    """A table stored by columns in memory; rows are assembled as they are read.
 
     Parameters
     ----------
-    table : pyarrow.Table, or what `pyarrow.table` takes without a copy
+    table : pyarrow.Table, or anything that `pyarrow.table` takes without a copy
     name : str
     columns : list of str or int, optional
     """

@@ -1,4 +1,4 @@
-"""What every source is and needs: the `Source` interface, checks of dtype and shape, conversion."""
+"""The `Source` interface, checks of dtype and shape, and conversion to the target dtype."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import DataError
 
-# Scratch of one read or one scan step: large enough to hide the cost of a call, small beside
-# any chunk.
+# Scratch memory of one read or scan step: large enough to hide the cost of a call, small compared
+# with any chunk.
 _PIECE_BYTES = 4 << 20
-# Width to which narrow rows are joined before a broadcast subtraction (4x faster at d = 2).
+# Narrow rows are joined to this width before a broadcast subtraction (4x faster at d = 2).
 _WIDE_ROW = 1024
 
 _REFUSED_KINDS = {
@@ -28,11 +28,11 @@ _REFUSED_KINDS = {
 
 
 class NoRowsError(DataError):
-    """The data is a table, but an empty one: an error, but not for one file of many."""
+    """The data is an empty table: an error, except for one file of many."""
 
 
 class NotTextError(DataError):
-    """What is said of text only was said of a file that is none."""
+    """An option for text was given for a file that is not text."""
 
 
 class Source(ABC):
@@ -41,32 +41,32 @@ class Source(ABC):
     Attributes
     ----------
     name : str
-        What messages call the data: the path as given, or ``"X"``.
+        The data's name in messages: the path as given, or ``"X"``.
     n_samples, n_features : int
         Both at least 1.
     dtype : numpy.dtype
         As stored: bool, integer or real floating, in either byte order.
     feature_names : list of str or None
-        Of the columns, where the data names them.
+        Names of the columns, if the data has any.
     held_bytes : int
-        What the source keeps in memory of its own (not: the caller's array).
+        Memory that the source itself holds (the caller's array does not count).
     reading_bytes : int
-        What reading takes beyond a few MB, at most.
+        The most memory that reading takes, beyond a few MB.
     reading_advice : str
-        What to do where that is too much.
-    boundaries : boundaries.Listed, Even or Joined, or None
+        What to do if that is too much.
+    boundaries : boundaries.Listed, Even, Joined or Thinned, or None
         Rows at which reading can begin without decoding what lies before; None if it can begin
         anywhere.
     notes : tuple of str
-        What was guessed, left out or converted in reading, for its user to know; without the name.
+        What the user should know: what was guessed, left out or converted; without the name.
     remarks : tuple of str
-        More of them, by who opened it.
+        Further notes, from whoever opened the source.
     transforms : list of (str or None), or None
-        What each column went through, see `transforms`; None where none did.
+        The transform of each column, see `transforms`; None if there are none.
     dropped : (m,) int64 array
         Rows of the data that were left out, increasing.
     given : dict
-        What was said of how to read it: options of `open_source` by name, JSON values.
+        The options of `open_source` that were given, by name; JSON values.
     """
 
     name: str
@@ -83,14 +83,14 @@ class Source(ABC):
     transforms: list | None = None
     dropped: np.ndarray = np.zeros(0, np.int64)
     given: Mapping = MappingProxyType({})
-    # Whether several threads may read at the same time without waiting for one another.
+    # Whether several threads can read at the same time without waiting for one another.
     concurrent: bool = False
-    # Wanted rows this near to each other are read with one call (1: neighbours only).
+    # Wanted rows this close to each other are read with one call (1: neighbours only).
     _max_gap: int = 1
 
     @property
     def decoded(self):
-        """Whether reading costs processor time: the reader of such a source wants a core."""
+        """Whether reading costs processor time, so that the reader needs a core."""
         return self.boundaries is not None
 
     @abstractmethod
@@ -111,13 +111,13 @@ class Source(ABC):
         DataError
             If a finite value does not fit ``out.dtype``, or the data can no longer be read.
         FitError
-            If the device fails.
+            If reading fails.
         """
 
     def view(self, start, stop, dtype):
         """Rows ``start:stop`` as C-contiguous `dtype` without copying, or None.
 
-        A view may be read-only, when the array behind it is.
+        The view is read-only if the array behind it is.
         """
         return None
 
@@ -134,21 +134,21 @@ class Source(ABC):
             out[first:last] = piece[indices[first:last] - start]
 
     def twin(self):
-        """Another reader of the same rows, which does not wait for this one; None if there is none.
+        """Another reader of the same rows that does not wait for this one, or None.
 
-        Only of what costs processor time to decode.
+        Only sources that take processor time to decode have one.
         """
         return None
 
-    def check_unchanged(self, start=0, stop=None):  # noqa: B027 - most sources are no files
-        """Raise `ChangedError` unless files that hold rows ``start:stop`` are what they were."""
+    def check_unchanged(self, start=0, stop=None):  # noqa: B027 - most sources are not files
+        """Raise `ChangedError` if files that hold rows ``start:stop`` have changed."""
 
     def locate(self, row):
-        """Return the name of the file that holds `row`, and the number of the row in it."""
+        """Return the name of the file that holds `row`, and the row's number in it."""
         return self.name, row
 
     def rest(self):  # noqa: B027 - most sources hold nothing open
-        """Let go of descriptors and read-ahead; the next read takes them up again."""
+        """Release descriptors and read-ahead; the next read acquires them again."""
 
     def close(self):  # noqa: B027 - most sources hold nothing open
         """Release what the source holds open; reading afterwards is an error."""
@@ -161,7 +161,7 @@ class Source(ABC):
 
 
 def piece_rows(source, itemsize=0):
-    """Rows of one bounded piece of `source`, at least 1; `itemsize` counts if above the stored."""
+    """Rows per piece of bounded size, at least 1; `itemsize` counts if larger than the stored."""
     return max(1, _PIECE_BYTES // (source.n_features * max(source.dtype.itemsize, itemsize)))
 
 
@@ -204,7 +204,7 @@ def check_shape(shape, name, one_feature):
 
 
 def column_label(source, column):
-    """What messages call a column: its number, and its name if it has one."""
+    """A column in messages: its number, and its name if it has one."""
     names = source.feature_names
     return f"column {column}" + ("" if names is None else f" ({names[column]!r})")
 
@@ -217,9 +217,9 @@ def check_range(source, start, stop, out):
 
 
 def convert(block, out, origin, name, rows):
-    """Copy `block` (minus `origin`) to `out`; `rows` are its row numbers, for the message."""
+    """Copy `block` (minus `origin`) to `out`; `rows` are its row numbers, for messages."""
     try:
-        # `over` is a finite value that turned infinite; the rest is wanted (inf stays inf).
+        # `over` is a finite value that became infinite; the rest is intended (inf stays inf).
         with np.errstate(over="raise", under="ignore", invalid="ignore"):
             _convert_values(block, out, origin)
     except FloatingPointError as error:
@@ -240,7 +240,7 @@ def _convert_values(block, out, origin):
 
 
 def _subtract(block, origin, out):
-    """Set ``out = block - origin``, computed in float64, without a temporary of that size."""
+    """Set ``out = block - origin``, computed in float64 without a temporary of that size."""
     group = max(1, _WIDE_ROW // len(origin))
     joined = len(block) - len(block) % group
     if block.flags.c_contiguous and joined:
@@ -270,28 +270,28 @@ def _runs(indices, max_gap, max_span) -> Iterator[tuple[int, int]]:
             first = middle
 
 
-# Attributes of climate and forecast data (CF conventions, 8.1 and 2.5.1) that change its meaning.
+# Attributes (CF conventions, 8.1 and 2.5.1) that change what stored numbers mean.
 _SCALING, _FILLS = ("scale_factor", "add_offset"), ("_FillValue", "missing_value")
 
 
 def scaling_notes(attrs):
-    """A note where attributes say that numbers are packed, or that one of them means missing.
+    """A note if attributes say that numbers are packed, or that one of them means missing.
 
     Parameters
     ----------
     attrs : mapping
-        Of an array in HDF5 or Zarr; its values are read as they are stored.
+        The attributes of an array in HDF5 or Zarr, which is read as it is stored.
     """
-    told = [name for name in _SCALING if name in attrs]
+    ignored = [name for name in _SCALING if name in attrs]
     for name in _FILLS:
         fill = np.ravel(attrs.get(name, np.nan))
         # a NaN is missing whatever attributes say
         if not (fill.dtype.kind == "f" and np.isnan(fill).all()):
-            told.append(name)
-    if not told:
+            ignored.append(name)
+    if not ignored:
         return ()
-    verb = "says" if len(told) == 1 else "say"
+    verb = "says" if len(ignored) == 1 else "say"
     return (
-        f"values are taken as they are stored, though {', '.join(told)} {verb} what they stand "
-        "for; write them out first, as xarray.open_dataset reads them",
+        f"values are taken as stored, though {', '.join(ignored)} {verb} what they stand for; "
+        "write out the values that xarray.open_dataset reads",
     )

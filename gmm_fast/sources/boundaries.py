@@ -1,32 +1,32 @@
-"""Rows at which reading can begin without decoding what lies before them; 0 is always one."""
+"""Rows at which reading can begin without decoding what lies before; row 0 always is one."""
 
 import numpy as np
 
 
 class Listed:
-    """The rows of a list.
+    """Boundaries given as a list of rows.
 
     Parameters
     ----------
     rows : sequence of int
-        Increasing, from 0 on.
+        Increasing, starting with 0.
     """
 
     def __init__(self, rows=(0,)):
         self._rows = np.asarray(rows, np.int64)
 
     def before(self, row):
-        """The last one at `row` or before it."""
+        """The last boundary at or before `row`."""
         return int(self._rows[np.searchsorted(self._rows, row, side="right") - 1])
 
     def after(self, row):
-        """The first one at `row` or behind it; None where there is none."""
+        """The first boundary at or after `row`; None if there is none."""
         i = int(np.searchsorted(self._rows, row))
         return int(self._rows[i]) if i < len(self._rows) else None
 
 
 class Even:
-    """Every `step` rows: computed, for a file of a kilobyte may announce 10^12 of them.
+    """A boundary every `step` rows; not listed, as a file of a kilobyte may announce 10^12.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class Even:
 
 
 class Joined:
-    """Those of files one after the other.
+    """The boundaries of several files, one after the other.
 
     Parameters
     ----------
     starts : (m + 1,) int64 array
-        Of the files, and where the last one ends.
+        First row of each file, and the end of the last one.
     parts : list of m boundaries
     """
 
@@ -78,7 +78,7 @@ class Joined:
 
 
 class Thinned:
-    """Those of a source, of which some rows are left out.
+    """The boundaries of a source with some rows left out.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Thinned:
     dropped : (m,) int64 array
         Rows that are left out, increasing.
     n_samples : int
-        Of the source.
+        Rows of the source.
     """
 
     def __init__(self, boundaries, dropped, n_samples):
@@ -110,5 +110,5 @@ class Thinned:
         return row + int(np.searchsorted(self._kept_before, row, side="right"))
 
     def _kept(self, place):
-        """How many rows are kept before that one of the source."""
+        """How many rows are kept before a row of the source."""
         return place - int(np.searchsorted(self._dropped, place))

@@ -1,12 +1,12 @@
-"""Cells of a text that are passed on: whether all of a column are numbers, and which."""
+"""Columns of text that are passed on: whether all cells are numbers, and their values."""
 
 import re
 
 import pyarrow as pa
 
-# What the cells of a column are; of several parts the greatest of these.
+# What the cells of a column are; the kind of a whole is the largest kind of its parts.
 EMPTY, INTEGERS, FLOATS, TEXT = range(4)
-# Not 007 nor +49 30, which are names, nor what int64 has no room for.
+# Neither 007 nor +49 30, which are names, nor more digits than fit int64.
 _INTEGER = r"^-?(0|[1-9]\d{0,17})$"
 
 
@@ -18,7 +18,7 @@ class Cells:
     decimal : str
     thousands : str or None
     missing : iterable of str
-        What means a missing value.
+        Cells that stand for a missing value.
     """
 
     def __init__(self, decimal, thousands, missing):
@@ -30,8 +30,8 @@ class Cells:
         self._grouped = rf"^-?\d{{1,3}}({part}\d{{3}})+({point}\d*)?$"
 
     def kind(self, cells):
-        """What they are, of `EMPTY`, `INTEGERS`, `FLOATS` and `TEXT`."""
-        from pyarrow import compute  # megabytes, which few tables need
+        """The kind of cells: `EMPTY`, `INTEGERS`, `FLOATS` or `TEXT`."""
+        from pyarrow import compute  # megabytes that few tables need
 
         cells = self._plain(cells).drop_null()
         if not len(cells):
@@ -43,7 +43,7 @@ class Cells:
         return FLOATS if compute.all(good).as_py() else TEXT
 
     def read(self, cells, kind):
-        """The numbers that they are, null where one is missing; text as it is."""
+        """The values of cells, null where one is missing; text stays as it is."""
         if kind in (EMPTY, TEXT):
             return cells
         from pyarrow import compute
@@ -52,7 +52,7 @@ class Cells:
         return cells.cast(pa.int64() if kind == INTEGERS else pa.float64())
 
     def _plain(self, cells):
-        """Without blanks around and signs of thousands; null where a value is missing."""
+        """Cells without surrounding blanks and thousands separators; null where one is missing."""
         from pyarrow import compute
 
         cells = compute.utf8_trim_whitespace(cells)

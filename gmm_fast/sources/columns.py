@@ -1,4 +1,4 @@
-"""Choosing columns, by name or by number."""
+"""Choose columns, by name or by number."""
 
 import difflib
 import operator
@@ -21,8 +21,8 @@ class NoColumnError(DataError):
     """There is no column of that name."""
 
 
-def listed(words):
-    """The words, quoted, for a message: at most ten of them."""
+def quote_list(words):
+    """At most ten words, quoted, for a message."""
     words = list(words)
     text = ", ".join(repr(w) for w in words[:_MAX_NAMED])
     if len(words) > _MAX_NAMED:
@@ -36,18 +36,18 @@ def choose(columns, names, n_features, source_name):
     Parameters
     ----------
     columns : str, int, or sequence of them
-        Names, or numbers from 0 on. A name wins over a number written the same way.
+        Names, or numbers from 0 on. Where both fit, the name wins.
     names : sequence of str or None
-        Of all columns of the data.
+        Names of all columns of the data.
     n_features : int
-        How many there are.
+        Number of all columns.
     source_name : str
         For messages.
 
     Raises
     ------
     DataError
-        There is no such column, the name is that of several, or a column is asked for twice.
+        There is no such column, several have that name, or one is asked for twice.
     """
     wanted = [columns] if isinstance(columns, (str, int, np.integer)) else list(columns)
     if not wanted:
@@ -75,13 +75,13 @@ def _choose_one(wanted, names, n_features, source_name):
     if not 0 <= number < n_features:
         raise DataError(
             f"{source_name}: has no column {number}; it has {n_features}, counted from 0"
-            + ("" if names is None else f": {listed(names)}")
+            + ("" if names is None else f": {quote_list(names)}")
         )
     return number
 
 
-def quoted(name):
-    """A name as a cell of CSV, quotes around it."""
+def quote_csv(name):
+    """A name as a quoted CSV cell."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -104,8 +104,8 @@ def _advice(wanted, names):
     near = difflib.get_close_matches(str(wanted), names, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     if near and "," in near[0]:
-        hint += f"quote it: --columns '{quoted(near[0])}'; "
-    return f"{hint}it has {listed(names)}"
+        hint += f"quote it: --columns '{quote_csv(near[0])}'; "
+    return f"{hint}it has {quote_list(names)}"
 
 
 def pick(source, columns):
@@ -117,7 +117,7 @@ def pick(source, columns):
 
 
 class ColumnsSource(Source):
-    """Some columns of a source whose rows can only be read as a whole.
+    """Some columns of a source that can only read whole rows.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class ColumnsSource(Source):
 
     def read(self, start, stop, out, *, origin=None):
         check_range(self, start, stop, out)
-        # In the stored dtype: what is not chosen may not fit the wanted one.
+        # In the stored dtype: columns that are not chosen may not fit the wanted one.
         dtype = self.dtype.newbyteorder("=")
         step = piece_rows(self.source)
         for first in range(start, stop, step):

@@ -1,4 +1,4 @@
-"""Rows that miss a value, left out."""
+"""Leave out rows with missing values."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from .reading import chunks
 
 
 class CompleteSource(Source):
-    """The rows of a source but for some.
+    """A source without some of its rows.
 
     Parameters
     ----------
     source : Source
     dropped : (m,) int64 array
-        Rows to be left out, increasing; not all of them.
+        Rows to leave out, increasing; not all rows.
     """
 
     def __init__(self, source, dropped):
         self.source, self.dropped = source, dropped
-        # Of each dropped row, how many rows are kept before it.
+        # How many rows are kept before each dropped row.
         self._kept_before = dropped - np.arange(len(dropped))
         self.name, self.dtype = source.name, source.dtype
         self.n_samples = source.n_samples - len(dropped)
@@ -38,7 +38,7 @@ class CompleteSource(Source):
         return *self.source.notes, f"{n:,} of {of:,} rows miss a value and were left out"
 
     def _places(self, rows):
-        """Where rows are in the source."""
+        """Row numbers in the source."""
         return rows + np.searchsorted(self._kept_before, rows, side="right")
 
     def read(self, start, stop, out, *, origin=None):
@@ -78,54 +78,54 @@ class CompleteSource(Source):
         self.source.close()
 
 
-def without_missing(source):
-    """`source` without the rows that hold a NaN; itself if there are none."""
+def drop_missing(source):
+    """`source` without the rows that hold a NaN; `source` itself if there are none."""
     dropped = getattr(source, "missing_rows", None)
     if dropped is None:
         dropped = _missing_rows(source)
     if len(dropped) == source.n_samples:
         raise DataError(
-            f"{source.name}: every row misses a value; choose columns that are filled (--columns)"
+            f"{source.name}: every row misses a value; choose columns without gaps (--columns)"
         )
     return CompleteSource(source, dropped) if len(dropped) else source
 
 
-def all_rows(source):
-    """How many rows the data has, with those that were left out."""
+def count_all_rows(source):
+    """How many rows the data has, including those that were left out."""
     return source.n_samples + len(source.dropped)
 
 
-def kept_values(source, values):
-    """Of one value for each row of the data those of the rows that were not left out.
+def select_kept(source, values):
+    """Take one value per row of the data; return those of the rows that were not left out.
 
-    What is anything else is returned as it is.
+    Anything else is returned unchanged.
     """
-    n = all_rows(source)
+    n = count_all_rows(source)
     if n == source.n_samples:
         return values
     try:
         array = np.asarray(values)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of different lengths
         return values
     return np.delete(array, source.dropped, axis=0) if array.shape[:1] == (n,) else values
 
 
-def refilled(blocks, source, fill):
-    """Yield blocks of values of the rows of `source`, with `fill` for those that were left out.
+def fill_dropped(blocks, source, fill):
+    """Yield blocks of values of the rows, with `fill` inserted for rows that were left out.
 
     Parameters
     ----------
     blocks : iterable of ndarray
-        In order; all rows.
+        Values of all rows of `source`, in order.
     source : Source
     fill : number
     """
     dropped = source.dropped
-    done = begun = 0  # rows that were kept; gaps that were filled
+    done = begun = 0  # kept rows, filled gaps
     before = dropped - np.arange(len(dropped))
     for block in blocks:
         done += len(block)
-        # gaps behind the last row come with it
+        # gaps after the last row come with it
         end = len(dropped) if done == source.n_samples else np.searchsorted(before, done)
         places = before[begun:end] - (done - len(block))
         yield np.insert(block, places, fill, axis=0) if len(places) else block

@@ -1,4 +1,4 @@
-"""Dask arrays and data frames, computed one block after the other."""
+"""Dask arrays and data frames, computed one block at a time."""
 
 import sys
 from itertools import pairwise
@@ -14,17 +14,17 @@ from .stream import StreamSource
 
 
 def is_dask(data):
-    """Whether it is a Dask array or data frame; nothing is imported to find out."""
+    """Whether `data` is a Dask array or data frame; imports nothing to find out."""
     if not hasattr(data, "__dask_graph__"):
         return False
     return hasattr(data, "chunks") or hasattr(data, "to_dask_array")
 
 
 class DaskSource(StreamSource):
-    """A Dask array, or what a data frame becomes; one block of rows is in memory at a time.
+    """A Dask array or data frame; one block of rows is in memory at a time.
 
-    Blocks are computed on the threads of this process, or by the workers of a
-    ``distributed.Client`` where there is one, for they may hold the data already.
+    Blocks are computed by the workers of a ``distributed.Client`` if there is one, as they may
+    hold the data already; otherwise by the threads of this process.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class DaskSource(StreamSource):
             block = self._compute(first, end)
             if block.shape != (end - first, self.n_features):
                 raise DataError(
-                    f"{self.name}: rows {first}:{end} have the shape {block.shape} when computed; "
-                    "the array must hold what its chunks announce"
+                    f"{self.name}: rows {first}:{end} have shape {block.shape} when computed; the "
+                    "array must match its chunks"
                 )
             yield first, block
 
@@ -86,7 +86,7 @@ class DaskSource(StreamSource):
             return np.asarray(self.data[first:end].compute(scheduler=scheduler))
         except MemoryError:
             raise
-        except Exception as error:  # whatever the functions of the graph raise
+        except Exception as error:  # anything that functions of the graph raise
             raise FitError(
                 f"{self.name}: computing rows {first}:{end} failed: {type(error).__name__}: {error}"
             ) from error

@@ -1,4 +1,4 @@
-"""How a text table is written, as far as the user says; `sniff` finds out the rest."""
+"""What the user says about the format of a text table; `sniff` guesses the rest."""
 
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -6,17 +6,17 @@ from numbers import Real
 
 from ..errors import DataError
 
-# What counts as a missing value, besides an empty cell.
+# Cells that stand for a missing value.
 MISSING = ("", "NA", "N/A", "#N/A", "#NV", "na", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL",
            "null", "None", "<NA>")  # fmt: skip
-# What Excel writes for a value that cannot be computed, as it is spelled in several languages.
+# What Excel writes for a value that it cannot compute, in several languages.
 EXCEL_ERRORS = ("#N/A", "#NV", "#DIV/0!", "#VALUE!", "#WERT!", "#VALEUR!", "#REF!", "#BEZUG!",
                 "#NAME?", "#NOM?", "#NUM!", "#ZAHL!", "#NOMBRE!", "#NULL!")  # fmt: skip
-# Runs of spaces and tabs: what tables of fixed width are separated by.
+# Stands for runs of spaces and tabs, as in tables of fixed width.
 BLANKS = " "
-# Signs that stand for one another between thousands; the first is on keyboards.
+# Thousands separators that are taken for one another; the first is on keyboards.
 ALIKE = (" \xa0\u2009\u202f", "'\u2019")
-# Signs that are hard to type, by words for them.
+# Words for signs that are hard to type.
 _WORDS = {
     "tab": "\t",
     "\\t": "\t",
@@ -32,27 +32,27 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a user says of a file; None: to be found out.
+    """What a user says about a file; None means guess.
 
     Parameters
     ----------
     delimiter : str, optional
-        One sign, or "tab", or "blanks" for runs of spaces and tabs.
+        One character, or "tab", or "blanks" for runs of spaces and tabs.
     decimal, thousands : str, optional
-        Signs within numbers; "" for no sign between thousands.
+        Decimal sign and thousands separator; "" for no separator.
     encoding : str, optional
     skip : int, optional
         Lines at the beginning that are not part of the table.
     comment : str, optional
-        Lines that begin with it are left out; "" for none.
+        Lines that begin with it are left out; "" if no line is a comment.
     header : bool, optional
         Whether the first line holds names.
     na : str, number or sequence of them, optional
-        What means a missing value, besides what does so anyway.
+        Further cells that stand for a missing value.
     missing : {'error', 'drop'}, optional
-        What is done with rows that miss a value. Of every format.
+        What to do with rows that miss a value. For every format.
     format : str, optional
-        What the file is, whatever its name is; see `paths`. Of every format.
+        What the file is, whatever its name; see `paths`. For every format.
 
     Raises
     ------
@@ -72,16 +72,16 @@ class Dialect:
 
     def __post_init__(self):
         for name in ("delimiter", "decimal", "thousands"):
-            self._put(name, _sign(name, getattr(self, name)))
+            self._set(name, _sign(name, getattr(self, name)))
         na = () if self.na is None else self.na
         na = (na,) if isinstance(na, (str, Real)) else tuple(na)
         if not all(isinstance(token, (str, Real)) for token in na):
             raise DataError(f"na must be one or more words or numbers, not {self.na!r}")
-        self._put("na", tuple(str(token) for token in na))
+        self._set("na", tuple(str(token) for token in na))
         self._check()
 
     def na_numbers(self):
-        """Those of `na` that are numbers, floats."""
+        """The entries of `na` that are numbers, as floats."""
         found = []
         for token in self.na:
             with suppress(ValueError):
@@ -89,7 +89,7 @@ class Dialect:
         return found
 
     def given(self):
-        """What was said that may hold for other files, too, as JSON values."""
+        """The options that may hold for other files, too, as JSON values."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -98,18 +98,16 @@ class Dialect:
         }
 
     def grouping(self):
-        """All signs that may part thousands, as they look alike; "" where none does."""
+        """All characters accepted between thousands, as some look alike; "" if none is."""
         sign = self.thousands or ""
         return next((signs for signs in ALIKE if sign and sign in signs), sign)
 
-    def _put(self, name, value):
+    def _set(self, name, value):
         object.__setattr__(self, name, value)
 
     def _check(self):
         if self.decimal is not None and self.decimal == self.thousands:
-            raise DataError(
-                f"decimal and thousands are both {self.decimal!r}; numbers need two signs"
-            )
+            raise DataError(f"decimal and thousands are both {self.decimal!r}; they must differ")
         if self.decimal not in (None, ".", ","):
             raise DataError(f"decimal must be '.' or ',', not {self.decimal!r}")
         if self.encoding is not None:
@@ -128,13 +126,13 @@ class Dialect:
             raise DataError(f"missing must be 'error' or 'drop', not {self.missing!r}")
 
     def text_only(self):
-        """Options that were given and mean something for text only."""
-        both = ("missing", "format", "header")  # --header never minded what it was given with
+        """The given options that apply to text only."""
+        both = ("missing", "format", "header")  # --header is accepted for any file
         given = [f.name for f in fields(self) if getattr(self, f.name) not in (None, ())]
         return [name for name in given if name not in both]
 
 
-# Of these every file is told anew.
+# Options that hold for one file only.
 _OF_ONE_FILE = ("format",)
 OPTIONS = tuple(field.name for field in fields(Dialect))
 

@@ -1,6 +1,6 @@
-"""Files of flow cytometers, FCS 2.0 to 3.1: flowio parses what they say, events are streamed.
+"""FCS files of flow cytometers, 2.0 to 3.1: flowio parses the keywords, events are streamed.
 
-A file is a HEADER with the places of the other segments, TEXT with keywords, DATA with the events.
+A file has a HEADER that locates the other segments, TEXT with keywords, and DATA with the events.
 """
 
 import copy
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import NoRowsError
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .npy import changed_error, open_regular
 from .stream import StreamSource, block_rows, read_error
 
@@ -28,12 +28,12 @@ class Channel:
     """How one number of every event is stored, and what it means."""
 
     name: str  # $PnN
-    label: str  # what the column is called
+    label: str  # name of the column
     dtype: np.dtype
-    parts: np.ndarray | None  # of integers of three bytes: what each byte counts
-    mask: int | None  # of the bits that count
+    parts: np.ndarray | None  # value of each byte, for integers of three bytes
+    mask: int | None  # the bits that count
     decades: float  # of a logarithmic amplifier
-    least: float  # what 0 means after it
+    least: float  # what it makes 0
     span: float  # $PnR
     factor: float
 
@@ -43,11 +43,11 @@ class Channel:
 
     @property
     def plain(self):
-        """Whether what is stored is what was measured."""
+        """Whether stored numbers are the measured values."""
         return not self.scaled and self.mask is None and self.parts is None
 
     def numbers(self, stored):
-        """What was measured, from what is stored."""
+        """The measured values of stored numbers."""
         if self.parts is not None:
             stored = stored @ self.parts
         if self.mask is not None:
@@ -72,20 +72,20 @@ def _power(stored, decades, span, least):
 
 @lru_cache(maxsize=32)
 def _powers(n_bytes, *how):
-    """All of them: looking one up takes a tenth of the time of computing it."""
+    """`_power` of every stored value: a look-up takes a tenth of the time."""
     return _power(np.arange(1 << 8 * n_bytes), *how)
 
 
 class FcsSource(StreamSource):
-    """One data set of an FCS file; events are read as they are needed.
+    """One data set of an FCS file; events are read when they are needed.
 
     Parameters
     ----------
     path : str
     inner : str, optional
-        The number of the data set, from 1 on; by default the first.
+        Number of the data set, counted from 1; by default the first.
     columns : list of str or int, optional
-        By default all channels but that of time. By marker, by name of the channel, or by number.
+        Channels by marker, name or number; by default all but the time channel.
 
     Raises
     ------
@@ -108,11 +108,11 @@ class FcsSource(StreamSource):
         if self.n_samples < 1:
             raise NoRowsError(f"{path}: has no events; at least one is needed")
         self._row = np.dtype([(f"{i}", channel.dtype) for i, channel in enumerate(self._channels)])
-        self._begin = offset + self._begin_of_data(found, offset)
+        self._begin = offset + self._data_offset(found, offset)
         none = np.zeros(1, self._row)
         self.dtype = np.result_type(*(c.dtype for c in self._columns_of(none)))
         self.dtype = self.dtype.newbyteorder("=")
-        self.notes = (*self._notes_of_sets(len(sets), inner), *self._notes_of_channels(columns))
+        self.notes = (*self._set_notes(len(sets), inner), *self._channel_notes(columns))
 
     def _choose(self, columns):
         labels = [channel.label for channel in self._channels]
@@ -121,7 +121,7 @@ class FcsSource(StreamSource):
             chosen = [i for i, time in enumerate(times) if not time]
             if not chosen:
                 raise DataError(
-                    f"{self.name}: has no channels but that of time; --columns (columns=) takes it"
+                    f"{self.name}: has only the time channel; choose it with --columns (columns=)"
                 )
             return chosen
         names = [channel.name for channel in self._channels]
@@ -129,14 +129,14 @@ class FcsSource(StreamSource):
         known = {n: i for i, n in enumerate(names) if names.count(n) == 1 and n not in labels}
         return choose([known.get(w, w) for w in wanted], labels, len(labels), self.name)
 
-    def _begin_of_data(self, found, offset):
-        """Where DATA begins after `offset`: what TEXT says, or HEADER, whichever fits."""
+    def _data_offset(self, found, offset):
+        """Where DATA begins after `offset`, by TEXT or HEADER, whichever fits."""
         needed = self.n_samples * self._row.itemsize
         header = found.header["data_start"], found.header["data_stop"]
         text = found.text.get("begindata"), found.text.get("enddata")
         places = [header] if found.version == "2.0" or None in text else [text, header]
         places = [(int(begin), int(end)) for begin, end in places]
-        # an end one too far is common
+        # an end that is one byte too far is common
         fitting = [begin for begin, end in places if 0 <= end - begin + 1 - needed <= 1]
         if not fitting:
             begin, end = places[0]
@@ -152,31 +152,33 @@ class FcsSource(StreamSource):
             )
         return fitting[0]
 
-    def _notes_of_sets(self, n_sets, inner):
+    def _set_notes(self, n_sets, inner):
         if n_sets == 1 or inner is not None:
             return
         yield (
-            f"the file holds {n_sets} data sets, of which the first is read; "
-            f"{self.name}:2 is the second"
+            f"the file holds {n_sets} data sets; only the first is read, "
+            f"{self.name}:2 names the second"
         )
 
-    def _notes_of_channels(self, columns):
+    def _channel_notes(self, columns):
         channels = [self._channels[i] for i in self._chosen]
         if columns is None and len(channels) < len(self._channels):
-            left = listed(c.label for i, c in enumerate(self._channels) if i not in self._chosen)
-            yield f"the channel of time, {left}, is left out; --columns (columns=) brings it back"
+            left = quote_list(
+                c.label for i, c in enumerate(self._channels) if i not in self._chosen
+            )
+            yield f"the time channel, {left}, is left out; --columns (columns=) brings it back"
         renamed = [f"{c.label!r} is {c.name!r}" for c in channels if c.label != c.name]
         if renamed:
-            yield f"columns are called by their markers ($PnS): {', '.join(renamed)}"
+            yield f"columns are named by their markers ($PnS): {', '.join(renamed)}"
         logs = [c.label for c in channels if c.decades > 0]
         if logs:
-            yield f"channels of logarithmic amplifiers are made linear ($PnE): {listed(logs)}"
+            yield f"channels of logarithmic amplifiers are made linear ($PnE): {quote_list(logs)}"
         gained = [c.label for c in channels if c.factor != 1]
         if gained:
-            yield f"channels are divided by their gain ($PnG): {listed(gained)}"
+            yield f"channels are divided by their gain ($PnG): {quote_list(gained)}"
 
     def columns_of(self, names):
-        """Blocks of any channels, that of time too, lists of arrays."""
+        """Blocks of any channels, including time, as lists of arrays."""
         other = copy.copy(self)
         other._chosen = self._choose(names)
         return ([_native(c) for c in other._columns_of(b)] for _, b in other._stored(0))
@@ -185,7 +187,7 @@ class FcsSource(StreamSource):
         return ((first, self._numbers(stored)) for first, stored in self._stored(row))
 
     def _stored(self, row):
-        """Blocks of events as they are stored, each with the number of its first one."""
+        """Yield (number of the first event, block of events as stored)."""
         step = block_rows(1, self._row.itemsize)
         try:
             with open_regular(self.path, self.name, "FCS") as file:
@@ -195,13 +197,13 @@ class FcsSource(StreamSource):
                 for first in range(row, self.n_samples, step):
                     stored = np.empty(min(step, self.n_samples - first), self._row)
                     if file.readinto(stored.view(np.uint8)) < stored.nbytes:
-                        return  # StreamSource says that there are fewer rows
+                        return  # StreamSource reports the missing rows
                     yield first, stored
         except OSError as error:
             raise read_error(self.name, error) from error
 
     def _numbers(self, stored):
-        """A block of events as a 2-D array, or as columns where they differ."""
+        """A block of events as a 2-D array, or as a list of columns if their dtypes differ."""
         kinds = {channel.dtype for channel in self._channels}
         plain = all(self._channels[i].plain for i in self._chosen)
         if len(kinds) > 1 or not plain:
@@ -221,7 +223,7 @@ def _native(column):
 
 
 class _Bounded:
-    """An open file as flowio reads it: never more than there is, and not closed."""
+    """An open file for flowio: it cannot read past the end, and cannot close the file."""
 
     def __init__(self, file, size):
         self._file, self._size = file, size
@@ -230,7 +232,7 @@ class _Bounded:
 
     def read(self, n):
         found = self._file.read(max(0, min(n, self._size - self._file.tell())))
-        # places of eight digits in HEADER are left blank where they are too large for it
+        # HEADER leaves an offset blank if it needs more than eight digits
         return b"0" if found == b" " * 8 else found
 
     def close(self):
@@ -241,38 +243,37 @@ def _number(path, inner):
     if inner is None:
         return 1
     if not (inner.isascii() and inner.isdigit() and int(inner)):
-        raise DataError(f"{path}: has no data set {inner!r}; they are counted from 1: {path}:1")
+        raise DataError(f"{path}: has no data set {inner!r}; count them from 1: {path}:1")
     return int(inner)
 
 
 def _data_sets(file, size, path, number):
-    """Pairs of where a data set begins and what flowio finds there, at least `number` of them."""
+    """Pairs (offset, what flowio parses there) of at least `number` data sets."""
     sets, offset = [], 0
     while True:
         try:
             found = _parse(file, offset, size, path)
             following = int(found.text.get("nextdata", "0").strip() or 0)
         except (DataError, ValueError) as error:
-            if len(sets) >= number:  # what was asked for is there
+            if len(sets) >= number:  # the wanted one is there
                 return sets
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"{path}: the TEXT segment says no number of where the next data set is"
+                f"{path}: the TEXT segment does not say where the next data set is; export the "
+                "file again"
             ) from error
         sets.append((offset, found))
         if following <= 0:
             break
         offset += following
     if len(sets) < number:
-        raise DataError(
-            f"{path}: has {len(sets)} data set(s), counted from 1; there is no {number}"
-        )
+        raise DataError(f"{path}: has no data set {number}; it has {len(sets)}, counted from 1")
     return sets
 
 
 def _parse(file, offset, size, path):
-    """What flowio finds in HEADER and TEXT."""
+    """HEADER and TEXT as flowio parses them."""
     file.seek(offset)
     head = file.read(_HEADER_BYTES)
     if not head:
@@ -292,7 +293,7 @@ def _parse(file, offset, size, path):
         return found
     except MemoryError:
         raise
-    except Exception as error:  # flowio trusts what it parses, and fails in many ways
+    except Exception as error:  # flowio trusts the file, so damage fails in many ways
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         what = (
             "the file ends within its DATA segment"
@@ -332,27 +333,27 @@ def _channels(found, path):
         raise
     except (KeyError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path}: the TEXT segment lacks a keyword of a channel, or has a wrong one "
+            f"{path}: a keyword of a channel is missing or wrong in the TEXT segment "
             f"({type(error).__name__}: {error}); export the file again"
         ) from error
 
 
-def _byte_order(said, path):
+def _byte_order(text, path):
     try:
-        places = [int(place) for place in said.split(",")]
+        places = [int(place) for place in text.split(",")]
     except ValueError:
         places = []
     for sign, order in (("<", sorted(places)), (">", sorted(places, reverse=True))):
         if places and places == order == list(dict.fromkeys(order)):
             return sign
     raise DataError(
-        f"{path}: the TEXT segment says a byte order that is not read, $BYTEORD {said!r}; export "
+        f"{path}: the byte order in the TEXT segment is not supported, $BYTEORD {text!r}; export "
         "the file with 1,2,3,4 or 4,3,2,1"
     )
 
 
 def _labels(names, markers):
-    """What columns are called: the marker where there is one that no other column has."""
+    """Names of the columns: the marker where it is unique, else the channel's name."""
     words = [marker.strip() or name.strip() for name, marker in zip(names, markers, strict=True)]
     every = [*words, *(n.strip() for n, w in zip(names, words, strict=True) if n.strip() != w)]
     return [w if every.count(w) == 1 else n.strip() for n, w in zip(names, words, strict=True)]
@@ -364,13 +365,13 @@ def _channel(found, number, label, kind, order, path):
     if bits not in _SIZES[kind]:
         raise DataError(
             f"{path}: channel {label!r} has {bits} bits ($P{number}B) of type {kind} ($DATATYPE), "
-            "which is not read; export the file as floats"
+            "which is not supported; export the file as floats"
         )
     letter = "u" if kind == "I" else "f"
     mask, (decades, least) = None, about["pne"]
-    gain = 1.0 if decades > 0 else about["png"]  # of linear amplifiers only
+    gain = 1.0 if decades > 0 else about["png"]  # only linear amplifiers have one
     if kind != "I":
-        decades = 0.0  # floats are linear by the standard, whatever is said
+        decades = 0.0  # by the standard floats are linear, whatever the file says
     else:
         limit = 1 << max(0, int(np.ceil(span)) - 1).bit_length()  # the power of two above
         mask = limit - 1 if 1 < limit < 1 << bits else None

@@ -11,9 +11,9 @@ from .base import Source, check_range
 from .boundaries import Even, Joined
 from .forks import remake_after_fork
 
-# Files that stay open after a read: one for the reader ahead, one for a look back.
+# Files that stay open after a read: one for the reader ahead, one for reads that go back.
 _MAX_OPEN = 2
-# Different notes that are passed on.
+# At most so many different notes are passed on.
 _MAX_NOTES = 5
 
 
@@ -24,12 +24,12 @@ class FilesSource(Source):
     ----------
     name : str
     parts : iterable of Source
-        With the same columns; each is told to `rest` once it is opened.
+        With the same columns; each is told to `rest` at once.
 
     Raises
     ------
     DataError
-        If columns differ in number or name, or there are no rows at all.
+        The columns differ in number or name.
     """
 
     def __init__(self, name, parts):
@@ -54,11 +54,11 @@ class FilesSource(Source):
 
     @property
     def notes(self):
-        """Those of the files: what is said of several, once."""
-        told = Counter(note for part in self.parts for note in part.notes)
+        """The notes of the files; what several say is listed once, with a count."""
+        counts = Counter(note for part in self.parts for note in part.notes)
         notes = [
             note + (f" ({times:,} of {len(self.parts):,} files)" if times > 1 else "")
-            for note, times in told.items()
+            for note, times in counts.items()
         ]
         if len(notes) > _MAX_NOTES:
             more = f"and {len(notes) - _MAX_NOTES} more such notes on its files"
@@ -85,10 +85,10 @@ class FilesSource(Source):
 
     def _reset(self):
         self._lock = threading.Lock()
-        self._open = []  # numbers of parts that were read last
+        self._open = []  # numbers of the parts read last
         remake_after_fork(self)
 
-    def forked(self):
+    def after_fork(self):
         self._lock = threading.Lock()
 
     def __getstate__(self):
@@ -124,7 +124,7 @@ class FilesSource(Source):
         return int(np.searchsorted(self.starts, row, side="right")) - 1
 
     def _use(self, i):
-        """The part, while the ones used longest ago rest."""
+        """Part `i`; those that were used longest ago are put to rest."""
         if i in self._open:
             self._open.remove(i)
         self._open.append(i)
@@ -173,7 +173,7 @@ def _check_same(first, other):
     if names is None or others is None:
         named, plain = (first, other) if others is None else (other, first)
         raise DataError(
-            f"{plain.name}: its columns have no names, but those of {named.name} have; give all "
+            f"{plain.name}: its columns have no names, but those of {named.name} do; give all "
             "files a header, or none"
         )
     j = next(j for j in range(len(names)) if names[j] != others[j])

@@ -1,4 +1,4 @@
-"""Sources that a forked child inherits open."""
+"""Repair open sources in forked children."""
 
 import ctypes
 import os
@@ -8,22 +8,22 @@ _open = weakref.WeakSet()
 
 
 def remake_after_fork(source):
-    """Call `source.forked()` in children that are forked while it exists.
+    """Call `source.after_fork()` in children that are forked while the source exists.
 
-    Such a child shares open files with its parent, and where each of them reads next; it has none
-    of the threads that read ahead; and a lock that one of them held stays locked.
+    A child shares open files and their positions with its parent, lacks the threads that read
+    ahead, and keeps a lock that one of them held locked.
     """
     _open.add(source)
 
 
-def leave(thing):
-    """Forget a reader of the parent's without ending it: it would wait for threads it has lost."""
+def leak(thing):
+    """Leak a reader of the parent's: ending it would wait for threads that the child lacks."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _remake():
     for source in list(_open):
-        source.forked()
+        source.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -1,4 +1,4 @@
-"""Data sets in HDF5 files, among them the matrix ``X`` of AnnData (``.h5ad``)."""
+"""Data sets in HDF5 files, including the matrix ``X`` of AnnData (``.h5ad``)."""
 
 import os
 import shlex
@@ -8,24 +8,24 @@ import h5py
 from ..errors import DataError, FitError
 from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
-from .columns import listed, pick
+from .columns import pick, quote_list
 from .npy import NpySource, changed_error, open_regular
 from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
 from .stream import (
     StreamSource,
     block_rows,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "an HDF5 file"
-# HDF5 decodes whole chunks of its own; those of one row of chunks are kept while it is read.
+# Bytes of the cache in which HDF5 keeps one row of decoded chunks while it is read, at least.
 _MIN_CACHE = 1 << 20
-# Up to this the cache has room for two such rows, and is not worth a word.
+# A cache of up to this size has room for two such rows, and is not worth a note.
 _SMALL_CACHE = 8 << 20
-# Its slots, each for one chunk: so many where there is one chunk, and for more chunks.
+# Slots of the cache, each for one chunk, at least.
 _SLOTS = 521
-# What HDF5 makes of each chunk that is read at once takes 7 kB, however short the chunk.
+# Chunks per read, at most: HDF5 takes 7 kB for each, however small.
 _MOST_CHUNKS = 128
 
 
@@ -44,15 +44,15 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
     Returns
     -------
     Source
-        Positioned reads, if the data set lies in the file as it is; else a stream.
+        With positioned reads if the data set is stored contiguously, else a stream.
     """
     if inner is None and path.lower().endswith(".h5ad"):
         inner = "/X"
-    with refusing_damage(path, _KIND), _opened(path, path) as file:
+    with report_damage(path, _KIND), _open_file(path, path) as file:
         data = _find(file, path, inner, one_feature)
         if is_sparse_group(data):
             names = _gene_names(file) if data.name == "/X" else None
-            return SparseHdf5Source(path, data, _opened, columns=columns, names=names)
+            return SparseHdf5Source(path, data, _open_file, columns=columns, names=names)
         check_dtype(data.dtype, path)
         shape = check_shape(data.shape, path, one_feature)
         inside = data.name
@@ -70,9 +70,9 @@ def open_hdf5(path, inner=None, *, one_feature=False, columns=None):
 
 
 def _gene_names(file):
-    """What AnnData calls the columns of its `X`; None in other files."""
+    """The names that AnnData gives the columns of its `X`; None in other files."""
     var = file.get("var")
-    if isinstance(var, h5py.Dataset):  # records, as AnnData wrote them up to 0.6
+    if isinstance(var, h5py.Dataset):  # records, as AnnData wrote up to 0.6
         fields = var.dtype.names or ()
         found = var["index"] if var.ndim == 1 and "index" in fields else None
         text = found is not None and found.dtype.kind in "SO"
@@ -89,11 +89,11 @@ def _text(name):
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _opened(path, name, **options):
+def _open_file(path, name, **options):
     with open_regular(path, name, "HDF5") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{name}: the file is empty; write the HDF5 file again")
-    with refusing_damage(name, _KIND):
+    with report_damage(name, _KIND):
         return h5py.File(path, "r", **options)
 
 
@@ -110,19 +110,19 @@ def _find(file, name, inner, one_feature):
         what = f"{len(tables)} tables" if tables else "no 2-D data set of numbers"
         raise DataError(
             f"{name}: holds {what}; name a data set as {name}:/PATH"
-            + (f", it holds {listed(found)}" if found else "")
+            + (f", it holds {quote_list(found)}" if found else "")
         )
     item = file.get(inner) if inner.strip("/") else None
     if item is None:
         tables = [k for k, d in found.items() if d.ndim in wanted]
-        there = f"tables in it are {listed(tables)}" if tables else "nor any table"
+        there = f"its tables are {quote_list(tables)}" if tables else "it holds no tables"
         raise DataError(f"{name}: holds no data set {inner!r}; {there}")
     if isinstance(item, h5py.Dataset) or is_sparse_group(item):
         return item
     inside = [k for k in found if k.startswith(item.name.rstrip("/") + "/")]
     raise DataError(
         f"{name}: {inner} is a group, not a data set"
-        + (f"; in it are {listed(inside)}" if inside else "; name a data set")
+        + (f"; it holds {quote_list(inside)}" if inside else "; name a data set")
     )
 
 
@@ -138,25 +138,25 @@ def _numeric_sets(file):
 
 
 def _plain_offset(data):
-    """Where the bytes of a data set begin in its file; None if they are not simply there."""
+    """Where the bytes of a data set begin in its file; None if they cannot be read as they are."""
     offset = data.id.get_offset()
     if offset is None or data.chunks is not None or data.external or not data.size:
         return None
-    # What HDF5 converts while reading, it must go on converting.
+    # HDF5 must read data that it converts.
     if data.id.get_storage_size() != data.size * data.dtype.itemsize or data.dtype.kind == "b":
         return None
     return offset
 
 
 class PlainHdf5Source(NpySource):
-    """A data set that lies in the file in one piece: read as a ``.npy`` file is."""
+    """A contiguous data set, read like a ``.npy`` file."""
 
     def __init__(self, path, inside, *, one_feature=False):
         self._inside = inside
         super().__init__(path, one_feature=one_feature)
 
     def _layout(self):
-        with refusing_damage(self.name, _KIND), _opened(self.path, self.name) as file:
+        with report_damage(self.name, _KIND), _open_file(self.path, self.name) as file:
             data = file.get(self._inside)
             offset = None if data is None else _plain_offset(data)
             if offset is None:
@@ -166,13 +166,13 @@ class PlainHdf5Source(NpySource):
 
 
 class PackedHdf5Source(StreamSource):
-    """A data set in chunks, compressed or not; none is decoded twice in a pass."""
+    """A chunked data set, compressed or not; a pass decodes no chunk twice."""
 
     def __init__(self, path, inside, shape):
         super().__init__(path, "HDF5")
         self._inside = inside
         self.n_samples, self.n_features = shape
-        with refusing_damage(path, _KIND), _opened(self.path, self.name) as file:
+        with report_damage(path, _KIND), _open_file(self.path, self.name) as file:
             data = file[inside]
             self.dtype = data.dtype
             self._shape = data.shape
@@ -180,7 +180,7 @@ class PackedHdf5Source(StreamSource):
         self._plan(chunks)
 
     def _plan(self, chunks):
-        """How many rows a block has, and what HDF5 may keep, for chunks of that shape."""
+        """Set the rows of a block and the cache of HDF5 for chunks of that shape."""
         itemsize = self.dtype.itemsize
         rows = block_rows(self.n_features, itemsize)
         self._height, self._slots, self._cache = 1, _SLOTS, _MIN_CACHE
@@ -191,18 +191,18 @@ class PackedHdf5Source(StreamSource):
         self.boundaries = Even(height, self.n_samples)
         width = chunks[1] if len(chunks) > 1 else 1
         across = -(-self.n_features // width)
-        if height <= rows:  # a block is several rows of chunks
+        if height <= rows:  # a block is one or more rows of chunks
             self._step = height * max(1, min(rows // height, _MOST_CHUNKS // across))
             return
-        self._step = rows  # or a part of one
+        self._step = rows  # a block is part of a row of chunks
         one = chunks[0] * width * itemsize
         self._cache = max(_MIN_CACHE, across * one)
-        # chunks of one row find slots of their own
+        # so that chunks of one row rarely share a slot
         self._slots = max(_SLOTS, 2 << across.bit_length())
         if 2 * self._cache <= _SMALL_CACHE:
             self._cache *= 2
         else:
-            # one more chunk as it is stored, and one between its filters
+            # besides, one chunk as it is stored and one between its filters
             self.reading_bytes = self._cache + 2 * one
             shorter = "x".join(map(str, (rows, *self._shape[1:])))
             self.reading_advice = (
@@ -213,7 +213,7 @@ class PackedHdf5Source(StreamSource):
     def _blocks(self, row):
         options = {"rdcc_nbytes": self._cache, "rdcc_nslots": self._slots}
         try:
-            with _opened(self.path, self.name, **options) as file:
+            with _open_file(self.path, self.name, **options) as file:
                 data = file.get(self._inside)
                 if data is None or data.shape != self._shape or data.dtype != self.dtype:
                     raise changed_error(self.name)
@@ -228,7 +228,7 @@ class PackedHdf5Source(StreamSource):
             raise read_error(self.name, error) from error
 
     def _end_of_block(self, first):
-        """A block that is a part of a row of chunks ends with it, or another would be decoded."""
+        """The end of a block; a block that is part of a row of chunks stays within that row."""
         end = first + self._step
         if self._step < self._height:
             end = min(end, first - first % self._height + self._height)

@@ -1,4 +1,4 @@
-"""Rules for `sniff`: whether the first line holds names, the first column numbers of rows."""
+"""Rules for `sniff`: does the first line hold names, and does the first column number the rows?"""
 
 import csv
 import re
@@ -9,41 +9,41 @@ from .dialect import BLANKS, MISSING
 from .layout import is_text, is_value
 from .lines import one_tab
 
-# What pandas, readr and R call a column that has no name, or names the rows.
+# Names that pandas, readr and R give to a column without a name, or to row names.
 _NAMELESS = re.compile(r"|Unnamed: \d+(_level_\d+)?(\.\d+)*|\.\.\.1|row[._ ]?names?", re.IGNORECASE)
-# Words that are no name of a column any more.
+# From so many words on, text is a sentence and not a name.
 _SENTENCE = 5
 
 
-def header(look):
-    """The first line holds names if a cell of it is text above numbers."""
+def guess_header(look):
+    """Guess whether the first line holds names: it does if text stands above numbers."""
     rows, given = look.rows, look.given.header
     first, width = rows[0], look.n_columns
-    names, said, n_lines = _names_in_comments(look), None, 0
+    names, guess, n_lines = _names_in_comments(look), None, 0
     is_header = given
     if given is None and names is None:
         is_header = _is_header(look)
-        said = _header_said(look, is_header)
+        guess = _describe_header(look, is_header)
     if names is not None:
         look.names = names
         if given is None:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            said = f"names in a comment ({shown})", False
+            guess = f"names in a comment ({shown})", False
     elif is_header:
         look.names = [""] * look.short_names + first
         look.names += [""] * (width - len(look.names))
         n_lines = look.used[0]
     if look.comments and look.given.comment is None and (names is None or len(look.comments) > 1):
         comments = f"lines with {look.comment!r} left out{_row_among(look)}"
-        said = (comments if said is None else f"{comments}, {said[0]}"), False
+        guess = (comments if guess is None else f"{comments}, {guess[0]}"), False
     if n_lines:
         _, look.head_bytes, look.head_lines = look.lines[n_lines - 1]
         del rows[0]
-    return said
+    return guess
 
 
 def _row_among(look):
-    """What is said of comments before the table that may be a row of it."""
+    """A remark on a comment before the table that may be a row of it, or ""."""
     for text, *_ in look.comments:
         text = text.strip()
         cells = _cells(text.removeprefix(look.comment).strip(), look)
@@ -52,7 +52,7 @@ def _row_among(look):
     return ""
 
 
-def _header_said(look, is_header):
+def _describe_header(look, is_header):
     number = look.lines[0][2]
     if not is_header:
         return "no names in line 1" if number == 1 else "no names", False
@@ -65,7 +65,7 @@ def _header_said(look, is_header):
 
 
 def _padded_name(look):
-    """A name with blanks at its end, or within its quotes, or None."""
+    """A name with blanks at either end, or None."""
     if look.delimiter == BLANKS:
         return None
     texts = [text.rstrip("\r\n") for text, *_ in look.lines[: look.used[0]]]
@@ -89,10 +89,10 @@ def _is_header(look):
         return bool(texts)
     if _texts_above(look):
         if any(is_value(c, look) and not c.isalnum() and c not in MISSING for c in first):
-            _ask_header(look)  # names are no fractions
+            _ask_header(look)  # a name is hardly a fraction
         return True
     if len(texts) == len([c for c in first if c not in MISSING]):
-        # nothing but text: names, unless one of them comes again
+        # only text: names, unless one of them occurs again below
         return not any(first[j] in look.below(j) for j in texts)
     if any(first[j] in look.below(j) for j in texts):
         return False
@@ -104,23 +104,23 @@ def _is_header(look):
 
 
 def _names_rows(look):
-    """Whether the cells below the first one are text, or numbers of rows."""
+    """Whether the cells below the first one are text, or number the rows."""
     below = look.below(0)
     counts = [[str(i + start) for i in range(len(below))] for start in (0, 1)]
     return below in counts or (below and not any(is_value(c, look) for c in below))
 
 
 def _ask_header(look):
-    # a row, or what pandas writes above columns without names: a guess may spoil the fit
+    # a row, or what pandas writes above unnamed columns: a wrong guess would spoil the fit
     shown = ("\t" if look.delimiter == BLANKS else look.delimiter).join(look.rows[0][:4])
     raise DataError(
-        f"{look.name}: the first line reads {shown}...: names of columns, or a row? Say "
-        "header=True or header=False (--header or --no-header)"
+        f"{look.name}: the first line reads {shown}...: column names, or a row? Say header=True "
+        "or header=False (--header or --no-header)"
     )
 
 
 def _texts_above(look):
-    """Columns whose first cell is text, and those below are not."""
+    """Columns whose first cell is text and whose other cells are values."""
     found = []
     for j, cell in enumerate(look.rows[0]):
         below = [c for c in look.below(j + look.short_names) if c not in MISSING]
@@ -132,8 +132,8 @@ def _texts_above(look):
 def _names_in_comments(look):
     """Names in the comments before the table, as `numpy.savetxt` writes them, or None.
 
-    They are in the last line that can be names; what is behind it splits into as many cells, as
-    units do.
+    They are in the last comment whose cells can be names; comments after it must split into as
+    many cells, as units do.
     """
     given = look.given.header
     values = [c for c in look.rows[0] if is_value(c, look) and c not in MISSING]
@@ -157,7 +157,7 @@ def _cells(text, look):
 
 
 def _are_names(text, cells, look):
-    """Whether the cells of a comment are names of columns, not words of a sentence."""
+    """Whether the cells of a comment are column names, not words of a sentence."""
     if len(cells) == 1:
         return len(look.comments) == 1 and cells[0].isidentifier()
     if look.delimiter == "," and ", " in text and ", " not in look.lines[0][0]:
@@ -168,8 +168,8 @@ def _are_names(text, cells, look):
     return words and len(set(cells)) == len(cells) and not any(is_value(c, look) for c in cells)
 
 
-def index(look):
-    """First columns without a name, which name or count the rows."""
+def guess_index(look):
+    """Guess whether unnamed columns at the beginning name or number the rows."""
     names, n = look.names, look.n_columns - look.empty_last
     if names is None:
         return None
@@ -189,7 +189,7 @@ def index(look):
 
 
 def _kind_of_index(look, m):
-    """What the first `m` columns say of the rows, or None."""
+    """How the first `m` columns label the rows, in words, or None."""
     columns = [[row[j] for row in look.rows if j < len(row)] for j in range(m)]
     numbers = [all(c.isascii() and c.isdigit() for c in cells) for cells in columns]
     texts = [not any(is_value(c, look) for c in cells) for cells in columns]

@@ -1,4 +1,4 @@
-"""Arrow IPC files and streams, among them Feather: batch after batch."""
+"""Arrow IPC files and streams, including Feather, read batch by batch."""
 
 from contextlib import contextmanager
 
@@ -19,12 +19,12 @@ from .columns import choose
 from .npy import changed_error, open_regular
 from .stream import StreamSource, large_notes, read_error
 
-# What Arrow raises for damaged files; its own errors of memory, too.
+# What Arrow raises for damaged files, including its own memory errors.
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
 class IpcSource(StreamSource):
-    """A file of record batches, one of which is in memory at a time.
+    """A file of record batches; one batch is in memory at a time.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class IpcSource(StreamSource):
 
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Arrow")
-        with self._opened() as reader:
+        with self._open_file() as reader:
             self._schema = reader.schema
         self._columns, self.notes = choose_fields(self._schema, columns, self.name)
         fields = [self._schema.field(i) for i in self._columns]
@@ -62,14 +62,14 @@ class IpcSource(StreamSource):
             self.boundaries = Listed(self._starts[np.array(rows) > 0])
 
     def _survey(self):
-        """The rows of each batch, and which columns miss values."""
-        # floating columns may miss values whatever they hold, so need not be read
+        """The rows of each batch, and the set of columns that miss values."""
+        # floating columns have NaN for missing values, so they need not be read
         wanted = [
             i for i in self._columns if not pa.types.is_floating(self._schema.field(i).type)
         ] or self._columns[:1]
         rows, missing = [], set()
         try:
-            with self._opened(wanted) as reader:
+            with self._open_file(wanted) as reader:
                 for batch in _batches(reader):
                     rows.append(batch.num_rows)
                     found = zip(sorted(wanted), batch.columns, strict=True)
@@ -81,8 +81,8 @@ class IpcSource(StreamSource):
         return rows, missing
 
     @contextmanager
-    def _opened(self, wanted=None):
-        """A reader of the batches, with some columns only, in the order of the file."""
+    def _open_file(self, wanted=None):
+        """A reader of the batches, with the wanted columns in the order of the file."""
         with open_regular(self.path, self.name, "Arrow") as file:
             head = file.read(6)
         if not head:
@@ -101,8 +101,8 @@ class IpcSource(StreamSource):
             except _DAMAGE as error:
                 reason = " ".join(str(error).split())[:200]
                 raise DataError(
-                    f"{self.name}: is not an Arrow file, or cut short ({reason}); write or copy it "
-                    "again"
+                    f"{self.name}: is not an Arrow file, or is cut short ({reason}); write or copy "
+                    "it again"
                 ) from error
             with reader:
                 yield reader
@@ -116,17 +116,17 @@ class IpcSource(StreamSource):
             at += len(columns[0])
 
     def columns_of(self, names):
-        """Batches of any columns of the file, lists of Arrow arrays."""
+        """Batches of any columns of the file, as lists of Arrow arrays."""
         found = self._schema.names
         columns = choose(names, found, len(found), self.name)
         return self._columns_from(0, columns, lambda column: column)
 
     def _columns_from(self, first, columns, form):
-        """Lists of some columns of the batches from number `first` on, in that form."""
+        """Yield lists of columns of the batches from number `first` on, each put through `form`."""
         order = sorted(columns)
         places = [order.index(i) for i in columns]
         try:
-            with self._opened(order) as reader:
+            with self._open_file(order) as reader:
                 names = [self._schema.names[i] for i in order]
                 if reader.schema.names != names:
                     raise changed_error(self.name)
@@ -139,7 +139,7 @@ class IpcSource(StreamSource):
 
 
 def _batches(reader, first=0):
-    """The batches from number `first` on (of a stream: all), checked."""
+    """Yield the batches from number `first` on (all batches of a stream), checked."""
     if isinstance(reader, pa.RecordBatchFileReader):
         found = (reader.get_batch(i) for i in range(first, reader.num_record_batches))
     else:

@@ -1,4 +1,4 @@
-"""What is known of a text table, and its head while it is looked at."""
+"""The layout of a text table, and the head of a file from which it is guessed."""
 
 import csv
 import re
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 from ..errors import DataError
 from .dialect import BLANKS, EXCEL_ERRORS, MISSING
+from .firstpass import DecimalWatch
 from .lines import one_tab, split_lines
-from .passed import DecimalWatch
 from .unpack import read_start, without_packing
 
-# As much of the head of a file as is looked at.
+# Bytes at the beginning of a file that are examined.
 HEAD_BYTES = 1 << 16
-# Rules whose guesses do not count where columns are chosen.
+# Rules whose guesses do not matter if columns are chosen.
 INDEXES = ("index", "counters")
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
-# What is meant as a number: of Fortran, complex, bounds, money, in groups of three.
+# Text that is meant as a number: Fortran, complex, a bound, money, digits in groups of three.
 _NEAR_NUMBER = re.compile(
     r"[<>≤≥~$€£]?\s*[+−-]?(\d+([.,]\d*)?|[.,]\d+)([dDeE][+−-]?\d+)?([+-][\d.,]+[ij]|\s*[€£])?"
     r"|[+-]?\d{1,3}([., '’\xa0\u2009\u202f]\d{3})+([.,]\d*)?"
@@ -25,8 +25,8 @@ BOOLEANS = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": F
 
 
 @dataclass(frozen=True)
-class Said:
-    """A guess in words, whether it is the plain case, and the option that overrules it."""
+class Guess:
+    """A guess in words, whether it is the plain case, and the option that overrides it."""
 
     text: str
     plain: bool
@@ -35,44 +35,44 @@ class Said:
 
 @dataclass
 class Layout:
-    """What is known of a text table once its head was looked at.
+    """What is known about a text table once its head has been examined.
 
     Attributes
     ----------
     delimiter, decimal, encoding : str
     comment : str
-        "" where no line is a comment.
+        "" if no line is a comment.
     names : list of str or None
     n_columns : int
-        In every row of numbers.
+        Of every row of numbers.
     head_bytes, head_lines : int
-        What stands before the first row of numbers.
+        Size of what comes before the first row of numbers.
     line_bytes : int
-        Of the longest line that was seen.
+        Of the longest line seen.
     index : int
-        How many columns at the beginning name or count the rows.
+        How many columns at the beginning name or number the rows.
     empty_last : bool
         Every row ends with a delimiter.
     booleans : list of int
         Columns of TRUE and FALSE.
     numeric : list
-        Names, or numbers, of columns that hold numbers only, in the first rows.
+        Names or numbers of the columns whose first cells are all numbers.
     mixed : list
-        Of those that hold numbers in half of them.
+        Names or numbers of the other columns of which at least half are numbers.
     table_line : int
-        Where the first rows are text above numbers: the line from which on they are numbers; or 0.
+        If the first rows are text above numbers, the line where the numbers begin; else 0.
     blank_end : bool
-        There are, or may be, blank lines to be left out at the end.
+        There may be blank lines at the end, to be left out.
     watch : DecimalWatch or None
-        Where the decimal sign was guessed, and may be one of thousands.
+        Set while a guessed decimal sign may yet prove to be a thousands separator.
     newlines : bool
-        There are line breaks within cells; found out by reading, as are the next two.
+        Cells contain line breaks; found by reading, as are the next two.
     padded : bool
-        There are blanks around words that are no numbers.
+        Words that are not numbers have blanks around them.
     row_bytes : int
-        That a row may take, where that is much.
-    said : dict of str -> Said
-        By rule, what was guessed.
+        Room that a long row needs, or 0.
+    guesses : dict of str -> Guess
+        The guess of each rule.
     """
 
     delimiter: str = ","
@@ -95,27 +95,27 @@ class Layout:
     newlines: bool = False
     padded: bool = False
     row_bytes: int = 0
-    said: dict = field(default_factory=dict)
+    guesses: dict = field(default_factory=dict)
 
     def columns(self):
-        """The numbers of the columns that are read where nobody chooses."""
+        """The numbers of the columns that are read by default."""
         return range(self.index, self.n_columns - self.empty_last)
 
     def note(self, chosen):
-        """What was guessed that is not the plain case, or None; `chosen` columns need no guess."""
-        said = {rule: s for rule, s in self.said.items() if not (chosen and rule in INDEXES)}
-        if all(s.plain for s in said.values()):
+        """The guesses that are not the plain case, or None; `chosen` columns need no guess."""
+        guesses = {rule: s for rule, s in self.guesses.items() if not (chosen and rule in INDEXES)}
+        if all(s.plain for s in guesses.values()):
             return None
-        shown = [rule for rule, s in said.items() if not s.plain]
-        if {"delimiter", "decimal"} & set(shown):  # how the others were read depends on them
-            shown = [r for r in said if r in shown or r in ("delimiter", "decimal", "header")]
-        options = dict.fromkeys(said[rule].option for rule in shown)
+        shown = [rule for rule, s in guesses.items() if not s.plain]
+        if {"delimiter", "decimal"} & set(shown):  # the other guesses depend on them
+            shown = [r for r in guesses if r in shown or r in ("delimiter", "decimal", "header")]
+        options = dict.fromkeys(guesses[rule].option for rule in shown)
         verb = "says" if len(options) == 1 else "say"
-        return f"{', '.join(said[r].text for r in shown)}; {', '.join(options)} {verb} otherwise"
+        return f"{', '.join(guesses[r].text for r in shown)}; {', '.join(options)} {verb} otherwise"
 
 
 class Look(Layout):
-    """The head of a file while it is looked at."""
+    """The head of a file while it is examined."""
 
     def __init__(self, path, name, given):
         super().__init__()
@@ -127,18 +127,18 @@ class Look(Layout):
         if not self.head:
             raise DataError(f"{name}: the file is empty; write a table of numbers to it")
         self.bom = b""
-        self.told_delimiter = None  # by the file
-        self.lines = []  # of the table; text, and where in the file it ends: bytes, number
+        self.declared_delimiter = None  # by a first line "sep=;"
+        self.lines = []  # of the table: text, and where it ends in the file, as bytes and number
         self.comments = []  # before the table, likewise
         self.rows = []  # lists of cells
-        self.short_names = False  # one name less than columns: those of R's rows have none
+        self.short_names = False  # one name too few, as R gives row names none
 
     def layout(self):
         found = {name: getattr(self, name) for name in Layout.__dataclass_fields__}
         return Layout(**found)
 
     def split(self, sign):
-        """Rows of cells and, for each, the lines that were used up with it."""
+        """Rows of cells and, for each row, how many lines have been used up to its end."""
         texts = [text for text, *_ in self.lines]
         if sign == BLANKS:
             texts = split_lines(one_tab("".join(texts).encode()).decode())
@@ -154,16 +154,16 @@ class Look(Layout):
         except csv.Error as error:
             raise DataError(f"{self.name}: cannot be read as a table ({error})") from error
         if len(rows) > 1 and not self.whole and used[-1] == len(texts):
-            del rows[-1], used[-1]  # a quoted cell may go on behind the head
+            del rows[-1], used[-1]  # a quoted cell may continue after the head
         return rows, used
 
     def below(self, j):
-        """The cells of a column but for the first row."""
+        """The cells of a column below the first row."""
         return [row[j] for row in self.rows[1:] if j < len(row)]
 
 
 def is_value(cell, look):
-    """Whether a cell is what can be read, or missing."""
+    """Whether a cell can be read as a number or boolean, or stands for a missing value."""
     for sign in look.given.grouping():
         cell = cell.replace(sign, "")
     known = cell in MISSING or cell in BOOLEANS or cell in look.given.na
@@ -171,7 +171,7 @@ def is_value(cell, look):
 
 
 def is_text(cell, look):
-    """Whether a cell is a word, and no sign of a missing value such as "?"."""
+    """Whether a cell is a word; not a number of any kind, nor a placeholder such as "?"."""
     if is_value(cell, look) or cell in EXCEL_ERRORS or _NEAR_NUMBER.fullmatch(cell):
         return False
     return any(sign.isalnum() for sign in cell)

@@ -1,4 +1,4 @@
-"""Lines of text made fit for a reader of CSV: comments left out, runs of blanks made one tab."""
+"""Prepare lines of text for a CSV parser: leave out comments, turn runs of blanks into one tab."""
 
 import io
 import re
@@ -14,19 +14,19 @@ _REST_OF_CELL = re.compile(rb'(?:[^"]|"")*"(?!")')
 
 
 def split_lines(text):
-    """The lines of a text with their ends; only CR and LF end lines, as in CSV."""
+    """The lines of a text with their ends; only CR and LF end a line, as in CSV."""
     return list(io.StringIO(text, newline=""))
 
 
 def one_tab(content, inside=False):
-    """Make every run of spaces and tabs one tab; those at the ends of lines go.
+    """Turn every run of spaces and tabs into one tab; drop those at the ends of lines.
 
     Parameters
     ----------
     content : bytes
-        Whole lines. What stands between double quotes stays.
+        Whole lines. Text between double quotes is left alone.
     inside : bool
-        It begins between them.
+        The content begins between double quotes.
     """
     if not content:
         return content
@@ -48,7 +48,7 @@ def one_tab(content, inside=False):
 
 
 def _is_tidy(signs):
-    """Whether single blanks are between cells, and nowhere else."""
+    """Whether all blanks are single ones between cells."""
     if signs[0] in b"\t " or signs[-1] in b"\t ":
         return False
     space = signs <= _SPACE
@@ -58,12 +58,12 @@ def _is_tidy(signs):
 
 
 class Quotes:
-    """Follows cells in double quotes from line to line, for their line breaks end no row.
+    """Follows quoted cells from line to line, as line breaks in them do not end a row.
 
     Parameters
     ----------
     delimiters : str
-        Those that are possible; a quote counts at the beginning of a cell only.
+        The possible ones; a quote counts only at the beginning of a cell.
     """
 
     def __init__(self, delimiters):
@@ -89,15 +89,15 @@ class Quotes:
 
 
 class Comments:
-    """Leaves out the lines that begin with a sign.
+    """Leaves out lines that begin with a sign.
 
     Parameters
     ----------
     sign : str
     guessed : bool
-        Nobody said so: then lines that begin with an error of Excel, such as #N/A, stay.
+        The sign is a guess: lines that begin with an Excel error, such as #N/A, stay.
     delimiters : str
-        Those that are possible.
+        The possible ones.
 
     Attributes
     ----------
@@ -113,8 +113,8 @@ class Comments:
         self._quotes = Quotes(delimiters)
         self.count, self.first = 0, b""
 
-    def takes(self, line):
-        """Whether the next line, bytes, is a comment, not within a cell."""
+    def is_comment(self, line):
+        """Whether the next line, bytes, is a comment and not inside a cell."""
         if not self._quotes.inside:
             text = line.lstrip(b" \t")
             if text.startswith(self._sign) and not text.startswith(self._errors):
@@ -122,16 +122,16 @@ class Comments:
         self._quotes.pass_line(line)
         return False
 
-    def may_take(self, content):
-        """Whether there may be comments in whole lines, bytes."""
+    def may_match(self, content):
+        """Whether whole lines, bytes, may contain comments."""
         return self._sign in content
 
     def __call__(self, content):
-        if not self.may_take(content) and b'"' not in content:
+        if not self.may_match(content) and b'"' not in content:
             return content
         kept = []
         for line in content.splitlines(keepends=True):
-            if not self.takes(line):
+            if not self.is_comment(line):
                 kept.append(line)
                 continue
             self.first = self.first if self.count else line
@@ -140,12 +140,12 @@ class Comments:
 
 
 class WithoutEnd:
-    """Leaves out blank lines at the end of a text, and the sign by which DOS ended it.
+    """Leaves out blank lines and the DOS end-of-file character at the end of a text.
 
     Parameters
     ----------
     delimiter : str
-        Tabs are cells where they part cells.
+        If it is a tab, tabs are cells and not blanks.
     """
 
     def __init__(self, delimiter):
@@ -159,7 +159,7 @@ class WithoutEnd:
         return content[:cut].removesuffix(b"\x1a")
 
     def has_work(self, end, only_blanks):
-        """Whether the end of a text, bytes, has lines to leave out; empty ones, or blank ones."""
+        """Whether the end of a text, bytes, has blank lines; with `only_blanks`, not empty ones."""
         rest = end[self._end(end) :]
         return bool(rest.strip(b"\r\n") if only_blanks else rest) or end.endswith(b"\x1a")
 
@@ -170,7 +170,7 @@ class WithoutEnd:
 
 
 class OneTab:
-    """`one_tab` from piece to piece of a text."""
+    """`one_tab` for a text that comes in pieces."""
 
     def __init__(self):
         self._inside = False
@@ -182,7 +182,7 @@ class OneTab:
 
 
 def whole_lines(stream):
-    """Yield what a stream of bytes holds in pieces of whole lines."""
+    """Yield a stream of bytes in pieces of whole lines."""
     pieces = []
     while piece := stream.read(_PIECE_BYTES):
         # a CR may be followed by its LF
@@ -195,7 +195,7 @@ def whole_lines(stream):
 
 
 def line_of_row(pieces, row, *, delimiter, comments, blank_rows):
-    """The number of the line, from 1 on, in which a row begins, and the line; or None.
+    """The number of the line where a row begins, counted from 1, and the line; or None.
 
     Parameters
     ----------
@@ -211,13 +211,13 @@ def line_of_row(pieces, row, *, delimiter, comments, blank_rows):
     blank = b" \t" if delimiter == BLANKS else b""
     for piece in pieces:
         lines = piece.splitlines()
-        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_take(piece)))
+        plain = not (quotes.inside or b'"' in piece or (comments and comments.may_match(piece)))
         if plain and rows + len(lines) <= row and all(map(bytes.strip, lines)):
             number, rows = number + len(lines), rows + len(lines)
             continue
         for line in lines:
             number += 1
-            if comments and comments.takes(line):
+            if comments and comments.is_comment(line):
                 continue
             within = quotes.pass_line(line)
             if not within and (line.strip(blank) or blank_rows):
@@ -235,7 +235,7 @@ class FilteredLines(io.RawIOBase):
     stream : file object
         Of bytes.
     changes : list of callables
-        Each gets whole lines as bytes, and returns bytes for the next one.
+        Each takes whole lines as bytes, and returns bytes for the next one.
     """
 
     def __init__(self, stream, changes):
@@ -253,7 +253,7 @@ class FilteredLines(io.RawIOBase):
         super().close()
 
     def readinto(self, buffer):
-        """Fill the buffer: Arrow takes what it gets for a block, which has to hold whole rows."""
+        """Fill the buffer: Arrow makes a block of each read, and a block needs a whole row."""
         done = 0
         while done < len(buffer):
             if not self._ready:

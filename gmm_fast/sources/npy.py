@@ -1,8 +1,7 @@
 """Files in NumPy's own format, ``.npy``.
 
-They are read with positioned reads into buffers, never through a memory map: pages of a map
-count as the process's memory, and a file that shrinks kills the process (SIGBUS) instead of
-raising.
+Positioned reads fill buffers; there is no memory map: its pages would count as the process's
+memory, and a file that shrinks would kill the process (SIGBUS) instead of raising.
 """
 
 import os
@@ -27,12 +26,12 @@ from .base import (
 from .forks import remake_after_fork
 from .stamps import Stamp
 
-# Two wanted row ranges closer than this are read as one: reading 64 KiB costs about one call.
+# Wanted row ranges closer than this are read as one: reading 64 KiB costs about as much as a call.
 _GAP_BYTES = 64 << 10
 
 
 class NpySource(Source):
-    """A ``.npy`` file, read by range; only the rows asked for are ever in memory.
+    """A ``.npy`` file, read by range; only the requested rows are ever in memory.
 
     Reads are positioned, so several threads may use one source. It can be pickled: the copy
     opens the file again. The descriptor is closed by `close`, by ``with``, or with the object.
@@ -63,8 +62,7 @@ class NpySource(Source):
 
     def _open(self):
         self._file = open_regular(self.path, self.name)
-        # The finalizer holds the file, so that it is closed (and not merely dropped, which
-        # would warn) when the source goes away.
+        # The finalizer closes the file when the source goes away; dropping it would warn.
         self._close = weakref.finalize(self, self._file.close)
         try:
             status = os.fstat(self._file.fileno())
@@ -79,7 +77,7 @@ class NpySource(Source):
         except BaseException:
             self._close()
             raise
-        # Columns lie far apart in Fortran order: one read of a range costs n_features calls.
+        # In Fortran order columns lie far apart: reading a range costs n_features calls.
         self._max_gap = (
             self.n_samples
             if self._fortran
@@ -87,7 +85,7 @@ class NpySource(Source):
         )
 
     def _layout(self):
-        """Return shape, Fortran flag, dtype, and where in the file the data begins and ends."""
+        """Return shape, Fortran flag, dtype, and the offsets where the data begins and ends."""
         header = read_header(self._file, self.name)
         return *header, self._file.tell(), os.fstat(self._file.fileno()).st_size
 
@@ -95,14 +93,14 @@ class NpySource(Source):
         return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_close", "_lock")}
 
     def __setstate__(self, state):
-        # The file is opened by the first read: there may be more files than descriptors.
+        # The first read opens the file: there may be more files than descriptors.
         self.__dict__.update(state)
         self._lock = threading.Lock()
         remake_after_fork(self)
         self._file = None
         self._close = _nothing
 
-    def forked(self):
+    def after_fork(self):
         self._lock = threading.Lock()
 
     def rest(self):
@@ -113,7 +111,7 @@ class NpySource(Source):
         self._close()
 
     def _reopen(self):
-        """Open the file again after `rest`; it must hold what it held."""
+        """Open the file again after `rest`; it must not have changed."""
         if self._closed:
             raise ValueError(f"{self.name}: read from a closed source")
         self._open()
@@ -121,9 +119,9 @@ class NpySource(Source):
     def check_unchanged(self, start=0, stop=None):
         file = self._file
         try:
-            # what is open may have another file at its path by now, and is what it was
+            # another file at the path does not matter while the old one is open
             status = None if file is None else os.fstat(file.fileno())
-        except ValueError:  # it rests
+        except ValueError:  # closed by `rest`
             status = None
         if status is None:
             self._stamp.check_path(self.path)
@@ -186,12 +184,12 @@ def open_regular(path, name, kind=".npy"):
     """Open a regular file for reading, or raise `DataError` saying why not."""
     try:
         mode = os.stat(path).st_mode
-        # Only a regular file is opened: opening a pipe would wait for a writer.
+        # Open regular files only: opening a pipe would wait for a writer.
         file = FileIO(path) if stat.S_ISREG(mode) else None
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file; check the path") from error
     except PermissionError as error:
-        raise DataError(f"{name}: permission denied; make the file readable for you") from error
+        raise DataError(f"{name}: permission denied; make the file readable") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         raise DataError(f"{name}: cannot be opened: {error}; check the path") from error
     if stat.S_ISDIR(mode):
@@ -202,7 +200,7 @@ def open_regular(path, name, kind=".npy"):
 
 
 def check_size(source, found, fortran=False):
-    """Raise `DataError` unless `found` bytes are what the header of `source` announces."""
+    """Raise `DataError` unless there are as many bytes as the header of `source` announces."""
     shape = source.n_samples, source.n_features
     expected = npyheader.n_bytes(shape, source.dtype)
     if found < expected:
@@ -215,7 +213,7 @@ def check_size(source, found, fortran=False):
             f"found ({held} of {lines} {word}); write or copy it again"
         )
     if found > expected:
-        # np.load would read the first array in silence, and leave out the rest.
+        # np.load would silently read the first array and ignore the rest.
         raise DataError(
             f"{source.name}: {found - expected} bytes follow the {expected} that the header "
             "announces (several np.save calls into one file?); save one array per file, "
@@ -224,7 +222,7 @@ def check_size(source, found, fortran=False):
 
 
 def _nothing():
-    """What `close` does before the file was opened."""
+    """Closes a source whose file is not open."""
 
 
 def changed_error(name):
@@ -248,5 +246,5 @@ def read_header(file, name):
         )
     try:
         return npyheader.parse(file, version)
-    except Exception as error:  # parsers of Python and NumPy raise errors of many kinds
+    except Exception as error:  # the parsers of Python and NumPy raise many kinds of errors
         raise DataError(f"{name}: the .npy header is damaged ({error}); {advice}") from error

@@ -1,7 +1,7 @@
-"""The header of a ``.npy`` file: read without trust in anything that it says.
+"""Parse the header of a ``.npy`` file without trusting it.
 
-NumPy's own reader makes room for as many bytes as the header announces to be long, and warns of
-what Python's parser thinks of it.
+NumPy's own reader allocates as many bytes as the header claims to have, and passes on warnings of
+Python's parser.
 """
 
 import ast
@@ -11,20 +11,20 @@ import struct
 
 from numpy.lib import format as npy_format
 
-# Lengths of the header's text, and how it is encoded, by version of the format.
+# Struct code of the header's length, and its encoding, by version of the format.
 VERSIONS = {(1, 0): ("<H", "latin-1"), (2, 0): ("<I", "latin-1"), (3, 0): ("<I", "utf-8")}
-# NumPy reads none that are longer, either.
+# NumPy has the same limit.
 MOST_BYTES = 10_000
 _FIELDS = {"descr", "fortran_order", "shape"}
-# What Python 2 wrote: (3L, 4L).
+# Python 2 wrote (3L, 4L).
 _LONG = re.compile(r"(?<=[0-9])L(?=\s*[,)])")
 _STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
-# `1if` and the like, which Python warns of.
+# `1if` and the like, about which Python warns.
 _RUN_ON = re.compile(r"[0-9.][A-Za-z_]")
 
 
 def parse(file, version):
-    """Shape, Fortran flag and dtype; `file` goes from behind the magic to the data.
+    """Shape, Fortran flag and dtype; moves `file` from the end of the magic to the data.
 
     Parameters
     ----------
@@ -35,19 +35,19 @@ def parse(file, version):
     Raises
     ------
     Exception
-        Of whatever kind, if it is no such header.
+        Of any kind, if the header is not valid.
     """
     code, encoding = VERSIONS[version]
     (length,) = struct.unpack(code, _take(file, struct.calcsize(code)))
     if length > MOST_BYTES:
         raise ValueError(f"it is {length} bytes long")
     text = _take(file, length).decode(encoding)
-    if "\\" in text:  # in no dtype of numbers; a wrong escape would be warned of
+    if "\\" in text:  # no numeric dtype has one, and a wrong escape would cause a warning
         raise ValueError("it holds a backslash")
     if version < (3, 0):
         text = _LONG.sub("", text)
     if _RUN_ON.search(_STRING.sub("", text)):
-        raise ValueError("a number in it goes on as a name")
+        raise ValueError("a number in it runs into a name")
     fields = ast.literal_eval(text)
     if not isinstance(fields, dict) or set(fields) != _FIELDS:
         raise ValueError(f"it needs the fields {', '.join(sorted(_FIELDS))} and no others")

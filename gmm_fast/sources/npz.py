@@ -1,4 +1,4 @@
-"""Arrays in NumPy's archives, ``.npz``."""
+"""Arrays in NumPy archives, ``.npz``."""
 
 import os
 import struct
@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError
 from .base import check_dtype, check_shape
 from .boundaries import Listed
-from .columns import listed
+from .columns import quote_list
 from .npy import (
     NpySource,
     changed_error,
@@ -23,8 +23,7 @@ from .stream import StreamSource, block_rows, read_error
 
 _MODEL = {"weights", "means", "covariances", "header"}
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-# ValueError: names that are no UTF-8, places before the file begins. An encrypted member is a
-# RuntimeError.
+# ValueError: a name that is not UTF-8, or a negative offset. RuntimeError: an encrypted member.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -35,7 +34,7 @@ _DAMAGE = (
     RuntimeError,
     ValueError,
 )
-# What NumPy writes. Of the others zipfile unpacks a whole block at a time, without bound.
+# The methods that NumPy writes. With others zipfile unpacks whole blocks of unbounded size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Deflate packs 258 bytes into 2 bits at best.
 _MOST_PACKED = 1032
@@ -48,29 +47,29 @@ def open_npz(path, inner=None, *, one_feature=False):
     ----------
     path : str
     inner : str, optional
-        Name of the array; not needed if just one is a table of numbers.
+        Name of the array; needed unless exactly one is a table of numbers.
     one_feature : bool
         Take a 1-D array as one column.
 
     Returns
     -------
     Source
-        Positioned reads, if the array was stored as it is; a stream, if it is compressed.
+        With positioned reads if the array is stored uncompressed, else a stream.
     """
     file = open_regular(path, path, ".npz")
     with file:
         if os.fstat(file.fileno()).st_size == 0:
             raise DataError(f"{path}: the file is empty; save the data with np.savez(path, X=X)")
-        with _refusing_damage(path), zipfile.ZipFile(file) as archive:
+        with _report_damage(path), zipfile.ZipFile(file) as archive:
             member = _choose(archive, path, inner, one_feature)
-            _header(archive, member, path)  # it can be read from where the list says it is
+            _header(archive, member, path)  # raises unless it lies where the directory says
     source = StoredNpzSource if member.compress_type == zipfile.ZIP_STORED else PackedNpzSource
     return source(path, member, one_feature=one_feature)
 
 
 @contextmanager
-def _refusing_damage(path):
-    """Give what readers of archives raise as a `DataError`."""
+def _report_damage(path):
+    """Turn errors of the archive reader into a `DataError`."""
     try:
         yield
     except DataError:
@@ -78,7 +77,7 @@ def _refusing_damage(path):
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise DataError(
-            f"{path}: is not a .npz file, or a damaged one ({reason}); write or copy it again"
+            f"{path}: is not a .npz file, or is damaged ({reason}); write or copy it again"
         ) from error
 
 
@@ -90,7 +89,7 @@ def _choose(archive, path, inner, one_feature):
     }
     if inner is not None:
         if inner not in members:
-            raise DataError(f"{path}: holds no array {inner!r}; it holds {listed(members)}")
+            raise DataError(f"{path}: holds no array {inner!r}; it holds {quote_list(members)}")
         return members[inner]
     if set(members) >= _MODEL:
         raise DataError(f"{path}: holds a model, not data; MODEL comes before DATA")
@@ -102,10 +101,10 @@ def _choose(archive, path, inner, one_feature):
     if len(tables) == 1:
         return members[tables[0]]
     if len(members) == 1 and one_feature is False:
-        return next(iter(members.values()))  # what is wrong with it is said when it is opened
+        return next(iter(members.values()))  # opening it says what is wrong with it
     what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
     raise DataError(
-        f"{path}: holds {what}; name an array as {path}:NAME, it holds {listed(members)}"
+        f"{path}: holds {what}; name an array as {path}:NAME, it holds {quote_list(members)}"
         if members
         else f"{path}: holds no arrays; save the data with np.savez(path, X=X)"
     )
@@ -114,7 +113,7 @@ def _choose(archive, path, inner, one_feature):
 def _header(archive, info, path):
     if info.compress_type not in _METHODS:
         raise DataError(
-            f"{path}: {info.filename} is compressed in a way that NumPy does not write; write it "
+            f"{path}: {info.filename} is compressed by a method that NumPy does not use; write it "
             "with np.savez_compressed"
         )
     with archive.open(info) as file:
@@ -122,7 +121,7 @@ def _header(archive, info, path):
 
 
 class StoredNpzSource(NpySource):
-    """An array stored in an archive as it is: a ``.npy`` file within a file."""
+    """An uncompressed array of an archive: a ``.npy`` file within a file."""
 
     def __init__(self, path, member, *, one_feature=False):
         self._member = member.header_offset, member.file_size
@@ -143,7 +142,7 @@ class StoredNpzSource(NpySource):
 
 
 class PackedNpzSource(StreamSource):
-    """A compressed array of an archive, unpacked from its beginning in every pass."""
+    """A compressed array of an archive; every pass unpacks it from the beginning."""
 
     boundaries = Listed()
 
@@ -151,7 +150,7 @@ class PackedNpzSource(StreamSource):
         super().__init__(path, ".npz")
         self._member = member.filename
         with (
-            _refusing_damage(path),
+            _report_damage(path),
             zipfile.ZipFile(self.path) as archive,
             archive.open(self._member) as file,
         ):
@@ -159,14 +158,14 @@ class PackedNpzSource(StreamSource):
             header_bytes = file.tell()
         check_dtype(self.dtype, self.name)
         self.n_samples, self.n_features = check_shape(shape, self.name, one_feature)
-        # before room is made for what the header announces
+        # before memory is allocated for what the header announces
         check_size(self, member.file_size - header_bytes)
         if member.file_size > _MOST_PACKED * member.compress_size:
             raise DataError(f"{path}: is a damaged .npz file; write or copy it again")
         if fortran and self.n_features > 1 and self.n_samples > 1:
             raise DataError(
-                f"{self.name}: the array is compressed in column order, so no row can be had "
-                "without all of them; save np.ascontiguousarray(X)"
+                f"{self.name}: the array is compressed in column order, so no row can be read "
+                "alone; save np.ascontiguousarray(X)"
             )
 
     def _blocks(self, row):

@@ -1,4 +1,4 @@
-"""Parquet files, decoded batch after batch."""
+"""Parquet files, decoded batch by batch."""
 
 import os
 
@@ -21,19 +21,19 @@ from .stream import (
     StreamSource,
     block_rows,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "a Parquet file"
-# Read-ahead of one column, and of all of them together.
+# Read-ahead of one column, and of all columns together.
 _BUFFER_BYTES = 256 << 10
 _ALL_BUFFERS_BYTES = 8 << 20
 
 
 class ParquetSource(StreamSource):
-    """A Parquet file; only what is decoded at the moment is in memory.
+    """A Parquet file; one batch is in memory at a time.
 
-    It can be pickled: the copy opens the file again. Nothing is open between two passes.
+    It can be pickled: the copy opens the file again. Nothing stays open between passes.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class ParquetSource(StreamSource):
 
     def __init__(self, path, *, columns=None):
         super().__init__(path, "Parquet")
-        with refusing_damage(self.name, _KIND), self._opened() as file:
+        with report_damage(self.name, _KIND), self._open_file() as file:
             schema, metadata = file.schema_arrow, file.metadata
             self._columns, self.notes = choose_fields(schema, columns, self.name)
             self._read_names = _names_to_read(schema.names, self._columns)
@@ -61,26 +61,26 @@ class ParquetSource(StreamSource):
                 raise NoRowsError(f"{self.name}: has no rows; at least one row is needed")
             self.dtype = _dtype(file, self._columns)
             self._starts = _group_starts(metadata)
-            # a group may be empty, the last one, too
+            # groups may be empty, even the last one
             self.boundaries = Listed(np.unique(self._starts[self._starts < self.n_samples]))
         width = sum(dtype_of(schema.field(i).type).itemsize for i in self._columns)
         self._batch_rows = block_rows(1, width)
 
-    def _opened(self):
-        # Opened by us: its messages are ours, and the file is not mapped, for pages of a map
-        # count as memory and a file that shrinks would kill the process.
+    def _open_file(self):
+        # Opened here first, for messages of our own. The file is not mapped: pages of a map count
+        # as memory, and a file that shrinks would kill the process.
         open_regular(self.path, self.name, "Parquet").close()
         if os.path.getsize(self.path) == 0:
             raise DataError(f"{self.name}: the file is empty; write the Parquet file again")
         buffer = _ALL_BUFFERS_BYTES // max(1, getattr(self, "n_features", 1))
         buffer = max(1 << 14, min(_BUFFER_BYTES, buffer))
-        with refusing_damage(self.name, _KIND):
+        with report_damage(self.name, _KIND):
             return pq.ParquetFile(self.path, memory_map=False, pre_buffer=False, buffer_size=buffer)
 
     def _blocks(self, row):
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         first = int(self._starts[group])
-        with self._opened() as file:
+        with self._open_file() as file:
             try:
                 same = np.array_equal(_group_starts(file.metadata), self._starts)
                 if not same or file.metadata.num_rows != self.n_samples:
@@ -89,7 +89,7 @@ class ParquetSource(StreamSource):
                     self._batch_rows,
                     row_groups=range(group, file.num_row_groups),
                     columns=self._read_names,
-                    use_threads=False,  # costs less processor time, which others need
+                    use_threads=False,  # less processor time, which the kernels need
                 )
                 for batch in batches:
                     if len(batch):
@@ -97,18 +97,18 @@ class ParquetSource(StreamSource):
                     first += len(batch)
             except (DataError, FitError):
                 raise
-            except Exception as error:  # pyarrow's, and Python's over names that are no text
+            except Exception as error:  # from pyarrow, or from Python over names that are not text
                 raise read_error(self.name, error) from error
 
     def columns_of(self, names):
-        """Batches of any columns of the file, lists of Arrow arrays."""
-        with self._opened() as file:
+        """Batches of any columns of the file, as lists of Arrow arrays."""
+        with self._open_file() as file:
             found = file.schema_arrow.names
             columns = choose(names, found, len(found), self.name)
         return self._batches_of([found[j] for j in columns])
 
     def _batches_of(self, names):
-        with self._opened() as file:
+        with self._open_file() as file:
             try:
                 for batch in file.iter_batches(self._batch_rows, columns=names, use_threads=False):
                     yield [batch.column(name) for name in names]
@@ -122,7 +122,7 @@ class ParquetSource(StreamSource):
 
 
 def _names_to_read(names, columns):
-    """The names by which to ask for some columns; None, for all, where names are not unique."""
+    """Names of the columns to read; None, for all, if names are not unique."""
     if columns == list(range(len(names))):
         return None
     wanted = [names[i] for i in columns]
@@ -130,7 +130,7 @@ def _names_to_read(names, columns):
 
 
 def _group_starts(metadata):
-    """Row numbers at which groups begin; ValueError where they do not make the table."""
+    """Row numbers at which groups begin; ValueError if they do not add up to the table."""
     rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
         raise ValueError(f"{metadata.num_rows} rows in groups of {rows[:10]}")
@@ -150,9 +150,9 @@ def _dtype(file, columns):
 
 
 def _may_miss(file, name, leaves):
-    """Whether a column may hold nulls, as far as the statistics in the file tell."""
+    """Whether a column may hold nulls, by the statistics in the file."""
     for i in range(file.num_row_groups):
-        # Damage that reading raises an error for, asking for statistics would end the process.
+        # In a damaged file, asking for statistics can kill the process; reading first raises.
         for _ in file.iter_batches(1, row_groups=[i], columns=[name], use_threads=False):
             break
         statistics = file.metadata.row_group(i).column(leaves[name]).statistics

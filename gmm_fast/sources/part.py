@@ -1,11 +1,11 @@
-"""A range of the rows of a source, as a source."""
+"""A range of rows of a source, as a source."""
 
 from .array import ArraySource
 from .base import Source, check_range
 
 
 class RowRange(Source):
-    """Rows ``start:stop`` of a source, which stays open when this is closed.
+    """Rows ``start:stop`` of a source; closing the range leaves the source open.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class RowRange(Source):
 
 
 class ArrayPart(ArraySource):
-    """An array that is rows ``first`` and following of something larger.
+    """An array that holds the rows from ``first`` on of larger data.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a path to a source: formats by the ends of names, folders, patterns, ``file:name``."""
+"""Open paths: find the format by the file's ending; folders, patterns and ``file:name``."""
 
 import atexit
 import fnmatch
@@ -18,7 +18,7 @@ from .files import FilesSource
 from .npy import NpySource, open_regular
 from .npz import open_npz
 
-# Endings, each with its family: files of one folder must be of one family.
+# Families of formats and their endings; the files of a folder must be of one family.
 _FAMILIES = {
     "npy": (".npy",),
     "npz": (".npz",),
@@ -29,34 +29,33 @@ _FAMILIES = {
     "fcs": (".fcs", ".lmd"),
     "zarr": (".zarr", ".zarr.zip"),
 }
-# Formats that are not read, each with what to do.
+# Formats that are not supported, and what to do with them.
 _ADVICE = {
     (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"): "is a spreadsheet; export the sheet to CSV",
-    (
-        ".mat",
-    ): "is a file of MATLAB; export it to CSV there, writematrix(X, 'X.csv'), or in Python: "
+    (".mat",): "is a MATLAB file; export it to CSV there, writematrix(X, 'X.csv'), or in Python: "
     "numpy.save('X.npy', scipy.io.loadmat(path)['X'])",
-    (".rds", ".rda", ".rdata"): "is a file of R; export it to CSV there, write.csv(X, 'X.csv', "
+    (".rds", ".rda", ".rdata"): "is an R file; export it to CSV there, write.csv(X, 'X.csv', "
     "row.names = FALSE)",
     (
         ".pkl",
         ".pickle",
-    ): "is a pickle, which may run any code; save it with numpy.save or to_parquet",
+    ): "is a pickle, and loading it could run any code; save the data with numpy.save or "
+    "to_parquet",
 }
 KNOWN = ", ".join(end for ends in _FAMILIES.values() for end in ends)
-# Text may be packed.
+# Endings of compressed text.
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
-# Any text, which in a folder is taken for data only where there is nothing else.
+# May be any text: in a folder, these files are read only if there are no other data files.
 _PLAIN = (".txt", ".dat", ".data")
-# What may be asked for by name: families, and how text is delimited.
+# The values of `format` and their families.
 _FORMATS = {family: family for family in _FAMILIES} | {"csv": "text", "tsv": "text"}
 # Standard input.
 STDIN = "-"
-# What commands write when they are not told where: no data, though it may lie beside it.
+# Default outputs of our commands: not data, though they may lie beside it.
 _OWN = (".gmm.npz", ".labels.npy", ".proba.npy")
-# Formats that may be a folder of parts under the name of a file, as Spark writes them.
+# A folder named as if it were such a file is a folder of parts, as Spark writes.
 _FOLDER_FAMILIES = ("parquet", "text", None)
-# `file:name`: only behind an ending that can hold several arrays, so never a drive letter.
+# `file:name`: only after the ending of a format for several arrays, so never a drive letter.
 _INNER = re.compile(
     r"(.+\.(?:npz|h5|hdf5|hdf|h5ad|fcs|lmd|zarr|zarr\.zip)):(.*)", re.IGNORECASE | re.DOTALL
 )
@@ -65,7 +64,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def family_of(path, format=None):
-    """The family of formats that a name belongs to, or None; of the `format` that is asked for.
+    """The family of formats of a name, or None; the family of `format` if that is given.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def family_of(path, format=None):
 
 
 def _unpacked(name):
-    """A name without the end that says how a text is packed."""
+    """A name without the ending of a compression."""
     end = next((end for end in _PACKED if name.lower().endswith(end)), "")
     return name[: len(name) - len(end)]
 
@@ -94,8 +93,8 @@ def _is_plain(path):
 
 
 @contextmanager
-def needing(what, package, extra):
-    """Say how to install the package that imports of the block need, if it is missing."""
+def require_package(what, package, extra):
+    """Say how to install `package` if an import in the block fails for lack of it."""
     try:
         yield
     except ImportError as error:
@@ -105,7 +104,7 @@ def needing(what, package, extra):
 
 
 def open_path(path, *, one_feature=False, columns=None, dialect=None, keep_bytes=0):
-    """Open what a path names; see `open_source`."""
+    """Open the data that a path names; see `open_source`."""
     dialect = dialect or Dialect()
     options = {"one_feature": one_feature, "columns": columns, "dialect": dialect}
     name = os.fsdecode(path)
@@ -121,11 +120,11 @@ def open_path(path, *, one_feature=False, columns=None, dialect=None, keep_bytes
 
 
 def _open_stdin(options, keep_bytes):
-    """Standard input, as text: kept in a file, for it is read several times."""
+    """Standard input, as text; copied to a file, as it is read several times."""
     dialect = options["dialect"]
     if family_of("", dialect.format or "text") != "text":
         raise DataError(f"{STDIN}: standard input is read as text; write a {dialect.format} file")
-    with needing("reading text", "pyarrow", "parquet"):
+    with require_package("reading text", "pyarrow", "parquet"):
         from .text import TextSource
     number, path = tempfile.mkstemp(prefix="gmm-fast-", suffix=".txt")
     atexit.register(_remove, path)
@@ -133,7 +132,7 @@ def _open_stdin(options, keep_bytes):
         with open(number, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
     except OSError as error:
-        raise FitError(f"standard input: cannot be kept in {path}: {error}") from error
+        raise FitError(f"standard input: cannot be copied to {path}: {error}") from error
     more = {"columns": options["columns"], "dialect": dialect, "keep_bytes": keep_bytes}
     return TextSource(path, name="standard input", **more)
 
@@ -144,13 +143,13 @@ def _remove(path):
 
 
 def split_inner(name):
-    """Split ``file:name`` into its parts; the second is None where there is none."""
+    """Split ``file:name`` into its parts; the second is None if there is none."""
     found = None if _exists(name) else _INNER.fullmatch(name)
     return (found[1], found[2]) if found else (name, None)
 
 
 def stem_of(data):
-    """What to call outputs that belong to a path: its last name without what tells the format."""
+    """A name for outputs that belong to a path: its last part without the format's ending."""
     if os.fsdecode(data) == STDIN:
         return "stdin"
     base, _ = split_inner(os.fsdecode(data))
@@ -178,36 +177,36 @@ def _open_file(path, inner, options, keep_bytes=0):
     if family == "text" and dialect.format is None and _is_plain(path) and _is_npy(path):
         family = None
     if family != "text" and (given := dialect.text_only()):
-        raise NotTextError(f"{path}: is no text; {given[0]} (--{given[0]}) is for text only")
+        raise NotTextError(f"{path}: is not text; {given[0]} (--{given[0]}) is for text only")
     if family == "parquet":
-        with needing(f"{path}: reading Parquet", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading Parquet", "pyarrow", "parquet"):
             from .parquet import ParquetSource
 
         return ParquetSource(path, columns=columns)
     if family == "text":
-        with needing(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading CSV and TSV", "pyarrow", "parquet"):
             from .text import TextSource
 
         return TextSource(path, columns=columns, dialect=dialect, keep_bytes=keep_bytes)
     if family == "npz":
         return pick(open_npz(path, inner, one_feature=options["one_feature"]), columns)
     if family == "hdf5":
-        with needing(f"{path}: reading HDF5", "h5py", "hdf5"):
+        with require_package(f"{path}: reading HDF5", "h5py", "hdf5"):
             from .hdf5 import open_hdf5
 
         return open_hdf5(path, inner, one_feature=options["one_feature"], columns=columns)
     if family == "arrow":
-        with needing(f"{path}: reading Arrow files", "pyarrow", "parquet"):
+        with require_package(f"{path}: reading Arrow files", "pyarrow", "parquet"):
             from .ipc import IpcSource
 
         return IpcSource(path, columns=columns)
     if family == "fcs":
-        with needing(f"{path}: reading FCS", "flowio", "fcs"):
+        with require_package(f"{path}: reading FCS", "flowio", "fcs"):
             from .fcs import FcsSource
 
         return FcsSource(path, inner, columns=columns)
     if family == "zarr":
-        with needing(f"{path}: reading Zarr", "zarr", "zarr"):
+        with require_package(f"{path}: reading Zarr", "zarr", "zarr"):
             from .zarr import ZarrSource
 
         return ZarrSource(path, inner, columns=columns, one_feature=options["one_feature"])
@@ -217,7 +216,7 @@ def _open_file(path, inner, options, keep_bytes=0):
 
 
 def _check_is_npy(path):
-    """Raise `DataError` for a file whose name does not tell its format, nor does its content."""
+    """Raise `DataError` for a file of unknown ending that is not a ``.npy`` file."""
     with open_regular(path, path) as file:
         head = file.read(6)
     if head and not head.startswith(_NPY):
@@ -225,8 +224,8 @@ def _check_is_npy(path):
             if path.lower().endswith(endings):
                 raise DataError(f"{path}: {advice}")
         raise DataError(
-            f"{path}: the format is not known by its name; known are {KNOWN}; --format csv names "
-            "another's"
+            f"{path}: the ending is not that of a known format ({KNOWN}); name the format with "
+            "format= (--format), e.g. csv"
         )
 
 
@@ -237,10 +236,10 @@ def _is_npy(path):
 
 
 def _open_files(name, paths, inner, options, keep_bytes):
-    """One source of all files among `paths` whose formats are known."""
+    """One source of all files among `paths` that have a known format."""
     first, known, plain = None, set(), set()
     format = options["dialect"].format
-    for path in paths:  # refused at the first that differs: there may be very many
+    for path in paths:  # fails at the first that differs: there may be very many
         family = family_of(path, format)
         if family is None or path.endswith(_OWN):
             continue
@@ -292,7 +291,7 @@ def _matches(pattern):
 
 def _walk(folder):
     if os.path.dirname(os.path.abspath(folder)) == os.path.abspath(folder):
-        raise DataError(f"{folder}: is a directory that holds all others; name that of the data")
+        raise DataError(f"{folder}: is the root directory; name the directory of the data")
 
     def fail(error):
         raise DataError(f"{error.filename}: cannot be listed: {error.strerror}") from error
@@ -300,25 +299,25 @@ def _walk(folder):
     seen = set()
     for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link to a folder above it, or to one of the others
+        if real in seen:  # a link to a folder that was visited
             folders[:] = []
             continue
         seen.add(real)
         folders[:] = [f for f in folders if not _is_hidden(f)]
-        for whole in [f for f in folders if family_of(f) == "zarr"]:  # an array is a folder
+        for whole in [f for f in folders if family_of(f) == "zarr"]:  # a Zarr array is a folder
             folders.remove(whole)
             yield os.path.join(place, whole)
         yield from (os.path.join(place, f) for f in files if not _is_hidden(f))
 
 
 def would_read(data, path, format=None):
-    """Whether a file at `path` would be one of the files that `data`, a folder or pattern, names.
+    """Whether `data`, a folder or pattern, would read a file at `path`.
 
     Parameters
     ----------
     data, path : str or os.PathLike
     format : str, optional
-        What files are said to be.
+        The format that was given for the files.
     """
     base, _ = split_inner(os.fsdecode(data))
     name, parts = os.path.basename(os.fsdecode(path)), _parts_of(path)
@@ -331,12 +330,12 @@ def would_read(data, path, format=None):
 
 
 def _parts_of(path):
-    """The folders of a path and its name, links followed."""
+    """The folders and the name of a path, with links resolved."""
     return os.path.realpath(path).split(os.sep)
 
 
 def _fits(pattern, parts):
-    """Whether a pattern matches a path, or a folder above it."""
+    """Whether a pattern matches a path or a folder above it."""
     if not pattern:
         return True
     if pattern[0] == "**":
@@ -345,7 +344,7 @@ def _fits(pattern, parts):
 
 
 def _is_hidden(name):
-    """Whether writers of data sets keep such a name to themselves (`_SUCCESS`, `.crc`)."""
+    """Whether a name is private to the writers of data sets (`_SUCCESS`, `.crc`)."""
     return name.startswith((".", "_"))
 
 

@@ -1,6 +1,6 @@
-"""Reading any source: in chunks, as a whole, row by row; the search for bad values.
+"""Read any source in chunks, as a whole or by single rows, and find bad values.
 
-Nothing here knows a format: all of it is written against `Source`.
+Nothing here knows a format: everything goes through `Source`.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -9,40 +9,40 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..checks import spelled
+from ..checks import spell
 from ..errors import DataError
 from .array import ArraySource
 from .base import column_label, piece_rows
 
 # Bytes that one thread reads at a time, at least.
 _SHARE_BYTES = 1 << 20
-# Pieces for each thread that reads all rows: the last one is not waited for long.
+# Pieces per thread when all rows are read: with several, the wait for the last one is short.
 _PIECES = 4
-# How events begin that tell of it.
+# How events about reading begin.
 _READING = "reading "
 
 
 def chunks(source, rows, dtype, *, origin=None, readers=1):
     """Yield all rows in order, as C-contiguous arrays of `rows` rows (the last may be shorter).
 
-    Where nothing has to be read, moved or converted, the chunks are views of the data, and
-    read-only if the data is. Otherwise threads fill one buffer while the caller works on the
-    other: **a chunk is valid only until the next one is asked for**. Closing the generator (or
-    leaving its loop, once it is no longer referenced) ends the threads.
+    If nothing has to be read, moved or converted, the chunks are views of the data, and read-only
+    if the data is. Otherwise threads fill one buffer while the caller works on the other: **a
+    chunk is valid only until the next one is requested**. Closing the generator (or leaving its
+    loop, once it is no longer referenced) ends the threads.
 
     Parameters
     ----------
     source : Source
     rows : int
-        Rows a chunk, at least 1.
+        Rows per chunk, at least 1.
     dtype : dtype
         A floating dtype.
     origin : ndarray, shape (n_features,), float64, optional
         Subtracted from every row in float64, before the conversion to `dtype`, so that data
         far from zero keeps its digits in float32.
     readers : int
-        Threads that read at most, where the source allows several: as many as the caller's threads
-        take no more of one of them than of another.
+        Reading threads, at most, if the source allows several. With as many as the caller has
+        threads, they compete evenly for the cores.
 
     Yields
     ------
@@ -51,7 +51,7 @@ def chunks(source, rows, dtype, *, origin=None, readers=1):
     Raises
     ------
     DataError, FitError
-        As `Source.read`, whichever thread it happens in.
+        As `Source.read`, from whichever thread.
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, not {rows}")
@@ -75,7 +75,7 @@ def _copied_chunks(source, rows, dtype, origin, readers):
     share = -(-rows // min(readers, most))
 
     def fill(start):
-        """Have the chunk at `start` read, by shares; returns it and what to wait for."""
+        """Start reading the chunk at `start` in shares; return it and the futures."""
         out = buffers[start // rows % 2][: n - start]
         parts = [
             pool.submit(source.read, start + first, start + first + len(part), part, origin=origin)
@@ -88,7 +88,7 @@ def _copied_chunks(source, rows, dtype, origin, readers):
             part.result()
         return chunk
 
-    # One chunk under way at most: leaving the block waits for that only.
+    # At most one chunk is being read: leaving the block waits for that only.
     with ThreadPoolExecutor(readers, thread_name_prefix="gmm-fast-read") as pool:
         pending = fill(0)
         for following in range(rows, n, rows):
@@ -96,12 +96,12 @@ def _copied_chunks(source, rows, dtype, origin, readers):
             pending = fill(following)
             yield chunk
         yield wait(*pending)
-    # behind the pass: nothing went in before that was not read before
+    # after the pass, so that a change during it is noticed
     source.check_unchanged()
 
 
 def load_resident(source, dtype, *, origin=None, readers=1):
-    """Load all rows as one C-contiguous array of `dtype`; no copy where none is needed.
+    """Load all rows as one C-contiguous array of `dtype`, without a copy where possible.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ def load_resident(source, dtype, *, origin=None, readers=1):
     origin : ndarray, shape (n_features,), float64, optional
         Subtracted in float64 before the conversion.
     readers : int
-        Threads that decode at most, each from where decoding can begin.
+        Decoding threads, at most; each starts at a row where decoding can begin.
 
     Returns
     -------
     ArraySource
-        Of the same name.
+        With the name of `source`.
     """
     dtype, origin = _check_target(source, dtype, origin)
     n = source.n_samples
@@ -128,7 +128,7 @@ def load_resident(source, dtype, *, origin=None, readers=1):
 
 
 def _read_whole(source, out, origin, readers):
-    """Fill `out` with all rows, by several readers where the source has them."""
+    """Fill `out` with all rows, with several readers if the source has them."""
     edges = _edges(source, _PIECES * readers) if readers > 1 else [0, len(out)]
     readers = min(readers, len(edges) - 1)
     twins = [source.twin() for _ in range(1, readers)]
@@ -150,7 +150,7 @@ def _read_whole(source, out, origin, readers):
         try:
             for piece in [pool.submit(read, *ends) for ends in pairwise(edges)]:
                 piece.result()
-        finally:  # an error of the first rows is told, and ends the others
+        finally:  # the error of the first failing piece is raised, and cancels the others
             pool.shutdown(wait=True, cancel_futures=True)
             for twin in twins:
                 twin.close()
@@ -158,7 +158,7 @@ def _read_whole(source, out, origin, readers):
 
 
 def _edges(source, pieces):
-    """Where to cut the rows into about so many pieces, each of which can be decoded alone."""
+    """Edges of about that many pieces of the rows, each of which can be decoded alone."""
     n, boundaries = source.n_samples, source.boundaries
     if boundaries is None:
         return [0, n]
@@ -167,7 +167,7 @@ def _edges(source, pieces):
 
 
 def take(source, indices, dtype, *, origin=None):
-    """Read single rows; beside the result, only a bounded buffer is held.
+    """Read single rows; besides the result, only a bounded buffer is held.
 
     Parameters
     ----------
@@ -185,9 +185,9 @@ def take(source, indices, dtype, *, origin=None):
     Raises
     ------
     IndexError
-        If a row number lies outside the data.
+        A row number lies outside the data.
     ValueError
-        If the row numbers are not strictly increasing integers.
+        The row numbers are not strictly increasing integers.
     """
     dtype, origin = _check_target(source, dtype, origin)
     indices = np.asarray(indices)
@@ -215,7 +215,7 @@ def first_bad_row(source) -> tuple[int, int, float] | None:
     Returns
     -------
     (row, column, value) or None
-        Counted from 0; None if every value is finite (integers always are, and are not read).
+        Counted from 0; None if every value is finite (integers are not even read).
     """
     if source.dtype.kind != "f":
         return None
@@ -232,7 +232,7 @@ def first_bad_row(source) -> tuple[int, int, float] | None:
 
 
 def bad_value_error(source, bad):
-    """Make the `DataError` for a result of `first_bad_row`."""
+    """The `DataError` for a result of `first_bad_row`."""
     row, column, value = bad
     name, local = source.locate(row)
     advice = "remove or fill such rows first"
@@ -240,17 +240,17 @@ def bad_value_error(source, bad):
         advice += ", or leave them out: open_source(..., missing='drop'), --missing drop"
     return DataError(
         f"{name}: row {local} (counting from 0), {column_label(source, column)} is "
-        f"{spelled(value)}; {advice}"
+        f"{spell(value)}; {advice}"
     )
 
 
 def notes_of(source):
-    """What is to be said of how `source` is read, as events: with its name."""
+    """The notes on how `source` is read, as events: with its name."""
     return [f"{_READING}{source.name}: {note}" for note in (*source.notes, *source.remarks)]
 
 
-def is_of_reading(event):
-    """Whether an event is one of `notes_of`."""
+def is_reading_note(event):
+    """Whether an event comes from `notes_of`."""
     return event.startswith(_READING)
 
 
@@ -264,13 +264,13 @@ def files_of(source):
 
 
 def written_of(source):
-    """How the text that a source reads is written.
+    """The format of the text that a source reads.
 
     Returns
     -------
     dict of str -> list
-        By what it tells (delimiter, decimal, header: whether names are there, index: whether the
-        first column was left out), the values of its files; empty where it reads no text.
+        The values in its files of delimiter, decimal, header (whether there are names) and index
+        (whether the first column was left out); empty if it reads no text.
     """
     if hasattr(source, "parts"):
         found = {}
@@ -284,7 +284,7 @@ def written_of(source):
 
 
 def check_columns(source, n_features, what):
-    """Raise `DataError` unless `source` has the `n_features` columns that `what` has."""
+    """Raise `DataError` unless `source` has `n_features` columns, as `what` has."""
     if source.n_features != n_features:
         raise DataError(
             f"{source.name} has {_count(source.n_features, 'column')}, but {what} has "

@@ -1,7 +1,7 @@
-"""What a text table looks like: what a user did not say is guessed here, rule by rule.
+"""Guess the layout of a text table, as far as the user did not give it, rule by rule.
 
-`RULES` are asked in order, each may use what those before it found. A rule returns what is to be
-said of its guess, or None where nothing was guessed.
+`RULES` run in order; each may use what those before it found. A rule returns its guess in words
+and whether it is the plain case, or None if it guessed nothing.
 """
 
 import codecs
@@ -12,37 +12,37 @@ from dataclasses import dataclass
 
 from ..errors import DataError
 from .dialect import BLANKS, MISSING
-from .headers import header, index
+from .firstpass import DecimalWatch
+from .headers import guess_header, guess_index
 from .layout import (
     BOOLEANS,
     COMMA_NUMBER,
     HEAD_BYTES,
+    Guess,
     Look,
-    Said,
     is_number,
     is_text,
     is_value,
 )
 from .lines import Comments, WithoutEnd, split_lines
-from .passed import DecimalWatch
 from .unpack import read_end
 
-# Rows of the head that are looked at.
+# Rows of the head that are examined.
 _HEAD_ROWS = 50
-# In the order in which equals are taken.
+# In order of preference among equals.
 _DELIMITERS = ",;\t|" + BLANKS
-# A first line by which Excel is told the delimiter.
+# A first line that tells Excel the delimiter.
 _SEP = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _COMMENTS = ("#", "%")
 _RARE_COMMENTS = ("!", "//")
-# Rows of text that may stand between names and numbers: units, kinds, names again.
+# Most rows of text before the numbers: units, types, repeated names.
 _TEXT_ROWS = 5
-# How files begin that are no text: what they are, and how text comes of it.
+# First bytes of files that are not text: what the file is, its ending, the command to unpack it.
 _MAGIC = {
-    b"\x1f\x8b": ("packed by gzip", ".gz", "gzip -dc"),
-    b"BZh": ("packed by bzip2", ".bz2", "bzip2 -dc"),
-    b"\xfd7zXZ\0": ("packed by xz", ".xz", "xz -dc"),
-    b"\x28\xb5\x2f\xfd": ("packed by zstd", ".zst", "zstd -dc"),
+    b"\x1f\x8b": ("compressed by gzip", ".gz", "gzip -dc"),
+    b"BZh": ("compressed by bzip2", ".bz2", "bzip2 -dc"),
+    b"\xfd7zXZ\0": ("compressed by xz", ".xz", "xz -dc"),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", ".zst", "zstd -dc"),
     b"PAR1": ("a Parquet file", ".parquet", ""),
     b"PK\3\4": ("a zip archive, as spreadsheets and .npz are", "", ""),
     b"\x93NUMPY": ("a file of numpy.save", ".npy", ""),
@@ -54,7 +54,7 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that is guessed."""
+    """One guess, and the option that overrides it."""
 
     name: str
     option: str
@@ -62,12 +62,12 @@ class Rule:
 
 
 def find_layout(path, name, given):
-    """Look at the first lines of a text table.
+    """Guess the layout of a text table from its first lines.
 
     Parameters
     ----------
     path, name : str
-        Where the file is, and what messages call it.
+        The path of the file, and its name in messages.
     given : Dialect
         What the user says.
 
@@ -78,15 +78,15 @@ def find_layout(path, name, given):
     Raises
     ------
     DataError
-        The file is empty, not text, or not packed as its name announces; lines before the table
-        that are no comments; a first line that may be names as well as numbers.
+        The file is empty, not text, or not compressed as its name says; lines before the table
+        are not comments; the first line may hold names or numbers.
     """
     look = Look(path, name, given)
     for rule in RULES:
         found = rule.guess(look)
         if found is not None:
             text, plain = found
-            look.said[rule.name] = Said(text, plain, rule.option)
+            look.guesses[rule.name] = Guess(text, plain, rule.option)
     look.blank_end = _may_end_blank(look, path)
     return look.layout()
 
@@ -106,19 +106,19 @@ _BOMS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-# Encodings that would write a mark before every piece of text.
+# Encodings that write a byte order mark, and the same ones without it.
 _WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 
-def _encoding(look):
-    """A byte order mark, else UTF-8 where the head is, else Latin-1 as Windows extends it."""
+def _guess_encoding(look):
+    """By the byte order mark; else UTF-8 if the head is valid, else Windows' form of Latin-1."""
     given, head = look.given.encoding, look.head
     _refuse_magic(look)
     bom, found = next(((b, e) for b, e in _BOMS if head.startswith(b)), (b"", None))
     if given is not None:
         kind = codecs.lookup(given).name
         kind = _WITHOUT_MARK.get(kind, kind)
-        if found is None or found[:6] != kind[:6]:  # utf-16 alone says not in which order
+        if found is None or found[:6] != kind[:6]:  # utf-16 alone does not tell the byte order
             bom, found = b"", kind
     if found is None and b"\0" in head:
         raise DataError(
@@ -129,7 +129,7 @@ def _encoding(look):
     kinds = [found] if found is not None else ["utf-8", "cp1252", "latin-1"]
     for kind in kinds:
         try:
-            look.encoding, text = kind, _decoded(body, kind, look.whole)
+            look.encoding, text = kind, _decode(body, kind, look.whole)
             break
         except UnicodeError as error:
             if kind == kinds[-1]:
@@ -145,7 +145,7 @@ def _encoding(look):
 
 
 def _refuse_magic(look):
-    """Refuse bytes that are those of another format, with its name."""
+    """Raise `DataError` for the bytes of another format, and name it."""
     found = next((found for magic, found in _MAGIC.items() if look.head.startswith(magic)), None)
     if found is None:
         return
@@ -154,29 +154,29 @@ def _refuse_magic(look):
     if stdin and unpack:
         advice = f"unpack it first ({unpack} FILE | gmm-fast ...)"
     elif stdin:
-        advice = "standard input is read as text; write it to a file and name that"
+        advice = "standard input is read as text; write the data to a file and name that"
     elif end:
-        advice = f"let its name end in {end}"
+        advice = f"rename it to end in {end}"
     else:
         advice = "export the table to CSV"
     raise DataError(f"{look.name}: is {what}, not text; {advice}")
 
 
 def _refuse_arff(look):
-    """Refuse a file of Weka: a list of attributes, and rows after it."""
+    """Raise `DataError` for a Weka file: a list of attributes with rows after it."""
     is_data = [line.strip().lower() == "@data" for line, *_ in look.lines]
     first = next((line for line, *_ in look.lines if not line.startswith("%")), "")
     if not first.lower().startswith("@relation"):
         return
     where = f"--skip {look.lines[is_data.index(True)][2]}" if True in is_data else "--skip N"
     raise DataError(
-        f"{look.name}: is an ARFF file of Weka; leave out what stands before its rows, up to the "
-        f"line @data: {where} --no-header --na '?'"
+        f"{look.name}: is a Weka ARFF file; skip its lines up to @data: {where} --no-header "
+        "--na '?'"
     )
 
 
-def _decoded(body, encoding, whole):
-    """The text of whole lines; the last line of a head that was cut is left out."""
+def _decode(body, encoding, whole):
+    """The text of whole lines; the last line of a head that was cut off is left out."""
     text = codecs.getincrementaldecoder(encoding)().decode(body, final=whole)
     if whole:
         return text.removesuffix("\x1a")
@@ -194,7 +194,7 @@ def _take_lines(look, text):
         look.line_bytes = max(look.line_bytes, size)
         found = _SEP.fullmatch(line.strip("\r\n")) if number == skip + 1 else None
         if found:
-            look.told_delimiter = found[1]
+            look.declared_delimiter = found[1]
         if number <= skip or found:
             look.head_bytes, look.head_lines = at, number
         elif line.strip(" \t\r\n\x1a"):
@@ -202,13 +202,13 @@ def _take_lines(look, text):
     if skip >= len(lines) and skip and not look.whole:
         raise DataError(f"{look.name}: skip={skip} (--skip) goes beyond its first lines")
     if not look.lines:
-        what = f"only {len(lines)} lines, which --skip leaves out" if skip else "empty lines only"
+        what = f"only {len(lines)} lines, which --skip leaves out" if skip else "only empty lines"
         raise DataError(f"{look.name}: holds {what}; write a table of numbers to it")
     _refuse_arff(look)
 
 
-def _comment(look):
-    """Lines that begin with the sign of a comment before the table, and everywhere then."""
+def _guess_comment(look):
+    """If the first lines begin with a comment sign, all lines that do are comments."""
     sign, first = look.given.comment, look.lines[0][0].lstrip(" \t")
     guessed = sign is None
     if guessed:
@@ -216,17 +216,17 @@ def _comment(look):
         if first[1:2] in tuple(",;\t|") and not any(
             line[0].startswith(sign) for line in look.lines[1:]
         ):
-            sign = ""  # the name of a column that counts the rows
+            sign = ""  # "#" is the name of a column that counts the rows
         _refuse_other_comment(look, first)
     if sign:
-        takes = Comments(sign, guessed, _DELIMITERS).takes
-        is_comment = [takes(line[0].encode()) for line in look.lines]
-        n = is_comment.index(False) if False in is_comment else len(is_comment)
+        is_comment = Comments(sign, guessed, _DELIMITERS).is_comment
+        flags = [is_comment(line[0].encode()) for line in look.lines]
+        n = flags.index(False) if False in flags else len(flags)
         look.comments, rest = look.lines[:n], look.lines[n:]
-        look.lines = [line for line, c in zip(rest, is_comment[n:], strict=True) if not c]
+        look.lines = [line for line, c in zip(rest, flags[n:], strict=True) if not c]
         if not look.lines:
             raise DataError(
-                f"{look.name}: its first lines all begin with {sign!r}; say that these are no "
+                f"{look.name}: its first lines all begin with {sign!r}; say that they are not "
                 "comments (comment='', --comment ''), or how many to skip (--skip)"
             )
         if n:
@@ -236,11 +236,11 @@ def _comment(look):
     if len(look.lines) > _HEAD_ROWS:
         del look.lines[_HEAD_ROWS:]
         look.whole = False
-    return None  # `_header` says it, for a comment may hold the names
+    return None  # reported by the rule for the header, as a comment may hold the names
 
 
 def _refuse_other_comment(look, first):
-    """Ask about a first line that begins as comments do in some languages."""
+    """Raise `DataError` for a first line that begins like a comment of some languages."""
     sign = next((sign for sign in _RARE_COMMENTS if first.startswith(sign)), None)
     if sign is not None and look.given.header is None:
         raise DataError(
@@ -250,15 +250,15 @@ def _refuse_other_comment(look, first):
         )
 
 
-def _delimiter(look):
-    """The sign that splits the lines into equally many cells, most of them numbers."""
-    given = look.given.delimiter or look.told_delimiter
+def _guess_delimiter(look):
+    """The delimiter splits all lines into equally many cells, most of them numbers."""
+    given = look.given.delimiter or look.declared_delimiter
     signs = _DELIMITERS if given is None else given
     if look.tabbed:
         signs = "\t" + signs.replace("\t", "") if given is None else given
     split = {sign: look.split(sign) for sign in signs}
     if given is None and any(_is_even(split[sign][0]) for sign in ";\t|"):
-        # blanks are within cells then, unless cells are rows of numbers beside a text
+        # then blanks are inside cells, unless the cells are rows of numbers beside a text
         _, is_clear, *_ = _evenness(split[BLANKS][0], BLANKS)
         if not is_clear or any(_count_numbers(split[sign][0][1:]) for sign in ";\t|,"):
             signs = signs.replace(BLANKS, "")
@@ -273,21 +273,22 @@ def _delimiter(look):
 
 
 def _is_even(rows):
-    """Whether all lines, the first one too, have as many cells, and several."""
+    """Whether all lines, including the first, have the same number of cells, and several."""
     return len(rows[0]) > 1 and {len(row) for row in rows} == {len(rows[0])}
 
 
 def _evenness(rows, sign):
+    """A key that is larger for a sign that is more likely the delimiter."""
     width = _width(rows)
     lead = next(i for i, row in enumerate(rows) if len(row) == width)
     even = all(len(row) == width for row in rows[lead:])
-    # A decimal comma splits as evenly as a comma between cells: other signs come first.
+    # A decimal comma splits as evenly as a comma between cells, so other signs come first.
     cells = [cell for row in rows[lead + 1 :] or rows[lead:] for cell in row]
     numbers = _count_numbers([cells])
     clear = sign != "," and even and numbers * 2 > len(cells)
-    if sign == BLANKS:  # words and dates have blanks, too
+    if sign == BLANKS:  # words and dates contain blanks, too
         return width > 1 and even and numbers > 0, clear, False, False, 0
-    # so they do beside text, which leaves few numbers: one sign splits the first line, too
+    # beside text there are few numbers: then the delimiter splits the first line evenly, too
     return width > 1, clear, _is_even(rows), even, width, sign != ","
 
 
@@ -297,12 +298,12 @@ def _count_numbers(rows):
 
 
 def _width(rows):
-    """How many cells most rows have; the first of equals."""
+    """The most common number of cells in a row; of equals the first."""
     return Counter(len(row) for row in rows).most_common(1)[0][0]
 
 
-def _decimal(look):
-    """A comma, where a cell is a number only then."""
+def _guess_decimal(look):
+    """The decimal sign is a comma if a cell is a number only then."""
     if look.given.decimal is not None:
         look.decimal = look.given.decimal
         return None
@@ -314,15 +315,15 @@ def _decimal(look):
     ):
         look.decimal = ","
     if look.given.thousands is not None or look.delimiter == ",":
-        return f"decimal {look.decimal!r}", look.decimal == "."  # a comma parts cells already
+        return f"decimal {look.decimal!r}", look.decimal == "."  # commas separate cells
     look.watch = DecimalWatch(look.decimal, look.delimiter)
     for cell in cells:
         look.watch(cell.encode())
-    return decimal_said(look.decimal, look.watch)
+    return describe_decimal(look.decimal, look.watch)
 
 
-def decimal_said(sign, watch):
-    """What is said of a decimal sign; that it is one, where it could be one of thousands."""
+def describe_decimal(sign, watch):
+    """A decimal sign in words; with an example if it may be a thousands separator."""
     text = f"decimal {sign!r}"
     if watch.clear or watch.doubtful is None:
         return text, sign == "."
@@ -330,15 +331,15 @@ def decimal_said(sign, watch):
     return f"{text} ({watch.doubtful!r} is {read:.6g}, not thousands)", False
 
 
-def _width_and_lead(look):
-    """Lines before the table, which are asked about; empty last cells."""
+def _guess_width(look):
+    """Find an empty last column and missing names; raise for lines before the table."""
     rows, width = look.rows, _width(look.rows)
     lead = next(i for i, row in enumerate(rows) if len(row) == width)
     look.n_columns = width
     short = lead == 1 and width > 1 and len(rows[0]) == width - 1
     if short and not all(is_value(c, look) for c in rows[0]):
         last = [row[-1] for row in rows[1:] if len(row) == width]
-        if any(last):  # as R writes names of rows
+        if any(last):  # as R writes row names
             _refuse_comma(look)
             look.short_names = True
         else:
@@ -349,16 +350,16 @@ def _width_and_lead(look):
     elif lead:
         before, number = look.lines[0][0].strip()[:40], look.lines[look.used[lead - 1]][2]
         advice = (
-            f"leave out what stands before the table with skip={number - 1} (--skip {number - 1})"
+            f"leave out what comes before the table with skip={number - 1} (--skip {number - 1})"
         )
         other = _even_delimiter(look)
         if any(len(look.split(sign)[0][0]) == width > 1 for sign in _DELIMITERS if sign != other):
-            advice = f"write the same delimiter into it as into the others, or {advice}"
+            advice = f"use the same delimiter in it as in the other lines, or {advice}"
         if other is not None:
             advice = f"if {other!r} is the delimiter, say so (--delimiter {other!r}); else {advice}"
         raise DataError(
-            f"{look.name}: line {look.lines[0][2]} ({before!r}) has {len(rows[0])} cells, those "
-            f"from line {number} on have {width}; {advice}"
+            f"{look.name}: line {look.lines[0][2]} ({before!r}) has {len(rows[0])} cells, lines "
+            f"from {number} on have {width}; {advice}"
         )
     elif width > 1 and not any(row[width - 1] for row in rows if len(row) == width):
         look.empty_last = True
@@ -374,7 +375,7 @@ def _even_delimiter(look):
 
 
 def _refuse_comma(look):
-    """One name above two cells: names of rows, or decimal commas."""
+    """Raise `DataError` for one name above two cells: row names, or decimal commas?"""
     cells = [",".join(row) for row in look.rows[1:]]
     if look.delimiter == "," and all(COMMA_NUMBER.fullmatch(c) for c in cells):
         raise DataError(
@@ -384,8 +385,8 @@ def _refuse_comma(look):
         )
 
 
-def _kinds(look):
-    """What columns hold: TRUE and FALSE, or numbers."""
+def _guess_kinds(look):
+    """Find columns of TRUE and FALSE, and columns of numbers."""
     for j in range(look.n_columns):
         cells = [row[j] for row in look.rows if j < len(row)]
         full = [c for c in cells if c not in MISSING and c not in look.given.na]
@@ -402,7 +403,7 @@ def _kinds(look):
 
 
 def _table_line(look):
-    """The line from which on columns are numbers that are text in the rows before; or 0."""
+    """The line where numbers begin in columns whose first rows are text; or 0."""
     rows = look.rows
     best, before = 0, _numeric(look, rows)
     for i in range(1, min(_TEXT_ROWS, len(rows) - 1) + 1):
@@ -415,26 +416,26 @@ def _table_line(look):
             best, before = i, found
     if not best:
         return 0
-    while all(rows[best][j] in MISSING for j in before):  # the columns have a value below
+    while all(rows[best][j] in MISSING for j in before):  # ends: the columns have values
         best += 1
     header = len(look.used) - len(rows)
     return look.lines[look.used[best + header - 1]][2]
 
 
 def _numeric(look, rows):
-    """Columns that hold numbers only, and some."""
+    """Columns that hold at least one value, and only numbers."""
     columns = ([row[j] for row in rows if j < len(row)] for j in range(look.n_columns))
     values = ([c for c in column if c not in MISSING] for column in columns)
     return [j for j, cells in enumerate(values) if cells and all(is_value(c, look) for c in cells)]
 
 
 RULES = (
-    Rule("encoding", "--encoding", _encoding),
-    Rule("comment", "--comment", _comment),
-    Rule("delimiter", "--delimiter", _delimiter),
-    Rule("decimal", "--decimal", _decimal),
-    Rule("width", "--columns", _width_and_lead),
-    Rule("header", "--header", header),
-    Rule("index", "--columns", index),
-    Rule("kinds", "--columns", _kinds),
+    Rule("encoding", "--encoding", _guess_encoding),
+    Rule("comment", "--comment", _guess_comment),
+    Rule("delimiter", "--delimiter", _guess_delimiter),
+    Rule("decimal", "--decimal", _guess_decimal),
+    Rule("width", "--columns", _guess_width),
+    Rule("header", "--header", guess_header),
+    Rule("index", "--columns", guess_index),
+    Rule("kinds", "--columns", _guess_kinds),
 )

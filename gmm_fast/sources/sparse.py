@@ -1,4 +1,4 @@
-"""Sparse matrices in memory, made dense piece by piece."""
+"""Sparse matrices in memory, converted to dense rows piece by piece."""
 
 import sys
 
@@ -15,25 +15,27 @@ from .base import (
 from .columns import choose
 from .stream import block_rows
 
-# More columns than that are refused: a covariance of them would have millions of entries.
+# More columns than this are refused: their covariance would have millions of entries.
 _MOST_COLUMNS = 2000
-# What is said of every sparse matrix that is read.
+# Note on every sparse matrix that is read.
 NOTE = "a sparse matrix, made dense piece by piece"
 
 
 def is_sparse(data):
-    """Whether it is a sparse matrix or array of SciPy, which is not imported to find out."""
+    """Whether `data` is a SciPy sparse matrix or array; imports nothing to find out."""
     scipy_sparse = sys.modules.get("scipy.sparse")
     return scipy_sparse is not None and scipy_sparse.issparse(data)
 
 
 def choose_sparse(columns, names, n_features, name):
-    """Return the numbers of the wanted columns, and the names of these or None.
+    """Return the numbers of the wanted columns, and their names or None.
 
     Raises
     ------
     DataError
-        There are no such columns; `DataTypeError` for too many to be made dense.
+        There are no such columns.
+    DataTypeError
+        They are too many to be made dense.
     """
     chosen = range(n_features)
     if columns is not None:
@@ -49,7 +51,7 @@ def choose_sparse(columns, names, n_features, name):
 
 
 class Densifier:
-    """Makes rows of a compressed sparse matrix dense, of some of its columns.
+    """Makes rows of a compressed sparse matrix dense, with some of its columns.
 
     Parameters
     ----------
@@ -71,9 +73,9 @@ class Densifier:
         Parameters
         ----------
         ends : (m + 1,) ints
-            Where in the others each row begins, and the last one ends.
+            Where each row begins in the other arrays, and where the last one ends.
         indices, values
-            Columns and values of what is stored; what is stored twice is added.
+            Columns and values of the stored entries; duplicates are added.
         """
         m = len(ends) - 1
         dense = np.zeros((m, self.width), self.dtype)
@@ -85,7 +87,7 @@ class Densifier:
 
 
 class SparseSource(Source):
-    """A sparse matrix of SciPy; one in another form than CSR is converted once.
+    """A SciPy sparse matrix; unless it is in CSR form, it is converted once.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ class SparseHdf5Source(StreamSource):
     ----------
     path : str
     group : h5py.Group
-        Of the open file.
-    opened : callable
-        opened(path, name, **options) is the file, opened again.
+        In the open file.
+    open_file : callable
+        open_file(path, name, **options) opens the file again.
     columns : list of str or int, optional
     names : list of str, optional
         Of all columns.
@@ -35,9 +35,9 @@ class SparseHdf5Source(StreamSource):
 
     notes = (NOTE,)
 
-    def __init__(self, path, group, opened, *, columns=None, names=None):
+    def __init__(self, path, group, open_file, *, columns=None, names=None):
         super().__init__(path, "HDF5")
-        self._inside, self._opened = group.name, opened
+        self._inside, self._open_file = group.name, open_file
         self._layout = n, d = self._layout_of(group)
         check_shape((n, d), path, False)
         data = group["data"]
@@ -51,13 +51,13 @@ class SparseHdf5Source(StreamSource):
         self._cache = max(_MIN_CACHE, min(_MAX_CACHE, 2 * chunk))
 
     def _layout_of(self, group):
-        """The shape of the matrix, after a look at whether its parts fit together."""
+        """The shape of the matrix; raises `DataError` unless its parts fit together."""
         attrs = group.attrs
         form = attrs.get("encoding-type", attrs.get("h5sparse_format"))
         if isinstance(form, str) and form.startswith("csc"):
             raise DataError(
                 f"{self.name}: {group.name} is a sparse matrix stored by columns, so no row can be "
-                "had without all of them; store it by rows, e.g. adata.X = adata.X.tocsr()"
+                "read alone; store it by rows, e.g. adata.X = adata.X.tocsr()"
             )
         shape = np.asarray(attrs.get("shape", attrs.get("h5sparse_shape")))
         parts = [group[p] for p in _PARTS]
@@ -74,7 +74,7 @@ class SparseHdf5Source(StreamSource):
 
     def _blocks(self, row):
         try:
-            with self._opened(self.path, self.name, rdcc_nbytes=self._cache) as file:
+            with self._open_file(self.path, self.name, rdcc_nbytes=self._cache) as file:
                 group = file.get(self._inside)
                 if not is_sparse_group(group) or self._layout_of(group) != self._layout:
                     raise changed_error(self.name)
@@ -92,9 +92,9 @@ class SparseHdf5Source(StreamSource):
             raise read_error(self.name, error) from error
 
     def _check(self, ends, first, stored):
-        """Raise `DataError` unless rows begin and end in what is stored, before it is read."""
+        """Raise `DataError` unless rows lie within the stored entries, before those are read."""
         counts = np.diff(ends)
-        d = self._layout[1]  # a row has each column once
+        d = self._layout[1]  # most entries of a row
         if ends[0] < 0 or ends[-1] > stored or not 0 <= counts.min() <= counts.max() <= d:
             raise self._damage(first, first + len(counts))
 

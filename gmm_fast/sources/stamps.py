@@ -1,4 +1,4 @@
-"""Files that have to stay what they were when they were opened."""
+"""Notice when a file changes after it was opened."""
 
 import os
 import platform
@@ -7,14 +7,14 @@ from ..errors import ChangedError
 
 
 class Stamp:
-    """Size, time of change and inode of a file: looked at once a pass, they tell of another one.
+    """Size, modification time and inode of a file; compared once a pass, they reveal a change.
 
     Parameters
     ----------
     name : str
         For messages.
     status : os.stat_result
-        As of when the file was opened.
+        From when the file was opened.
     """
 
     def __init__(self, name, status):
@@ -26,10 +26,10 @@ class Stamp:
         self._size, self._time, self._inode = status.st_size, status.st_mtime_ns, status.st_ino
 
     def check(self, status):
-        """Raise `ChangedError` unless the file still is what it was.
+        """Raise `ChangedError` if the file has changed.
 
-        On another machine, where a pickled stamp comes to, a copy may lie at the path: of the
-        same size, and from the first look on the same for good.
+        A pickled stamp may come to another machine, where the path may hold a copy: it must have
+        the same size, and must not change from the first check on.
         """
         if status.st_size != self._size:
             raise self._error(f"it has {status.st_size:,} bytes and had {self._size:,}")
@@ -39,15 +39,15 @@ class Stamp:
         if status.st_ino != self._inode:
             raise self._error("another file took its place")
         if status.st_mtime_ns != self._time:
-            raise self._error("it was written to, and is as long as before")
+            raise self._error("it was written to, though its size is the same")
 
     def check_path(self, path):
-        """As `check`, of what lies at a path now."""
+        """As `check`, for whatever is at the path now."""
         try:
             status = os.stat(path)
         except OSError:
             raise ChangedError(
-                f"{self.name}: no such file any more; leave it where it is during the work"
+                f"{self.name}: no such file any longer; do not move it during the work"
             ) from None
         self.check(status)
 

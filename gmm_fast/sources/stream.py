@@ -1,4 +1,4 @@
-"""What formats share that can only be decoded front to back, block after block."""
+"""The base of formats that can only be decoded front to back, block by block."""
 
 import copy
 import os
@@ -11,47 +11,47 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..text import show_size
 from .base import Source, check_range, convert
-from .forks import leave, remake_after_fork
+from .forks import leak, remake_after_fork
 from .npy import open_regular
 from .stamps import Stamp
 
-# A decoded block: large enough to hide the cost of a call, small beside any chunk.
+# A decoded block: large enough to hide the cost of a call, small compared with any chunk.
 BLOCK_BYTES = 1 << 20
-# A block of a wide table: every column of it costs a few microseconds, however short.
+# A block of a wide table: each column costs a few microseconds, however short it is.
 WIDE_BLOCK_ROWS, WIDE_BLOCK_BYTES = 2048, 16 << 20
-# Pieces that can only be decoded as a whole are told of from here on.
+# Larger pieces that must be decoded as a whole get a note.
 _LARGE_BYTES = 64 << 20
-# Columns are interleaved by tiles of this size, so that a tile stays in the cache while one
-# column after the other is written to it: 1.5 to 3 times as fast as whole columns.
+# Columns are interleaved in tiles of this size, which stay in the cache while column after column
+# is written to them: 1.5 to 3 times as fast as whole columns.
 _TILE_BYTES = 256 << 10
 
 
 def block_rows(n_features, itemsize):
-    """Rows of a block of about `BLOCK_BYTES`, or somewhat more if they are wide."""
+    """Rows of a block of about `BLOCK_BYTES`, or more if the rows are wide."""
     width = n_features * itemsize
     return max(1, BLOCK_BYTES // width, min(WIDE_BLOCK_ROWS, WIDE_BLOCK_BYTES // width))
 
 
 class StreamSource(Source):
-    """A source that decodes blocks of rows in order, and remembers where it is.
+    """A source that decodes blocks of rows in order and remembers its position.
 
-    A read that goes on where the last one ended costs only itself; one that lies before it
-    starts anew, at the nearest of `boundaries`. Threads take turns.
+    A read that continues where the last one ended decodes nothing twice; one that goes back
+    restarts at the nearest of `boundaries`. Threads take turns.
 
-    A subclass sets what `Source` asks for and gives `_blocks`. A block is a 2-D array, or a list
-    of 1-D arrays, one for each column.
+    A subclass sets the attributes of `Source` and defines `_blocks`. A block is a 2-D array, or a
+    list of 1-D arrays, one for each column.
 
     Parameters
     ----------
     path : str, bytes or os.PathLike, optional
-        Of the file, which has to stay what it is.
+        Path of the file, which must not change.
     kind : str
-        Of the file, for messages.
+        Kind of the file, for messages.
     """
 
     _transient = ("_lock", "_stream", "_first", "_block")
     _stamp = None
-    # Whether a copy decodes while another does: no lock of a library, no lines to be counted.
+    # Whether a copy can decode at the same time: no library lock, no need to count lines.
     _has_twins = False
 
     def __init__(self, path=None, kind=""):
@@ -68,9 +68,9 @@ class StreamSource(Source):
         self._lock = threading.Lock()
         self._forget()
 
-    def forked(self):
+    def after_fork(self):
         if self._stream is not None:
-            leave(self._stream)
+            leak(self._stream)
         self._start_over()
 
     def _forget(self):
@@ -126,7 +126,7 @@ class StreamSource(Source):
             self._stream = self._blocks(row)
         try:
             while self._block is None or row >= self._first + _length(self._block):
-                self._block = None  # before the next one is made
+                self._block = None  # frees its memory before the next one is decoded
                 self._first, self._block = next(self._stream)
         except StopIteration:
             self._close_stream()
@@ -138,15 +138,15 @@ class StreamSource(Source):
         except BaseException as error:
             self._close_stream()
             if isinstance(error, DataError):
-                self.check_unchanged()  # which says it better
+                self.check_unchanged()  # a change explains it better
             raise
         if self._stream and self._first + _length(self._block) >= self.n_samples:
-            self._stream.close()  # the file is not kept open between passes
+            self._stream.close()  # do not keep the file open between passes
             self._stream = None
         return self._first, self._block
 
     def _may_skip_to(self, row):
-        """Whether a boundary lies between what is decoded and `row`."""
+        """Whether there is a boundary between the decoded block and `row`."""
         if self._block is None:
             return False
         end = self._first + _length(self._block)
@@ -177,11 +177,11 @@ class StreamSource(Source):
 
 
 def large_notes(what, n_bytes):
-    """A note if pieces that can only be decoded as a whole are large; a promise on memory ends."""
+    """A note if pieces that must be decoded as a whole are large: they break a memory limit."""
     if n_bytes > _LARGE_BYTES:
         yield (
             f"{what} take up to {show_size(n_bytes)} of memory while they are read, whatever "
-            "--memory promises; smaller ones take less"
+            "--memory says; smaller ones take less"
         )
 
 
@@ -190,10 +190,10 @@ def _length(block):
 
 
 @contextmanager
-def refusing_damage(name, kind):
-    """Give what a library raises while it opens a file, errors of many kinds, as a `DataError`.
+def report_damage(name, kind):
+    """Turn the many kinds of errors that a library raises on opening a file into a `DataError`.
 
-    Those of memory, too: a forged file asks for more than there is.
+    Memory errors, too: a forged file may ask for more than there is.
     """
     try:
         yield
@@ -201,24 +201,24 @@ def refusing_damage(name, kind):
         raise
     except Exception as error:
         raise DataError(
-            f"{name}: is not {kind}, or a damaged one ({reason_of(error)}); write or copy it again"
+            f"{name}: is not {kind}, or is damaged ({reason_of(error)}); write or copy it again"
         ) from error
 
 
 def read_error(name, error):
-    """The error of this package for one that a reader of files raised in the middle of the work."""
+    """The error of this package for one that a file reader raised in the middle of the work."""
     if isinstance(error, OSError) and error.errno:
         return FitError(f"{name}: reading failed: {error}")
     return DataError(f"{name}: cannot be read ({reason_of(error)}); write or copy the file again")
 
 
 def reason_of(error):
-    """What a library said, in one line that is not too long."""
+    """The message of a library's error, in one line of bounded length."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def put_columns(columns, dtype, out, origin, name, rows):
-    """Interleave `columns`, taken as `dtype`, into the rows of `out`; as `convert` does."""
+    """Convert `columns` to `dtype` and interleave them into the rows of `out`, as `convert`."""
     try:
         with np.errstate(over="raise", under="ignore", invalid="ignore"):
             _interleave(columns, dtype, out, origin)
@@ -234,7 +234,7 @@ def _interleave(columns, dtype, out, origin):
         tile = out[start : start + step]
         for j, column in enumerate(columns):
             part = column[start : start + step]
-            if part.dtype != dtype:  # first to what the table is, as an array of it would be
+            if part.dtype != dtype:  # first to the table's dtype, as an array of it would have
                 part = part.astype(dtype)
             if origin is None:
                 tile[:, j] = part

@@ -1,18 +1,18 @@
-"""Tables in memory that are no arrays: which of them are read column by column."""
+"""Open tables in memory that are not arrays: Arrow, polars, AnnData."""
 
 import sys
 
 from ..errors import DataError
 from .array import ArraySource, as_array
 from .columns import choose, pick
-from .paths import needing
+from .paths import require_package
 from .sparse import SparseSource, is_sparse
 
 
 def open_table(data, columns):
     """Open an Arrow table, a polars frame or the X of AnnData; None for anything else.
 
-    None of the packages is imported to find out.
+    Imports none of these packages to find out.
     """
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(data, polars.LazyFrame):
@@ -32,17 +32,17 @@ def open_table(data, columns):
     dataset = sys.modules.get("pyarrow.dataset")
     if dataset is not None and isinstance(data, dataset.Dataset):
         raise DataError(
-            "X: a pyarrow Dataset is not read piece by piece; give the path of its folder, or a "
-            "table: X.to_table()"
+            "X: a pyarrow Dataset cannot be read piece by piece; give the path of its folder, or "
+            "a table: X.to_table()"
         )
     return None
 
 
 def _open_polars(frame, columns):
     try:
-        with needing("X: reading polars frames", "pyarrow", "parquet"):
+        with require_package("X: reading polars frames", "pyarrow", "parquet"):
             from .arrow import ArrowSource
-    except DataError:  # as an array then: a copy, but no other package
+    except DataError:  # without pyarrow, as an array: a copy
         names = list(frame.columns)
         if columns is not None:
             frame = frame[:, choose(columns, names, len(names), "X")]
@@ -57,7 +57,9 @@ def _open_anndata(data, columns):
         raise DataError(f"X: this AnnData reads from a file; give its path: {data.filename}")
     names = [str(name) for name in data.var_names]
     if data.X is None:
-        raise DataError("X: this AnnData has no X; give an array of it, e.g. adata.obsm['X_pca']")
+        raise DataError(
+            "X: this AnnData has no X; give one of its arrays, e.g. adata.obsm['X_pca']"
+        )
     if is_sparse(data.X):
         return SparseSource(data.X, columns=columns, names=names)
     source = ArraySource(as_array(data.X))

@@ -1,7 +1,7 @@
-"""Tables in text, packed or not: CSV, TSV, numbers between blanks.
+"""Tables in text, compressed or not: CSV, TSV, numbers between blanks.
 
-All cells are read as float64. A text must be parsed to know how many rows it has; that first
-look checks every cell, and keeps the rows if there are not too many of them.
+All cells are read as float64. Counting the rows means parsing the text; that first pass checks
+every cell, and keeps the rows if there are not too many.
 """
 
 import copy
@@ -10,10 +10,9 @@ import re
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
 
 from ..errors import DataError
-from . import advice
+from . import advice, arrowcsv
 from .array import ArraySource
 from .arrow import values
 from .base import NoRowsError, check_range
@@ -21,7 +20,8 @@ from .boundaries import Listed
 from .cells import EMPTY, TEXT, Cells
 from .columns import choose
 from .dialect import BLANKS, MISSING, Dialect
-from .layout import BOOLEANS, COMMA_NUMBER, Said
+from .firstpass import DecimalWatch, RowCounters
+from .layout import BOOLEANS, COMMA_NUMBER, Guess
 from .lines import (
     Comments,
     FilteredLines,
@@ -30,30 +30,27 @@ from .lines import (
     line_of_row,
     whole_lines,
 )
-from .passed import DecimalWatch, RowCounters
-from .sniff import decimal_said, find_layout
+from .sniff import describe_decimal, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error
 
-_BLOCK_BYTES = 256 << 10
 # Messages of Arrow's parser.
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", re.DOTALL)
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
-
-# A row longer than that is none.
+# A row this long means that the text is not read as it should be.
 _LONGEST_ROW = 64 << 20
 
 
 class _ReadAgain(DataError):
-    """A text is written in another way than its first lines show; `change` adapts the layout."""
+    """The text differs from what its first lines suggest; `change` adapts the layout."""
 
     def __init__(self, change):
-        super().__init__("the text is written in another way than its first lines")
+        super().__init__("the text differs from what its first lines suggest")
         self.change = change
 
 
-def _put(**found):
-    """What sets attributes of a layout."""
+def _set(**found):
+    """A function that sets attributes of a layout."""
     return lambda layout: vars(layout).update(found)
 
 
@@ -63,27 +60,29 @@ class TextSource(StreamSource):
     Parameters
     ----------
     path : str, bytes or os.PathLike
-        Its end may say that the file is packed: see `unpack`.
+        The ending may say that the file is compressed: see `unpack`.
     columns : list of str or int, optional
         Only these columns are converted.
     dialect : Dialect, optional
-        How it is written, as far as that is known; `sniff` guesses the rest.
+        How the text is written, as far as that is known; `sniff` guesses the rest.
     keep_bytes : int
-        Rows are kept in memory if they take no more than that.
+        Rows are kept in memory if they take no more than this.
+    name : str, optional
+        What messages call the file; by default its path.
 
     Raises
     ------
     DataError
-        If there is no such file, or it is not a table of finite numbers.
+        There is no such file, or it is not a table of finite numbers.
 
     Attributes
     ----------
     missing_rows : (m,) int64 array
-        Rows that miss a value, which the dialect has to allow.
+        Rows with missing values, if the dialect allows them.
     """
 
     dtype = np.dtype("f8")
-    # Also while rows are held: workers, whose parts begin here, hold none.
+    # Even while rows are held, as workers hold none and their parts begin at boundaries.
     boundaries = Listed()
     _held = None
     _comments = None
@@ -101,9 +100,9 @@ class TextSource(StreamSource):
         self.feature_names = None if names is None else [names[j] for j in self._columns]
         while True:
             try:
-                self._held = self._look(keep_bytes)
+                self._held = self._first_pass(keep_bytes)
                 break
-            except _ReadAgain as error:  # the first lines did not show it
+            except _ReadAgain as error:
                 error.change(self._layout)
         self.held_bytes = 0 if self._held is None else self._held.array.nbytes
 
@@ -114,7 +113,7 @@ class TextSource(StreamSource):
 
     @property
     def written(self):
-        """How it is written, as `written_of` tells it."""
+        """How the text is written, for `written_of`."""
         layout = self._layout
         found = {
             "delimiter": [layout.delimiter],
@@ -134,8 +133,8 @@ class TextSource(StreamSource):
     def __getstate__(self):
         return super().__getstate__() | {"_held": None, "held_bytes": 0}
 
-    def _look(self, keep_bytes):
-        """Count and check the rows; return them all if they are to be kept."""
+    def _first_pass(self, keep_bytes):
+        """Count and check the rows; return them if they fit into `keep_bytes`, else None."""
         most = keep_bytes // (8 * self.n_features)
         kept = np.empty((0, self.n_features))
         count, missing = 0, [np.zeros(0, np.int64)]
@@ -147,7 +146,7 @@ class TextSource(StreamSource):
             if kept is None or count > most:
                 kept = None
                 continue
-            if count > len(kept):  # in place, as large blocks of memory grow
+            if count > len(kept):  # large blocks of memory can grow in place
                 rows = min(max(count, 2 * len(kept)), most)
                 kept.resize((rows, self.n_features), refcheck=False)
             for j, column in enumerate(block):
@@ -155,35 +154,35 @@ class TextSource(StreamSource):
         self.check_unchanged()
         if count < 1:
             raise NoRowsError(
-                f"{self.name}: has no rows; at least one row is needed{self._doubt()}"
+                f"{self.name}: has no rows; at least one row is needed{self._guess_note()}"
             )
         self.n_samples, self.missing_rows = count, np.concatenate(missing)
-        self._say(counters)
+        self._report_findings(counters)
         if kept is None:
             return None
         kept.resize((count, self.n_features), refcheck=False)
         return ArraySource(kept, self.name)
 
-    def _say(self, counters):
-        """Add to what is said of the text what the pass over it showed."""
-        layout, said = self._layout, self._layout.said
+    def _report_findings(self, counters):
+        """Report what the first pass showed."""
+        layout, guesses = self._layout, self._layout.guesses
         if layout.watch is not None:
-            said["decimal"] = Said(*decimal_said(layout.decimal, layout.watch), "--decimal")
+            guesses["decimal"] = Guess(*describe_decimal(layout.decimal, layout.watch), "--decimal")
             layout.watch = None
         comments, self._comments = self._comments, None
         if comments is not None and comments.count and self._dialect.comment is None:
-            first = _shown(comments.first.decode(errors="replace").strip())
+            first = _shorten(comments.first.decode(errors="replace").strip())
             lines = "one line" if comments.count == 1 else f"{comments.count:,} lines"
-            text = f"{lines} with {layout.comment!r} among the rows left out (first {first})"
-            said["comments"] = Said(text, False, "--comment")
+            text = f"{lines} with {layout.comment!r} between rows left out (first {first})"
+            guesses["comments"] = Guess(text, False, "--comment")
         found = [self._file_label(self._columns[j]) for j in counters.found()]
         if found:
             what = "counts rows, but is kept" if len(found) == 1 else "count rows, but are kept"
             text = f"{', '.join(found)} {what}"
-            said["counters"] = Said(text, False, "--columns")
+            guesses["counters"] = Guess(text, False, "--columns")
 
     def _check_values(self, first, block):
-        """The rows of a block that miss a value; raise `DataError` if there must be none."""
+        """The rows of a block that miss a value; raise `DataError` if that is not allowed."""
         finite = [np.isfinite(column) for column in block]
         bad = [(int(np.argmin(good)), j) for j, good in enumerate(finite) if not good.all()]
         if not bad:
@@ -208,7 +207,7 @@ class TextSource(StreamSource):
         raise DataError(f"{self.name}: {where} is {what}{line}; {cure}")
 
     def _line_of(self, row):
-        """In which line of the file a row is, for messages, and whether that is blank."""
+        """The line of the file that holds a row, for messages, and whether it is blank."""
         layout = self._layout
         with self._decoded_input() as stream:
             found = line_of_row(
@@ -224,7 +223,7 @@ class TextSource(StreamSource):
         return f" (line {layout.head_lines + number:,} of the file)", not line.strip()
 
     def _file_label(self, number):
-        """What messages call a column of the file."""
+        """A column of the file, for messages."""
         names = self._layout.names
         return f"column {number}" + ("" if names is None else f" ({names[number]!r})")
 
@@ -248,7 +247,7 @@ class TextSource(StreamSource):
     def _blocks(self, row):
         first = 0
         try:
-            with self._input() as stream, self._reader(stream) as reader:
+            with self._input() as stream, self._parse(stream) as reader:
                 for batch in reader:
                     if batch.num_rows:
                         yield first, self._columns_of(first, batch)
@@ -266,19 +265,19 @@ class TextSource(StreamSource):
             raise stream_error(self.path, self.name, error) from error
 
     def _input(self):
-        """The rows as a stream of UTF-8: without what is around them, and without comments."""
+        """The rows as a stream of UTF-8, without comments and what lies before and after them."""
         layout = self._layout
         changes = [layout.watch, self._comments or self._new_comments()]
         changes += [WithoutEnd(layout.delimiter)] if layout.blank_end else []
         changes += [OneTab()] if layout.delimiter == BLANKS else []
         changes = [change for change in changes if change is not None]
         stream = self._decoded_input()
-        if not changes:  # Arrow alone is faster
+        if not changes:  # without Python in between it is faster
             return stream
         return pa.PythonFile(FilteredLines(stream, changes), mode="r")
 
     def _decoded_input(self):
-        """What is behind the head, as UTF-8."""
+        """What follows the head, as UTF-8."""
         layout, stream = self._layout, open_stream(self.path)
         stream.read(layout.head_bytes)
         if layout.encoding != "utf-8":
@@ -292,7 +291,7 @@ class TextSource(StreamSource):
         return Comments(layout.comment, self._dialect.comment is None, layout.delimiter)
 
     def columns_of(self, names, kinds=None):
-        """Batches of any columns of the file, lists of Arrow arrays, of text or by `kinds_of`."""
+        """Batches of any columns, as lists of Arrow arrays: text, or numbers if `kinds` say so."""
         batches = self._cells(self._numbers_of(names))
         if kinds is None:
             return batches
@@ -303,7 +302,7 @@ class TextSource(StreamSource):
         )
 
     def kinds_of(self, names):
-        """What the cells of columns are, of the kinds of `cells`: a look at all of the file."""
+        """The kinds of columns, see `cells`; takes a pass over the file."""
         found, how = [EMPTY] * len(names), self._how_written()
         for batch in self._cells(self._numbers_of(names)):
             found = [
@@ -324,52 +323,14 @@ class TextSource(StreamSource):
         other = copy.copy(self)
         other._columns = columns
         try:
-            with other._input() as stream, other._reader(stream, pa.string()) as reader:
+            with other._input() as stream, other._parse(stream, pa.string()) as reader:
                 for batch in reader:
                     yield batch.columns
         except pa.ArrowInvalid as error:
             raise self._parse_error(str(error)) from error
 
-    def _reader(self, stream, kind=None):
-        """The rows as Arrow reads them; cells of that kind, or numbers."""
-        layout, dialect = self._layout, self._dialect
-        # Names of our own: those of the file may be there twice, or nowhere.
-        names = [str(j) for j in range(layout.n_columns)]
-        number = pa.float64() if dialect.thousands is None and not layout.padded else pa.string()
-        types = {names[j]: number for j in self._columns}
-        if not layout.padded:
-            types |= {names[j]: pa.bool_() for j in self._columns if j in layout.booleans}
-        if kind is not None:
-            types = {names[j]: kind for j in self._columns}
-        elif layout.empty_last and layout.n_columns - 1 not in self._columns:
-            types[names[-1]] = pa.null()  # refuses what is not empty
-        missing = {*MISSING, *dialect.na}
-        return pc.open_csv(
-            stream,
-            read_options=pc.ReadOptions(
-                use_threads=False,  # only then messages tell the row
-                block_size=self._block_bytes(),
-                column_names=names,
-            ),
-            parse_options=pc.ParseOptions(
-                delimiter="\t" if layout.delimiter == BLANKS else layout.delimiter,
-                newlines_in_values=layout.newlines,
-                ignore_empty_lines=layout.n_columns > 1,  # a missing value of one column
-            ),
-            convert_options=pc.ConvertOptions(
-                check_utf8=False,
-                column_types=types,
-                include_columns=list(types),
-                null_values=sorted(missing | {f" {token}" for token in missing}),
-                strings_can_be_null=kind is None,
-                true_values=[word for word, value in BOOLEANS.items() if value],
-                false_values=[word for word, value in BOOLEANS.items() if not value],
-                decimal_point=layout.decimal,
-            ),
-        )
-
-    def _block_bytes(self):
-        return max(_BLOCK_BYTES, 16 * self._layout.line_bytes, self._layout.row_bytes)
+    def _parse(self, stream, kind=None):
+        return arrowcsv.open_reader(stream, self._layout, self._dialect, self._columns, kind)
 
     def _columns_of(self, first, batch):
         columns = [batch.column(i) for i in range(self.n_features)]
@@ -377,13 +338,13 @@ class TextSource(StreamSource):
             values(c if c.type != pa.string() else self._numbers(first, j, c))
             for j, c in zip(self._columns, columns, strict=True)
         ]
-        # a missing value may be a number, which is spelled in several ways: -999, -999.0
+        # a number that stands for a missing value has several spellings: -999, -999.0
         gone = self._dialect.na_numbers()
         return [np.where(np.isin(x, gone), np.nan, x) for x in found] if gone else found
 
     def _numbers(self, first, j, cells):
-        """The numbers of cells in which a sign parts thousands, or blanks are around words."""
-        from pyarrow import compute  # megabytes, which few tables need
+        """The numbers of cells with thousands separators or blanks around words."""
+        from pyarrow import compute  # megabytes that few tables need
 
         dialect, decimal = self._dialect, self._layout.decimal
         cells = compute.utf8_trim_whitespace(cells)
@@ -408,7 +369,7 @@ class TextSource(StreamSource):
             raise self._bad_cell(first + row, j, cells[row].as_py())
 
     def _booleans(self, first, j, cells):
-        """TRUE and FALSE of cells, of which some have blanks around them."""
+        """The TRUE and FALSE of cells, of which some have blanks around them."""
         from pyarrow import compute
 
         known = [pa.array([w for w, v in BOOLEANS.items() if v == is_true]) for is_true in (0, 1)]
@@ -421,21 +382,21 @@ class TextSource(StreamSource):
         layout = self._layout
         found = _RAGGED.search(message)
         if not layout.newlines and (found or "newlines_in_values" in message):
-            return _ReadAgain(_put(newlines=True))
+            return _ReadAgain(_set(newlines=True))
         if found:
             row, expected, got = (int(x) for x in found.groups())
             line, _ = self._line_of(row - 1)
             return DataError(
                 f"{self.name}: row {row - 1} (counting from 0) has {got} cells{line}, the "
-                f"first line has {expected}; every row needs the same number{self._doubt()}"
+                f"first line has {expected}; every row needs the same number{self._guess_note()}"
             )
         if "block size" in message or "newlines_in_values" in message:
-            room = self._block_bytes()
+            room = arrowcsv.block_bytes(layout)
             if room < _LONGEST_ROW:
-                return _ReadAgain(_put(row_bytes=4 * room))
+                return _ReadAgain(_set(row_bytes=4 * room))
             return DataError(
                 f"{self.name}: cannot be read as a table: a row takes more than "
-                f"{_LONGEST_ROW >> 20} MB; a double quote may open a cell that none closes"
+                f"{_LONGEST_ROW >> 20} MB; a double quote may lack its closing one"
             )
         found = _BAD_CELL.search(message)
         if not found:
@@ -443,38 +404,38 @@ class TextSource(StreamSource):
         return self._bad_cell(int(found[2]) - 1, int(found[1]), found[3])
 
     def _bad_cell(self, row, position, cell):
-        """The error for a cell that is no number; `position` is that of its column in the file."""
+        """The error for a cell that is not a number; `position` is its column in the file."""
         j, layout, dialect = position, self._layout, self._dialect
         what = "not a number"
         if layout.empty_last and j == layout.n_columns - 1 and j not in self._columns:
-            what = "though it is empty in the first rows; give the last column a name"
+            what = "though the column is empty in the first rows; give the last column a name"
         elif cell.strip() in {*MISSING, *dialect.na, *BOOLEANS} and not layout.padded:
             if j in layout.booleans or cell.strip() not in BOOLEANS:
-                return _ReadAgain(_put(padded=True))
+                return _ReadAgain(_set(padded=True))
         elif j in layout.booleans:
             what = "neither TRUE nor FALSE, as the first rows are"
         comma = layout.delimiter != "," and layout.decimal == "." and dialect.decimal is None
         if comma and COMMA_NUMBER.fullmatch(cell):
-            return _ReadAgain(lambda layout: _take_comma(layout, cell))
+            return _ReadAgain(lambda layout: _use_comma(layout, cell))
         line, _ = self._line_of(row)
         label = j if layout.names is None else layout.names[j]
         return DataError(
-            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {_shown(cell)}, "
-            f"{what}{line}; {advice.of_cell(cell, row, label, layout)}{self._doubt()}"
+            f"{self.name}: row {row} (counting from 0), {self._file_label(j)} is {_shorten(cell)}, "
+            f"{what}{line}; {advice.on_cell(cell, row, label, layout)}{self._guess_note()}"
         )
 
-    def _doubt(self):
-        """What was guessed, for errors that a wrong guess may have made."""
+    def _guess_note(self):
+        """What was guessed, for errors that a wrong guess may have caused."""
         guessed = self._layout.note(self._is_chosen)
         return "" if guessed is None else f" (read with {guessed})"
 
 
-def _shown(text):
+def _shorten(text):
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
-def _take_comma(layout, cell):
-    """Read numbers with a decimal comma, as that cell has."""
+def _use_comma(layout, cell):
+    """Switch the layout to a decimal comma, as in `cell`."""
     layout.decimal, layout.watch = ",", DecimalWatch(",", layout.delimiter)
     layout.watch(cell.encode())
-    layout.said["decimal"] = Said(*decimal_said(",", layout.watch), "--decimal")
+    layout.guesses["decimal"] = Guess(*describe_decimal(",", layout.watch), "--decimal")

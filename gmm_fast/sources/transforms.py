@@ -1,6 +1,6 @@
-"""Columns on another scale: what spans decades, or goes below zero, becomes more like Gaussians.
+"""Put columns on another scale, so that data over decades or below zero looks more Gaussian.
 
-A transform is written as `parse` reads it, and kept so in model files.
+Transforms have a text form, which `parse` reads and model files keep.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from .base import (
     convert,
     piece_rows,
 )
-from .columns import choose, listed
-from .paths import needing
+from .columns import choose, quote_list
+from .paths import require_package
 
 KNOWN = "arcsinh:COFACTOR (150 for fluorescence, 5 for mass cytometry) or logicle[:T,W,M,A]"
-# What flowutils returns where it found no value.
+# What flowutils returns if it finds no value.
 _LOST = -1.0
 
 
@@ -31,21 +31,21 @@ class Arcsinh:
 
     def __post_init__(self):
         if not 0 < self.cofactor < np.inf:
-            raise DataError(f"the cofactor must be above 0, not {_text(self.cofactor)}")
+            raise DataError(f"the cofactor must be above 0, not {_shortest(self.cofactor)}")
 
     def __str__(self):
-        return f"arcsinh:{_text(self.cofactor)}"
+        return f"arcsinh:{_shortest(self.cofactor)}"
 
     def words(self, x="x"):
-        """The formula of a column that is called `x`."""
-        return f"arcsinh({x} / {_text(self.cofactor)})"
+        """The formula, for a column named `x`."""
+        return f"arcsinh({x} / {_shortest(self.cofactor)})"
 
     def label(self, name):
-        """What to call a column of that name, in short."""
+        """A short label for a column of that name."""
         return self.words(name)
 
     def check(self):
-        """Raise `DataError` where a package is missing."""
+        """Raise `DataError` if a package is missing."""
 
     def forward(self, values):
         return np.arcsinh(values / self.cofactor)
@@ -58,7 +58,8 @@ class Arcsinh:
 class Logicle:
     """The logicle scale of Moore and Parks (2012), Cytometry A 81A(4), 273-277.
 
-    `T` is at its top, 1; `W` decades are linear, of `M` decades in all; `A` more are negative.
+    `T` is the value at the top of the scale, 1; `M` is its width in decades, of which `W` are
+    linear; `A` adds decades for negative values.
     """
 
     T: float = 262144.0
@@ -76,11 +77,11 @@ class Logicle:
                 raise DataError(what)
 
     def __str__(self):
-        return f"logicle:{','.join(map(_text, astuple(self)))}"
+        return f"logicle:{','.join(map(_shortest, astuple(self)))}"
 
     def words(self, x="x"):
         """As of `Arcsinh`."""
-        return f"logicle({x}; {', '.join(f'{k}={_text(v)}' for k, v in vars(self).items())})"
+        return f"logicle({x}; {', '.join(f'{k}={_shortest(v)}' for k, v in vars(self).items())})"
 
     def label(self, name):
         """As of `Arcsinh`."""
@@ -88,15 +89,15 @@ class Logicle:
 
     def check(self):
         """As of `Arcsinh`."""
-        with needing("the logicle scale", "flowutils", "fcs"):
-            import flowutils.transforms  # noqa: F401 - to see whether it is there
+        with require_package("the logicle scale", "flowutils", "fcs"):
+            import flowutils.transforms  # noqa: F401 - checks that it is there
 
     def forward(self, values):
         from flowutils.transforms import logicle
 
         scaled = self._each(logicle, values)
-        # it makes the same number of NaN, infinity and what lies too far out: these stay what they
-        # are, or become infinite, which is refused with the row
+        # flowutils maps NaN, infinity and values out of range to the same number; keep NaN and
+        # infinity, and make the others infinite, which is refused with the row
         doubtful = scaled == _LOST
         if doubtful.any():
             x = values[doubtful]
@@ -124,7 +125,7 @@ def parse(text):
     Raises
     ------
     DataError
-        It says none, or one with parameters that make no sense.
+        There is no such transform, or its parameters make no sense.
     """
     name, _, numbers = text.partition(":") if isinstance(text, str) else ("", "", "")
     kind = _KINDS.get(name.strip().lower())
@@ -133,17 +134,17 @@ def parse(text):
     try:
         return kind(*(float(number) for number in numbers.split(",") if numbers.strip()))
     except (TypeError, ValueError) as error:
-        why = error if isinstance(error, DataError) else "its parameters are numbers with commas"
+        why = error if isinstance(error, DataError) else "parameters must be numbers and commas"
         raise DataError(f"transform {text!r}: {why}; give {KNOWN}") from None
 
 
 def parse_all(given):
-    """Check what `open_source` takes as `transform`, but for columns; returned with `parse` done.
+    """Apply `parse` to every transform in the argument of `open_source`; columns are not checked.
 
     Parameters
     ----------
     given : str, mapping, sequence or None
-        For all columns; by name or number of a column; for each column, or None.
+        One for all columns; a mapping from columns; one or None for each column; or None.
 
     Raises
     ------
@@ -158,14 +159,14 @@ def parse_all(given):
     return parse(given)
 
 
-def transformed(source, given):
-    """`source` with columns on other scales.
+def transform_source(source, given):
+    """`source` with transformed columns.
 
     Parameters
     ----------
     source : Source
     given : transform, mapping, sequence or None
-        As `parse_all` returns it.
+        From `parse_all`.
 
     Raises
     ------
@@ -187,8 +188,8 @@ def _each_column(source, given):
     if isinstance(given, list):
         if len(given) != d:
             raise DataError(
-                f"{source.name}: transform is for {len(given)} columns, but there are {d}; give "
-                "one for each, or name columns"
+                f"{source.name}: there are {len(given)} transforms for {d} columns; give one for "
+                "each, or name columns"
             )
         return given
     if not isinstance(given, dict):
@@ -205,14 +206,14 @@ def _each_column(source, given):
     return each
 
 
-def restored(values, transforms):
-    """Values on the scale of a model, (n, d), in the units of the data.
+def untransform(values, transforms):
+    """Values on a model's scale, (n, d), converted back to the units of the data.
 
     Parameters
     ----------
     values : ndarray, shape (n, d), float64
     transforms : list of (str or None), or None
-        Of each column.
+        One for each column.
     """
     if transforms is None:
         return values
@@ -223,15 +224,15 @@ def restored(values, transforms):
     return np.stack(columns, axis=1)
 
 
-def told(transforms, names):
-    """Which columns went through what, in words.
+def describe_transforms(transforms, names):
+    """Say in words which columns went through which transform.
 
     Parameters
     ----------
     transforms : list of (str or None)
-        Of each column.
+        One for each column.
     names : list of str or None
-        Of the columns.
+        Names of the columns.
     """
     if len(set(transforms)) == 1:
         return f"all columns through {parse(transforms[0]).words()}"
@@ -239,21 +240,21 @@ def told(transforms, names):
     for text in dict.fromkeys(t for t in transforms if t is not None):
         columns = [j for j, other in enumerate(transforms) if other == text]
         if names is None:
-            which = f"column{'s' * (len(columns) > 1)} {listed(columns)}"
+            which = f"column{'s' * (len(columns) > 1)} {quote_list(columns)}"
         else:
-            which = listed(names[j] for j in columns)
+            which = quote_list(names[j] for j in columns)
         parts.append(f"{which} through {parse(text).words()}")
     return "; ".join(parts)
 
 
 def axis_labels(names, transforms):
-    """What to call columns on an axis; None where `names`, if there are any, will do.
+    """Axis labels of columns; None if `names` need no addition.
 
     Parameters
     ----------
     names : list of str or None
     transforms : list of (str or None), or None
-        Of each column.
+        One for each column.
     """
     if transforms is None:
         return None
@@ -264,19 +265,19 @@ def axis_labels(names, transforms):
     ]
 
 
-def _text(number):
-    """The shortest text of a number that is read as the same number."""
+def _shortest(number):
+    """The shortest text that reads back as the same number."""
     return np.format_float_positional(number, trim="-")
 
 
 class TransformedSource(Source):
-    """A source with columns on other scales, computed in float64.
+    """A source with transformed columns, computed in float64.
 
     Parameters
     ----------
     source : Source
     each : list of (transform or None)
-        Of each column.
+        One for each column.
     """
 
     def __init__(self, source, each):
@@ -289,7 +290,7 @@ class TransformedSource(Source):
         }
         self.name, self.feature_names = source.name, source.feature_names
         self.n_samples, self.n_features = source.n_samples, source.n_features
-        # as narrow as it was, so that kernels compute in what they would compute in without
+        # kernels compute in the same precision as without transforms
         narrow = source.dtype.kind == "f" and source.dtype.itemsize <= 4
         self.dtype = np.dtype("f4" if narrow else "f8")
         self.held_bytes, self.concurrent = source.held_bytes, source.concurrent
@@ -299,7 +300,7 @@ class TransformedSource(Source):
 
     @property
     def notes(self):
-        return *self.source.notes, told(self.transforms, self.feature_names)
+        return *self.source.notes, describe_transforms(self.transforms, self.feature_names)
 
     @property
     def decoded(self):
@@ -313,7 +314,7 @@ class TransformedSource(Source):
             rows = np.empty((last - first, self.n_features))
             self.source.read(first, last, rows)
             part = out[first - start : last - start]
-            convert(self._changed(rows), part, origin, self.name, range(first, last))
+            convert(self._transform(rows), part, origin, self.name, range(first, last))
 
     def gather(self, indices, out, *, origin=None):
         step = piece_rows(self, 8)
@@ -321,10 +322,10 @@ class TransformedSource(Source):
             part = indices[first : first + step]
             rows = np.empty((len(part), self.n_features))
             self.source.gather(part, rows)
-            convert(self._changed(rows), out[first : first + step], origin, self.name, part)
+            convert(self._transform(rows), out[first : first + step], origin, self.name, part)
 
-    def _changed(self, rows):
-        """Rows in float64 on the new scales, as `dtype`."""
+    def _transform(self, rows):
+        """Transform rows in float64, in place, and return them as `dtype`."""
         for transform, columns in self._columns.items():
             rows[:, columns] = transform.forward(rows[:, columns])
         return rows.astype(self.dtype, copy=False)

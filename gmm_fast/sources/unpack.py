@@ -1,4 +1,4 @@
-"""Files as streams of bytes, unpacked as they are read: gzip, bzip2, xz, zstd."""
+"""Open files as streams of bytes, decompressed while they are read: gzip, bzip2, xz, zstd."""
 
 import lzma
 import os
@@ -8,34 +8,34 @@ import pyarrow as pa
 
 from ..errors import DataError, FitError
 
-# How the end of a name says that a file is packed, and how messages call that.
+# Endings of compressed files, and the name of the compression.
 PACKINGS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
-# What the readers raise when a packed file is damaged; Arrow's are OSError without a number.
+# What the readers raise on a damaged file; Arrow raises an OSError without a number.
 _DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowInvalid)
 
 
 def packing_of(path):
-    """The packing that a name announces, or None."""
+    """The compression that a name announces, or None."""
     lower = path.lower()
     return next((p for end, p in PACKINGS.items() if lower.endswith(end)), None)
 
 
 def without_packing(path):
-    """The name without the end that announces a packing."""
+    """The name without the ending of a compression."""
     end = next((end for end in PACKINGS if path.lower().endswith(end)), "")
     return path[: len(path) - len(end)]
 
 
 def open_stream(path):
-    """A `pyarrow.NativeFile` of what a file holds when it is unpacked."""
+    """A `pyarrow.NativeFile` of the decompressed content of a file."""
     packing = packing_of(path)
-    if packing == "xz":  # Arrow knows it not
+    if packing == "xz":  # unknown to Arrow
         return pa.PythonFile(lzma.open(path), mode="r")
     return pa.input_stream(path, compression=packing)
 
 
 def read_start(path, name, n_bytes):
-    """The first bytes, and more of them until they hold the end of a line.
+    """The first bytes; more than `n_bytes` if the first line is longer.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_start(path, name, n_bytes):
     try:
         with open_stream(path) as stream:
             head = stream.read(n_bytes)
-            if len(head) == n_bytes:  # the first line as a whole
+            if len(head) == n_bytes:  # read on to the end of the first line
                 while not (b"\n" in head or b"\r" in head) and len(head) < 1 << 27:
                     more = stream.read(len(head))
                     if not more:
@@ -57,7 +57,7 @@ def read_start(path, name, n_bytes):
 
 
 def read_end(path, n_bytes):
-    """The last bytes of a file; None of one that is packed."""
+    """The last bytes of a file; None if it is compressed."""
     if packing_of(path) is not None:
         return None
     with open(path, "rb") as file:
@@ -66,12 +66,12 @@ def read_end(path, n_bytes):
 
 
 def stream_error(path, name, error):
-    """The error of this package for one that a stream raised."""
+    """The error of this package for an error of a stream."""
     packing = packing_of(path)
     if getattr(error, "errno", None) or packing is None:
         return FitError(f"{name}: reading failed: {error}")
     end = next(end for end, p in PACKINGS.items() if p == packing)
     return DataError(
-        f"{name}: is not a complete {packing} file ({error}); write or copy it again, or take "
-        f"{end} off its name if it is plain text"
+        f"{name}: is not a complete {packing} file ({error}); write or copy it again, or remove "
+        f"{end} from its name if it is plain text"
     )

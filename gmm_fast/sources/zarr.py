@@ -1,4 +1,4 @@
-"""Zarr arrays: folders of chunks, or such a folder in one ``.zip``."""
+"""Zarr arrays: folders of chunks, or such a folder in a ``.zip``."""
 
 import os
 from contextlib import contextmanager
@@ -9,25 +9,25 @@ import zarr
 from ..errors import DataError
 from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
-from .columns import choose, listed
+from .columns import choose, quote_list
 from .npy import changed_error
 from .stream import (
     StreamSource,
     block_rows,
     large_notes,
     read_error,
-    refusing_damage,
+    report_damage,
 )
 
 _KIND = "a Zarr array"
 
 
 @contextmanager
-def _opened(path, name):
+def _open_file(path, name):
     """The array or group at `path`."""
     if not os.path.exists(path):
         raise DataError(f"{name}: no such file; check the path")
-    with refusing_damage(name, _KIND):  # zarr trusts what it parses, and fails in many ways
+    with report_damage(name, _KIND):  # zarr trusts the file, so damage fails in many ways
         if path.lower().endswith(".zip"):
             store = zarr.storage.ZipStore(path, mode="r")
         else:
@@ -40,13 +40,13 @@ def _opened(path, name):
 
 
 class ZarrSource(StreamSource):
-    """A Zarr array; rows of whole chunks are decoded at a time.
+    """A Zarr array; whole rows of chunks are decoded at a time.
 
     Parameters
     ----------
     path : str
     inner : str, optional
-        Path of the array in a group; not needed if just one is a table of numbers.
+        Path of the array in a group; needed unless exactly one is a table of numbers.
     columns : list of str or int, optional
     one_feature : bool
         Take a 1-D array as one column.
@@ -54,13 +54,13 @@ class ZarrSource(StreamSource):
     Raises
     ------
     DataError
-        If there is no such array of numbers.
+        There is no such array of numbers.
     """
 
     def __init__(self, path, inner=None, *, columns=None, one_feature=False):
         super().__init__()
         self.name, self.path = path, os.path.abspath(path)
-        with refusing_damage(path, _KIND), _opened(self.path, path) as root:
+        with report_damage(path, _KIND), _open_file(self.path, path) as root:
             self._inside, array = _find(root, path, inner, one_feature)
             check_dtype(np.dtype(array.dtype), path)
             n, d = check_shape(array.shape, path, one_feature)
@@ -77,7 +77,7 @@ class ZarrSource(StreamSource):
 
     def _blocks(self, row):
         try:
-            with _opened(self.path, self.name) as root:
+            with _open_file(self.path, self.name) as root:
                 array = root[self._inside] if self._inside else root
                 if array.shape != self._shape or array.dtype != self.dtype:
                     raise changed_error(self.name)
@@ -87,7 +87,7 @@ class ZarrSource(StreamSource):
                     yield first, block if self._columns is None else block[:, self._columns]
         except (DataError, MemoryError, GeneratorExit):
             raise
-        except Exception as error:  # of any codec
+        except Exception as error:  # from any codec
             raise read_error(self.name, error) from error
 
 
@@ -104,10 +104,10 @@ def _find(root, name, inner, one_feature):
             return key, found[key]
         if {f"{key}/{part}" for part in ("data", "indices", "indptr")} <= set(found):
             raise DataError(
-                f"{name}: {inner} is a sparse matrix, which is read of .h5ad; write it so, e.g. "
+                f"{name}: {inner} is a sparse matrix, which is read from .h5ad only; write it with "
                 "adata.write_h5ad"
             )
-        there = f"it holds {listed(numeric)}" if numeric else "nor any of numbers"
+        there = f"it holds {quote_list(numeric)}" if numeric else "it holds no arrays of numbers"
         raise DataError(f"{name}: holds no array {inner!r}; {there}")
     tables = [k for k, a in numeric.items() if a.ndim == 2]
     if not tables and one_feature:
@@ -117,15 +117,15 @@ def _find(root, name, inner, one_feature):
     what = f"{len(tables)} tables" if tables else "no 2-D array of numbers"
     raise DataError(
         f"{name}: holds {what}; name an array as {name}:/PATH"
-        + (f", it holds {listed(numeric)}" if numeric else "")
+        + (f", it holds {quote_list(numeric)}" if numeric else "")
     )
 
 
 def _notes(array):
-    """That chunks are missing, which Zarr takes for chunks of the fill value."""
+    """A note if chunks are missing, which Zarr reads as the fill value."""
     missing = array.nchunks - array.nchunks_initialized
     if missing > 0:
         yield (
-            f"{missing:,} of its {array.nchunks:,} chunks are not there: they read as "
-            f"{array.fill_value}, the fill value"
+            f"{missing:,} of its {array.nchunks:,} chunks are missing and read as the fill value, "
+            f"{array.fill_value}"
         )

@@ -11,7 +11,7 @@ EM algorithm for Gaussian mixture models", Pattern Recognition Letters 33) and s
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from ..checks import kept
+from ..checks import cached
 from ..kernels import moves as kernel
 from ..mixture.params import Params
 from .newcomers import newcomers
@@ -220,7 +220,7 @@ class Outlook:
             for b in np.flatnonzero(made)
         ]
 
-    @kept
+    @cached
     def _drawn_from(self):
         """What the kernel knows of the sample and of the solution."""
         params, sample = self.params, self.sample
@@ -247,14 +247,14 @@ class Outlook:
         )
         return rows, solution
 
-    @kept
+    @cached
     def _chances(self):
         """Sums of the chances that components go: high where little is lost."""
         middle = max(float(np.median(self.loss)), TINY)
         with np.errstate(over="ignore"):  # of what is lost beside nothing
             return np.cumsum(np.exp(-self.loss / middle))
 
-    @kept
+    @cached
     def _whitened(self):
         """Rows where the covariance within components is the unit matrix, (n, d)."""
         y = self.sample.x - self.sample.mean
@@ -269,12 +269,12 @@ class Outlook:
 
     # How it is done -----------------------------------------------------------------------------
 
-    @kept
+    @cached
     def _within(self):
         """The covariance within components, as the family keeps it."""
         return self.family.within(self.params.covariances, self.params.weights)
 
-    @kept
+    @cached
     def _pseudo(self):
         """Weight of the samples that draw a covariance of few rows to one that is not singular."""
         return self.family.directions(self.params.n_features) * self.sample.weights.mean()

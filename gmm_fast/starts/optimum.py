@@ -8,7 +8,7 @@ import numpy as np
 from .. import em
 from ..backends import backend_over, count_positive
 from ..backends.threads import side_by_side
-from ..checks import kept
+from ..checks import cached
 from ..errors import DataError, FitError
 from ..mixture.families import get_family
 from ..mixture.params import Params
@@ -173,16 +173,16 @@ class Search:
         self.threads = shared.backend.threads
         self.part, self.seeds = shared.part(n_components, covariance_type)
 
-    @kept
+    @cached
     def judge(self):
         return Judge(self.shared.over(self.part), self.family, self.settings)
 
-    @kept
+    @cached
     def iteration(self):
         """Nanoseconds of an iteration on the part, on one thread."""
         return self.judge.runs.work(self.k)
 
-    @kept
+    @cached
     def allowance(self):
         """Nanoseconds of work that the start may take."""
         rows = self.shared.n_samples / self.judge.runs.n_samples

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backends import count_positive, positive_rows
 from ..backends.threads import share_out
-from ..checks import kept
+from ..checks import cached
 from ..kernels import kmeans
 from .partition import partition
 
@@ -37,7 +37,7 @@ class Sample:
     mean: np.ndarray
     scale: np.ndarray
 
-    @kept
+    @cached
     def standardised(self):
         """(d, m'): features of mean 0 and variance 1, in whole blocks of the seeding kernel.
 
@@ -48,7 +48,7 @@ class Sample:
         z /= self.scale[:, None]
         return z
 
-    @kept
+    @cached
     def raw(self):
         """As `standardised`, in the units of the data: all features in one unit."""
         variance = np.average((self.x - self.mean) ** 2, axis=0, weights=self.weights)
@@ -60,7 +60,7 @@ class Sample:
         stride = max(1, len(self.x) // rows)
         return self if stride == 1 else _sample(self.x[::stride], self.weights[::stride])
 
-    @kept
+    @cached
     def whitened(self):
         """As `standardised`, and without correlations."""
         z = self.standardised

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import em
 from ..backends.local import no_outputs
-from ..checks import kept
+from ..checks import cached
 from ..em.rescue import DEAD
 from ..kernels import gaussian, short
 from ..mixture.families import get_family
@@ -156,7 +156,7 @@ class ShortRuns:
                 return found
         return self._triangular(x, weights, params, limits)
 
-    @kept
+    @cached
     def _data(self):
         """Rows and weights as kernels see them, in one piece each."""
         backend = self.backend
@@ -165,7 +165,7 @@ class ShortRuns:
             weights = np.ascontiguousarray(backend.weights[:], backend.dtype)
         return np.concatenate([chunk for _, chunk in backend.chunks()]), weights
 
-    @kept
+    @cached
     def _fixed(self):
         """The `Limits` that all runs have in common."""
         backend, d = self.backend, self.n_features

@@ -338,7 +338,7 @@ def connect_to(address):
 
 @pytest.mark.parametrize("address", ["nonsense", "foo://a:1", "tcp://127.0.0.1:many"])
 def test_what_is_no_address(address):
-    with pytest.raises(DataError, match="is no address .*; write tcp://host:8786"):
+    with pytest.raises(DataError, match="is not an address .*; write tcp://host:8786"):
         connect_to(address)
 
 
@@ -363,7 +363,7 @@ def test_nobody_waits_for_workers_that_are_gone(file, monkeypatch):
         one.scale(0)
         while client.scheduler_info()["workers"]:
             time.sleep(0.05)
-        with pytest.raises(FitError, match="no worker has been there for 0.5 s"):
+        with pytest.raises(FitError, match="there has been no worker for 0.5 s"):
             backend.take([1])
 
 

@@ -166,7 +166,7 @@ def test_forged_models_are_refused(frame, wrong):
     run("fit -k 2 cells.csv --na -999 --missing drop -o m.npz")
     params, facts = read_model("m.npz")
     write_model("m.npz", params, facts | wrong)
-    with pytest.raises(ModelFileError, match=r"m\.npz: how the data of the fit was read makes no"):
+    with pytest.raises(ModelFileError, match=r"m\.npz: its record of how the data was read is"):
         load("m.npz")
 
 

@@ -242,7 +242,7 @@ def test_files_that_are_no_models(tmp_path):
     for name, message in [
         ("none", "no such file; check the path"),
         ("data.npy", r"holds data \(.npy\), not a model; MODEL comes before DATA"),
-        ("other.npz", "not a gmm-fast model file, or a damaged one"),
+        ("other.npz", "not a gmm-fast model file, or is damaged"),
         ("text", "not a gmm-fast model file"),
         ("empty", "not a gmm-fast model file"),
         ("pipe", "is not a file; give the model file"),
@@ -356,7 +356,7 @@ def test_facts_that_tell_no_fit(tmp_path, change, named):
 @pytest.mark.parametrize("features", ["ab", ["a"], ["a", 2], {"a": 1, "b": 2}, 2])
 def test_features_that_are_no_names(tmp_path, features):
     write_model(tmp_path / "m", some_params("diag"), {"features": features})
-    with pytest.raises(ModelFileError, match="names of the features"):
+    with pytest.raises(ModelFileError, match="feature names are not valid"):
         read_model(tmp_path / "m")
 
 

@@ -15,7 +15,7 @@ from gmm_fast.files.outputs import (
     atomic_write,
     check_outputs,
     check_writable,
-    never_replacing,
+    forbid_replacing,
     save_npy,
 )
 
@@ -97,9 +97,9 @@ def test_links_in_a_circle(tmp_path, ends):
     names = ["a", *ends]
     for name, other in pairwise(names):
         (tmp_path / name).symlink_to(other)
-    with pytest.raises(DataError, match="a: is a symbolic link that leads in a circle; give anot"):
+    with pytest.raises(DataError, match="a: is a symbolic link in a loop; give anot"):
         check_outputs({"--labels": tmp_path / "a"}, [])
-    with pytest.raises(DataError, match=r"there is no folder .*a; make it first"):
+    with pytest.raises(DataError, match=r"there is no folder .*a; create it first"):
         check_outputs({"--labels": tmp_path / "a" / "x.npy"}, [])
 
 
@@ -142,12 +142,12 @@ def test_a_file_that_came_during_the_work_is_not_replaced(tmp_path, monkeypatch,
         monkeypatch.setattr(os, "link", fail)
     path = tmp_path / "out.bin"
     os.symlink(path, tmp_path / "link")
-    with never_replacing([tmp_path / "link"]), atomic_write(path) as file:
+    with forbid_replacing([tmp_path / "link"]), atomic_write(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new"
     path.unlink()
     with (
-        never_replacing([path]),
+        forbid_replacing([path]),
         pytest.raises(
             FitError, match=r"out\.bin: was written by another .* is in .*out\.\w{6}\.bin$"
         ),
@@ -176,8 +176,8 @@ def test_paths_refused(tmp_path, call):
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     for path, message in [
-        (tmp_path / "none" / "out", "out: there is no folder .*none; make it first"),
-        (tmp_path / "file" / "out", "out: there is no folder .*file; make it first"),
+        (tmp_path / "none" / "out", "out: there is no folder .*none; create it first"),
+        (tmp_path / "file" / "out", "out: there is no folder .*file; create it first"),
         (tmp_path, ": is a directory; give the path of a file in it"),
         (tmp_path / "pipe", "pipe: is not a regular file; give another path"),
     ]:
@@ -189,7 +189,7 @@ def test_paths_refused(tmp_path, call):
 
 @pytest.mark.parametrize(
     ("locked", "message"),
-    [("out", "out: the file is there and not writable"), ("", "out: folder .* is not writable")],
+    [("out", "out: the file exists and is not writable"), ("", "out: folder .* is not writable")],
 )
 def test_no_permission(tmp_path, monkeypatch, locked, message):
     (tmp_path / "out").touch()

@@ -160,9 +160,12 @@ def test_numbers_of_text_are_numbers_where_all_are(tmp_path, monkeypatch, cells,
         ("search 2 3 none.npy -o m.pkl", "--model m.pkl: a model is an .npz, not .pkl"),
         ("predict m.npz none.npy --keep id", "--keep needs -o, the name of a table"),
         ("predict m.npz none.npy --keep id -o l.npy", "--out l.npy: an array holds no columns of"),
-        ("predict m.npz x.npy --keep id -o l.csv", "--keep passes on columns of Parquet, Arrow"),
+        ("predict m.npz x.npy --keep id -o l.csv", "--keep copies columns of Parquet, Arrow"),
         ("predict m.npz cells.csv --keep ids -o l.csv", "has no column 'ids'; did you mean 'id'?"),
-        ("predict m.npz cells.csv --keep label -o l.csv", "--keep label: what is written has a co"),
+        (
+            "predict m.npz cells.csv --keep label -o l.csv",
+            "--keep label: the output has its own co",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_the_work(cells, line, message):
@@ -217,7 +220,7 @@ def test_what_is_replaced_is_told_or_refused(cells, line, told):
         Path(path).write_bytes(b"precious")
     content = Path(path).read_bytes()
     error = run(f"{line} --no-clobber", 2).stderr
-    assert f"{told}: is there already, and --no-clobber says not to replace it" in error
+    assert f"{told}: exists already, and --no-clobber says not to replace it" in error
     assert Path(path).read_bytes() == content
     assert not Path("x.npy").exists()
     assert f"note: {told}: the file that is there is replaced" in run(line).stderr
@@ -301,7 +304,7 @@ def test_a_fit_that_goes_on_replaces_nothing_either(cells):
     Path("once.npy").write_bytes(b"precious")
     Path("once.npz").unlink()
     error = run("fit --resume once.ckpt --no-clobber", 2).stderr
-    assert "--labels once.npy: is there already, and --no-clobber says not to replace it" in error
+    assert "--labels once.npy: exists already, and --no-clobber says not to replace it" in error
     Path("once.npy").unlink()
     run("fit --resume once.ckpt --no-clobber")
     assert len(np.load("once.npy")) == len(pd.read_csv("cells.csv"))

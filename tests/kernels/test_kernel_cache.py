@@ -43,9 +43,9 @@ def test_an_edit_of_a_helper_in_another_file_is_noticed(tmp_path):
     (package / "__init__.py").write_text("")
     inner = package / "inner.py"
     (package / "outer.py").write_text(
-        "from ._options import _compiled\n"
+        "from ._options import _decorator\n"
         "from .inner import change\n\n"
-        "@_compiled()\n"
+        "@_decorator()\n"
         "def call(x):\n"
         "    return change(x)\n"
     )
@@ -80,7 +80,7 @@ def _run(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folders", [0, 1])
-def test_no_folder_for_compiled_kernels_is_told_once(folders):
+def test_no_folder_for_decorator_kernels_is_told_once(folders):
     """As in a read-only installation without a home."""
     code = (
         "from numba.core import caching\n"
@@ -99,7 +99,7 @@ def test_no_folder_for_compiled_kernels_is_told_once(folders):
 
 
 @pytest.mark.slow
-def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
+def test_decorator_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
     """Sums are in the order they are written in, whatever else the process has compiled."""
     code = (
         "import numpy as np\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from naive import LONG
 
 from gmm_fast.backends import LocalBackend, local, threads
-from gmm_fast.checks import spelled
+from gmm_fast.checks import spell
 from gmm_fast.errors import DataError
 from gmm_fast.kernels import elementary, gaussian, kmeans
 from gmm_fast.mixture import forms
@@ -368,7 +368,7 @@ def test_bad_values_are_refused(family, how, row, stored, bad):
     _, params, x = make_case(family, stored, 2000, 3, 2, seed=10)
     x[row, 1] = bad
     with pytest.raises(
-        DataError, match=rf"^X: row {row} \(counting from 0\), column 1 is {spelled(bad)};"
+        DataError, match=rf"^X: row {row} \(counting from 0\), column 1 is {spell(bad)};"
     ):
         look(backend(x), params, how)
 
@@ -382,7 +382,7 @@ def test_bad_values_in_float32_of_float64_data(how, row, bad, streamed, monkeypa
     x[row, 1] = bad
     np.save(tmp_path / "x.npy", x)
     with pytest.raises(
-        DataError, match=rf"row {row} \(counting from 0\), column 1 is {spelled(bad)};"
+        DataError, match=rf"row {row} \(counting from 0\), column 1 is {spell(bad)};"
     ):
         look(
             LocalBackend(

@@ -42,7 +42,7 @@ TILES = {
         "add_diagonal",
         "transpose",
     ),
-    products: ("squared_norm", "linear_joint", "turn", "add_linear"),
+    products: ("squared_norm", "linear_joint", "copy_rows", "add_linear"),
 }
 run = {
     name: numba.njit(getattr(module, name).py_func, fastmath={"contract", "nsz"})
@@ -270,7 +270,7 @@ def test_squared_norm(dtype, d, seed):
 @pytest.mark.parametrize("d", [4, 8, 12, 20])
 def test_turn(dtype, squares, d):
     b = Block(dtype, d, 1, d)
-    found, want = both("turn", (b.x, squares, np.zeros((BLOCK, 2 * d + 3), dtype)))
+    found, want = both("copy_rows", (b.x, squares, np.zeros((BLOCK, 2 * d + 3), dtype)))
     np.testing.assert_array_equal(found[-1], want[-1])
 
 
@@ -350,7 +350,7 @@ def test_all_agrees_with_plain(dtype):
         ("add_diagonal", (b.x, b.means, b.h, b.factor, n_k, s1, s1, 1), 6),
         ("transpose", (b.x.T.copy(), 0, 128, b.scale[0], np.zeros((12, BLOCK), dtype)), 4),
         ("linear_joint", (b.x, b.factor, linear_form(b, 3, True), b.normal(4, BLOCK)), 3),
-        ("turn", (b.x, True, np.zeros((BLOCK, 24), dtype)), 2),
+        ("copy_rows", (b.x, True, np.zeros((BLOCK, 24), dtype)), 2),
     ):
         found, want = both(name, arguments)
         agree(found[where], want[where], dtype)

@@ -624,7 +624,7 @@ def test_wrong_files(plane, tmp_path):
     ax = plane[2]
     with pytest.raises(DataError, match=r"out\.bmp: unknown ending; let it end in \.png, \.svg"):
         plots.save(ax, tmp_path / "out.bmp")
-    with pytest.raises(DataError, match="make it first"):
+    with pytest.raises(DataError, match="create it first"):
         plots.save(ax, tmp_path / "none" / "out.png")
     with pytest.raises(DataError, match="100 million pixels"):
         plots.save(ax, tmp_path / "out.png", dpi=10_000)

@@ -31,7 +31,7 @@ def test_time_is_left_out_with_a_note(tmp_path):
         with opened(tmp_path, X, ["FSC-A", name, "SSC-A"]) as source:
             assert source.feature_names == ["FSC-A", "SSC-A"]
             assert source.notes == (
-                f"the channel of time, {name!r}, is left out; --columns (columns=) brings it back",
+                f"the time channel, {name!r}, is left out; --columns (columns=) brings it back",
             )
             check_reads(source, X[:, [0, 2]])
     with opened(tmp_path, X, ["FSC-A", "Time", "SSC-A"], columns=["Time", 0]) as source:
@@ -51,7 +51,7 @@ def test_markers_name_columns_and_channels_choose_them(tmp_path):
         with opened(tmp_path, X, ["FL1", "FL2", "FL3", "FL4"], columns=columns, **named) as source:
             assert source.feature_names == ["CD8", "CD4"]
             assert source.notes == (
-                "columns are called by their markers ($PnS): 'CD8' is 'FL3', 'CD4' is 'FL1'",
+                "columns are named by their markers ($PnS): 'CD8' is 'FL3', 'CD4' is 'FL1'",
             )
             check_reads(source, X[:, [2, 0]])
     with pytest.raises(DataError, match=r"x\.fcs: has no column 'CD9'; did you mean 'CD8'"):
@@ -123,7 +123,7 @@ def test_several_data_sets(tmp_path):
     path.write_bytes(first + fcs_bytes(Y))
     with open_source(path) as source:
         assert source.notes == (
-            f"the file holds 2 data sets, of which the first is read; {path}:2 is the second",
+            f"the file holds 2 data sets; only the first is read, {path}:2 names the second",
         )
         check_reads(source, X)
     for inner, expected in (("1", X), ("2", Y)):
@@ -145,7 +145,7 @@ def test_by_the_commands(tmp_path):
     path.write_bytes(fcs_bytes(X, ["FL1", "Time", "FL2"], P3S="CD8"))
     fitted = run(f"fit --k 2 {path} --json -o {model}")
     assert json.loads(fitted.stdout)["features"] == ["FL1", "CD8"]
-    assert f"note: reading {path}: the channel of time" in fitted.stderr
+    assert f"note: reading {path}: the time channel" in fitted.stderr
     labels = tmp_path / "labels.npy"
     run(f"predict {model} {path} -o {labels}")
     expected = np.load(labels)

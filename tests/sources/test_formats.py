@@ -549,9 +549,9 @@ def test_header_by_order(tmp_path):
 
 
 def test_text_in_many_blocks(tmp_path, monkeypatch):
-    from gmm_fast.sources import text as module
+    from gmm_fast.sources import arrowcsv
 
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(arrowcsv, "_BLOCK_BYTES", 64)
     X = table(n=500)
     with open_source(text(tmp_path, X)) as source:
         check_reads(source, X)
@@ -567,7 +567,7 @@ def test_text_in_many_blocks(tmp_path, monkeypatch):
     ("content", "message"),
     [
         ("", "the file is empty"),
-        ("\n\n", "holds empty lines only"),
+        ("\n\n", "holds only empty lines"),
         ("a,b\n", "has no rows"),
         ("a,b\n1,2\n3\n", "row 1 (counting from 0) has 1 cells (line 3 of the file), the f"),
         ("1,2\n3,4,5\n", "row 1 (counting from 0) has 3 cells"),
@@ -731,7 +731,7 @@ def test_column_numbers_as_names_are_asked_about(tmp_path):
     path = tmp_path / "a.csv"
     pd.DataFrame(table(n=2)).to_csv(path, index=False)
     with pytest.raises(
-        DataError, match=r"a\.csv: the first line reads 0,1,2\.\.\.: names .* or a row"
+        DataError, match=r"a\.csv: the first line reads 0,1,2\.\.\.: column names, or a row"
     ):
         open_source(path)
     for header, rows in ((True, 2), (False, 3)):
@@ -758,9 +758,7 @@ def test_arrays_of_a_group_and_missing_chunks(tmp_path):
     half = zarr.create_array(str(tmp_path / "y.zarr"), shape=(20, 2), chunks=(5, 2), dtype="f8")
     half[:10] = 1.5
     with open_source(tmp_path / "y.zarr") as source:
-        assert source.notes == (
-            "2 of its 4 chunks are not there: they read as 0.0, the fill value",
-        )
+        assert source.notes == ("2 of its 4 chunks are missing and read as the fill value, 0.0",)
 
 
 def test_damaged_chunks_of_zarr(tmp_path):

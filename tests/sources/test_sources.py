@@ -694,7 +694,7 @@ BAD_FILES |= {
     "order": (raw_header(header_text(fortran="1")), "fortran_order is neither True nor False"),
     "bool": (raw_header(header_text("(True, 8)")), "(True, 8) is not a shape"),
     "no shape": (raw_header(header_text("(4, 2.0)")), "(4, 2.0) is not a shape"),
-    "run-on": (raw_header(header_text("(4, 2if 1else 3)")), "a number in it goes on as a name"),
+    "run-on": (raw_header(header_text("(4, 2if 1else 3)")), "a number in it runs into a name"),
     "escape": (raw_header(header_text(descr=r"'\d'")), "it holds a backslash"),
     "nested": (raw_header(header_text(300 * "(" + 300 * ")")), "header is damaged"),
     "code": (raw_header(header_text(descr="__import__('os').abort()")), "header is damaged"),

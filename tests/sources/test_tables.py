@@ -24,9 +24,9 @@ def frame_of(n=40):
     return pd.DataFrame({"a": rng.normal(size=n), "b": rng.normal(size=n)}, index=ids)
 
 
-# The row index of pandas ----------------------------------------------------------------------
+# The pandas row index ------------------------------------------------------------------------
 
-LEFT_OUT = "the row index of pandas, 'cell_id', is left out; --columns (columns=) brings it back"
+LEFT_OUT = "the pandas row index, 'cell_id', is left out; --columns (columns=) brings it back"
 
 
 def test_a_named_index_is_no_feature(tmp_path):
@@ -52,9 +52,7 @@ def test_levels_and_words_of_an_index(tmp_path):
         assert source.feature_names == ["a", "b"]
         assert "'batch', '__index_level_1__', is left out" in source.notes[0]
     frame[[]].to_parquet(tmp_path / "none.parquet")
-    with pytest.raises(
-        DataError, match=r"has no columns; the row index of pandas, 'batch', .*back"
-    ):
+    with pytest.raises(DataError, match=r"has no columns; the pandas row index, 'batch', .*back"):
         open_source(tmp_path / "none.parquet")
 
 

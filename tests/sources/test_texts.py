@@ -136,7 +136,7 @@ def test_an_empty_last_column_is_dropped(put, content, names, rows):
 
 def test_an_empty_last_column_that_is_not(put):
     name = put("A,B,\n" + "1,2,\n" * 60 + "1,2,7\n")
-    with pytest.raises(DataError, match=r"row 60 .*column 2 \(''\) is '7', though it is empty"):
+    with pytest.raises(DataError, match=r"row 60 .*column 2 \(''\) is '7', though the col"):
         open_source(name)
 
 
@@ -180,7 +180,7 @@ def test_headers(put, content, header):
     "content", ["kind,2019,2020\nx,1,2\ny,3,4\n", "0,1\n1,2\n", "x,0.5\n1,2\n3,4\n"]
 )
 def test_headers_that_may_be_rows_are_asked_about(put, content):
-    with pytest.raises(DataError, match=r"names of columns, or a row\? .*--header or --no-header"):
+    with pytest.raises(DataError, match=r"column names, or a row\? .*--header or --no-header"):
         open_source(put(content))
 
 
@@ -260,7 +260,7 @@ def test_a_number_for_what_is_missing_counts_by_its_value(put, content):
 
 
 def test_years_far_apart_are_asked_about(put):
-    with pytest.raises(DataError, match="names of columns, or a row"):
+    with pytest.raises(DataError, match="column names, or a row"):
         open_source(put("Country,1990,1995,2000\nA,1,2,3\nB,2,3,4\n"), columns=[1, 2, 3])
 
 
@@ -276,7 +276,7 @@ def test_a_doubt_that_comes_late_is_said(put, name, sign):
     content = "".join(f"{a}{sign}{b}\n" for a, b in [("a", "b"), *rows, ("1.234", 2)])
     (note,) = check(open_source(put(content, name)), ["a", "b"], [*rows, [1.234, 2]])
     assert "decimal '.' ('1.234' is 1.234, not thousands)" in note
-    put(f"{content}1.5{sign}2\n", name)  # which no sign of thousands can be
+    put(f"{content}1.5{sign}2\n", name)  # which no thousands separator can be
     notes = check(open_source(name), ["a", "b"], [*rows, [1.234, 2], [1.5, 2]])
     assert "thousands" not in "".join(notes)
 
@@ -329,12 +329,12 @@ def test_thousands(put, cells, options, numbers):
     ("content", "options", "message"),
     [
         ("1.23;1.234\n", {"thousands": "."}, "column 0 is '1.23', not a number"),
-        ("1.234.567;1\n2.345.678;3\n", {}, r"name the sign of thousands \(--thousands '.'\)"),
-        ('a,b\n"1,234",2\n', {}, r"name the sign of thousands \(--thousands ','\)"),
+        ("1.234.567;1\n2.345.678;3\n", {}, r"name the thousands separator \(--thousands '.'\)"),
+        ('a,b\n"1,234",2\n', {}, r"name the thousands separator \(--thousands ','\)"),
         ("a;b\n1'234;2\n", {}, '--thousands "\'"'),
-        ("a;b\n1 234,5;2\n", {}, r"thousands \(--thousands ' ' --decimal ','\)"),
-        ("a;b\n1\u202f234;2\n", {}, r"thousands, U\+202F \(--thousands ' '\)"),
-        ("a;b\n1.234,5;2\n", {"thousands": "'"}, r"thousands \(--thousands '\.'\)"),
+        ("a;b\n1 234,5;2\n", {}, r"thousands separator \(--thousands ' ' --decimal ','\)"),
+        ("a;b\n1\u202f234;2\n", {}, r"thousands separator, U\+202F \(--thousands ' '\)"),
+        ("a;b\n1.234,5;2\n", {"thousands": "'"}, r"thousands separator \(--thousands '\.'\)"),
         ("x\n1,5\n2,7\n", {}, r"line 1 has one cell, .*'1,5'; is that a number .*or two"),
     ],
 )
@@ -372,10 +372,10 @@ def test_blanks_in_quotes(put):
 
 
 def test_blanks_in_many_blocks(put, monkeypatch):
-    from gmm_fast.sources import lines, text
+    from gmm_fast.sources import arrowcsv, lines
 
     monkeypatch.setattr(lines, "_PIECE_BYTES", 61)
-    monkeypatch.setattr(text, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(arrowcsv, "_BLOCK_BYTES", 64)
     X = np.random.default_rng(0).normal(size=(500, 3))
     for end in ("\n", "\r\n", "\r"):
         content = text_of(X, sign="   ").replace("\n", end)
@@ -428,9 +428,9 @@ def test_a_blank_line_of_one_column_is_a_missing_value(put, monkeypatch):
 
 @pytest.mark.parametrize("sign", [",", " "])
 def test_line_breaks_within_cells(put, monkeypatch, sign):
-    from gmm_fast.sources import lines, text
+    from gmm_fast.sources import arrowcsv, lines
 
-    monkeypatch.setattr(text, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(arrowcsv, "_BLOCK_BYTES", 64)
     monkeypatch.setattr(lines, "_PIECE_BYTES", 61)
     cells = [f'"a ""b"" {i}\n\n# c"{sign}{i}\n' for i in range(50)]
     content = f"# c\nt{sign}b\n" + "".join(cells)
@@ -457,7 +457,7 @@ def test_a_quote_that_is_never_closed(put):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(b"a,b\n1,2\n"), r"is packed by gzip, not text; let its name end in \.gz"),
+        (gzip.compress(b"a,b\n1,2\n"), r"compressed by gzip, not text; rename it to end in \.gz"),
         (b"PAR1" + bytes(9), "is a Parquet file, not text"),
         (b"PK\3\4" + bytes(9), "is a zip archive, as spreadsheets .*; export the table to CSV"),
     ],
@@ -466,7 +466,7 @@ def test_bytes_of_other_formats(put, monkeypatch, content, words):
     with pytest.raises(DataError, match=words):
         open_source(put(content))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    with pytest.raises(DataError, match=r"^standard input: is .* \(gzip -dc|; write it to a file"):
+    with pytest.raises(DataError, match=r"^standard input: is .* \(gzip -dc|; write the data to"):
         open_source("-")
 
 
@@ -529,7 +529,7 @@ def test_plain_text_beside_data(put, tmp_path):
         ("#a,b\n#1,2\n3,4\n", ["a", "b"], [[3, 4]],
          "lines with '#' left out (one is '#1,2'), names in a comment"),
         ("# c\na,b\n#1,2\n3,4\n#\n", ["a", "b"], [[3, 4]],
-         "2 lines with '#' among the rows left out (first '#1,2'); --header, --comment say"),
+         "2 lines with '#' between rows left out (first '#1,2'); --header, --comment say"),
         ("# a,b\n1,2\n", ["a", "b"], [[1, 2]], "names in a comment (a, b); --header says"),
         ("% x\n%y z\na,b\n1,2\n% end\n3,4\n", ["a", "b"], [[1, 2], [3, 4]], "'%' left out"),
     ],
@@ -580,11 +580,11 @@ def test_a_long_line(put):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("a b c\n1,2,3\n4,5,6\n", r"1 cells, .* have 3; write the same delimiter into it"),
-        ("a;b\n\u22121,5;3\n2,5;4\n", r"the sign .* \(U\+2212\) is none of a number"),
-        ("a,b\n\uff11,3\n2,4\n", r"the sign .* \(U\+FF11\) is none of a number"),
+        ("a b c\n1,2,3\n4,5,6\n", r"1 cells, .* have 3; use the same delimiter in it"),
+        ("a;b\n\u22121,5;3\n2,5;4\n", r"the character .* \(U\+2212\) is not part of a number"),
+        ("a,b\n\uff11,3\n2,4\n", r"the character .* \(U\+FF11\) is not part of a number"),
         ("a,b\nm,s\n1,2\n3,4\n", r"begins in line 3, leave out what is before \(--skip 2\)"),
-        ("a,b\n1,2\n3,4\n5,6\na,b\n", "line 5 .* the names come again there|no names"),
+        ("a,b\n1,2\n3,4\n5,6\na,b\n", "line 5 .* the names are repeated there|no names"),
     ],
 )
 def test_what_is_said_of_odd_cells(put, content, words):
@@ -594,7 +594,7 @@ def test_what_is_said_of_odd_cells(put, content, words):
 
 def test_arff(put):
     name = put("% c\n@RELATION r\n\n@ATTRIBUTE a real\n@attribute b real\n\n@DATA\n1,2\n?,3\n")
-    with pytest.raises(DataError, match=r"ARFF file of Weka; .*--skip 7 --no-header --na '\?'"):
+    with pytest.raises(DataError, match=r"Weka ARFF file; .*--skip 7 --no-header --na '\?'"):
         open_source(name)
     check(open_source(name, skip=7, header=False, na="?", missing="drop"), None, [[1, 2]])
 
@@ -610,7 +610,7 @@ YAHOO = "Price,Close,High\nTicker,AAPL,AAPL\nDate,,\n2020-01-02,75,76\n2020-01-0
 
 def test_lines_before_the_table_are_asked_about(put):
     content = "Station: X\nHeight: 5\na,b\n1,2\n3,4\n"
-    message = r"line 1 \('Station: X'\) has 1 cells, those from line 3 on have 2; .*--skip 2\)"
+    message = r"line 1 \('Station: X'\) has 1 cells, lines from 3 on have 2; .*--skip 2\)"
     with pytest.raises(DataError, match=message):
         open_source(put(content))
     check(open_source(put(content), skip=2), ["a", "b"], [[1, 2], [3, 4]])
@@ -769,9 +769,9 @@ def test_options_refused(put, options, words):
 
 def test_options_of_text_for_what_is_none(put):
     np.save("x.npy", np.ones((3, 2)))
-    with pytest.raises(DataError, match=r"x\.npy: is no text; delimiter \(--delimiter\) is for"):
+    with pytest.raises(DataError, match=r"x\.npy: is not text; delimiter \(--delimiter\) is for"):
         open_source("x.npy", delimiter=";")
-    with pytest.raises(DataError, match="X: is no file; skip is for files only"):
+    with pytest.raises(DataError, match="X: is not a file; skip is for files only"):
         open_source(np.ones((3, 2)), skip=1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'delim'"):
         open_source("x.npy", delim=";")

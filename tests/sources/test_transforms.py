@@ -25,8 +25,8 @@ from gmm_fast.page import write_report
 from gmm_fast.sources import (
     load_resident,
     parse_all,
-    restored,
     take,
+    untransform,
 )
 from gmm_fast.sources.transforms import parse
 
@@ -241,7 +241,7 @@ def test_samples_are_in_the_units_of_the_file(raw):
     np.testing.assert_allclose(
         [t.forward(got[:, j]) for j, t in enumerate(back[:2])], x[:, :2].T, atol=1e-9
     )
-    assert restored(x, None) is x
+    assert untransform(x, None) is x
 
 
 def test_going_on(raw):
@@ -269,9 +269,9 @@ def test_going_on(raw):
     ("options", "message"),
     [
         ("--transform sqrt", "transform 'sqrt' is not known; give arcsinh:COFACTOR"),
-        ("--transform arcsinh", "transform 'arcsinh': its parameters are numbers"),
+        ("--transform arcsinh", "transform 'arcsinh': parameters must be numbers"),
         ("--transform arcsinh:0", "transform 'arcsinh:0': the cofactor must be above 0, not 0"),
-        ("--transform arcsinh:x", "transform 'arcsinh:x': its parameters are numbers"),
+        ("--transform arcsinh:x", "transform 'arcsinh:x': parameters must be numbers"),
         ("--transform logicle:1,2,3", "transform 'logicle:1,2,3': W must lie between 0 and M / 2"),
         ("--transform logicle:1,1,4,3", "A must lie between -W and M - 2 W"),
         ("--transform arcsinh:5=CD9", "x.fcs: transform: has no column 'CD9'; did you mean 'CD"),
@@ -288,10 +288,10 @@ def test_what_makes_no_sense_is_refused(raw, options, message):
 
 def test_arrays_are_not_transformed(raw):
     with pytest.raises(
-        DataError, match=r"X: is no file; transform is for files only: give what is to be fitted"
+        DataError, match=r"X: is not a file; transform is for files only: transform the data"
     ):
         open_source(raw, transform="arcsinh:150")
-    with pytest.raises(DataError, match=r"x\.fcs: transform is for 2 columns, but there are 3"):
+    with pytest.raises(DataError, match=r"x\.fcs: there are 2 transforms for 3 columns"):
         open_source("x.fcs", transform=["logicle", None])
     assert open_source("x.fcs", transform=[None, None, None]).transforms is None
 

@@ -1,4 +1,4 @@
-"""What only a pass over all rows of a text tells of how it is to be read."""
+"""What only a full pass over a text can show: ambiguous decimal signs, columns that count rows."""
 
 import re
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from .dialect import BLANKS
 
-# Rows from which on counting them is no chance.
+# From so many rows on, a column that counts them does not do so by chance.
 _COUNTED_ROWS = 10
 
 
 class DecimalWatch:
-    """Looks for numbers that tell a decimal sign from one of thousands.
+    """Looks for numbers that tell a decimal sign from a thousands separator.
 
     Parameters
     ----------
@@ -20,9 +20,9 @@ class DecimalWatch:
     Attributes
     ----------
     clear : bool
-        A number was seen in which the sign cannot part thousands.
+        Some number can only be read with a decimal sign.
     doubtful : str or None
-        The first number in which it can.
+        The first number that can be read either way.
     """
 
     def __init__(self, sign, delimiter):
@@ -38,7 +38,7 @@ class DecimalWatch:
         self.clear, self.doubtful = False, None
 
     def __call__(self, content):
-        """Look at whole lines, bytes, and return them."""
+        """Examine whole lines, bytes, and return them."""
         if not self.clear and self._sign in content:
             self.clear = self._plain.search(content) is not None
             found = None if self.doubtful else self._grouped.search(content)
@@ -60,7 +60,7 @@ class RowCounters:
         self._open = list(range(n_columns))
 
     def look(self, block):
-        """Look at the next rows, a list of columns."""
+        """Examine the next rows, given as a list of columns."""
         self._rows += len(block[0])
         for j in list(self._open):
             x, last = block[j], self._last[j]
@@ -71,6 +71,6 @@ class RowCounters:
                 self._open.remove(j)
 
     def found(self):
-        """The numbers of such columns; none where there are no others, or few rows."""
+        """The numbers of such columns; empty if all columns are, or there are few rows."""
         some = self._rows >= _COUNTED_ROWS and len(self._open) < len(self._last)
         return self._open if some else []
