@@ -3,13 +3,14 @@
 import json
 import os
 
-from .. import em, plots
+from .. import em
 from ..errors import DataError
 from ..files.modelfile import check_facts, read_model
 from ..plots import (
     animation,
     canvas,
     composition,
+    figures,
     views,
 )
 from ..sources import axis_labels, files_of, stem_of
@@ -105,7 +106,7 @@ def draw_fit(backend, result, recipe, settings, recorder, progress):
 def draw_search(rows, settings):
     """Write the picture that `search` was asked for: the criterion of `rows` of its table."""
     if settings.get("plot") is not None:
-        canvas.save(plots.criteria(rows, settings["criterion"]), settings["plot"])
+        canvas.save(figures.criteria(rows, settings["criterion"]), settings["plot"])
 
 
 def _default_name(model, data, kind):
@@ -166,7 +167,7 @@ def _loglik(model, out, kind, settings):
     result = em.FitResult.from_facts(params, facts)
     check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
-    return plots.loglik(result, ax=ax), {
+    return figures.loglik(result, ax=ax), {
         "n_iter": result.n_iter,
         "log_likelihood": result.log_likelihood,
         "mean_log_likelihood": result.mean_log_likelihood,
@@ -174,10 +175,10 @@ def _loglik(model, out, kind, settings):
 
 
 def _criteria(model, out, kind, settings):
-    rows, criterion = plots.table_of(read_table(model), settings["criterion"])
+    rows, criterion = figures.table_of(read_table(model), settings["criterion"])
     check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
-    return plots.criteria(rows, criterion, ax=ax), {"criterion": criterion, "fits": len(rows)}
+    return figures.criteria(rows, criterion, ax=ax), {"criterion": criterion, "fits": len(rows)}
 
 
 def read_table(path):
