@@ -160,7 +160,7 @@ def test_the_silhouette_is_of_a_sample_where_asked(x):
 def test_the_table_of_a_fit_says_what_the_json_says(x):
     facts = run_json("fit -k 3 data.npy")
     shown = run("fit -k 3 data.npy --threads 1 --labels l.npy")
-    assert shown.stderr == "note: --model data.gmm.npz: the file that is there is replaced\n"
+    assert shown.stderr == "note: --model data.gmm.npz: the existing file is replaced\n"
     lines = shown.stdout.splitlines()
     assert lines[0] == "data.npy"
     rows = dict(line.strip().split("  ", 1) for line in lines[1:11])

@@ -158,10 +158,19 @@ def test_criteria_of_a_search(folder):
         ("plot data.gmm.npz data.npy -o no/out.png", "make it first"),
         ("plot data.gmm.npz data.npy --features 0,2", "has no column 2"),
         ("plot data.gmm.npz data.npy --features 0 --view projection", "contradict"),
-        ("plot data.gmm.npz data.npy --kind loglik --features 0", "--features means nothing"),
-        ("plot data.gmm.npz data.npy --kind silhouette --view pairs", "--view means nothing"),
-        ("plot data.gmm.npz data.npy --criterion bic", "--criterion means nothing to --kind"),
-        ("plot data.gmm.npz --kind criteria", "is not JSON; a plot of criteria needs what"),
+        (
+            "plot data.gmm.npz data.npy --kind loglik --features 0",
+            "and uncertainty, not to loglik",
+        ),
+        (
+            "plot data.gmm.npz data.npy --kind silhouette --view pairs",
+            "--kind clusters, not to silh",
+        ),
+        (
+            "plot data.gmm.npz data.npy --criterion bic",
+            "applies to --kind criteria, not to clu",
+        ),
+        ("plot data.gmm.npz --kind criteria", "is not JSON; a plot of criteria needs a file"),
         ("plot none.json --kind criteria", "there is no such file"),
         ("plot . --kind criteria", "cannot be read"),
         ("plot other.json --kind criteria", "is not the table of a search"),
