@@ -6,6 +6,7 @@ import warnings
 from ..plots import canvas, composition, figures, views
 from ..selection.criteria import HIGHER
 from .facts import is_number
+from .rendering import write_page
 from .tables import MOST_COMPONENTS
 from .wording import CRITERIA
 
@@ -13,6 +14,16 @@ from .wording import CRITERIA
 DRAWN_ROWS = 5000
 # Bytes. Larger SVGs, of thousands of dots, become PNGs.
 MOST_SVG = 300_000
+
+
+def write_illustrated(path, facts, rows, result, **options):
+    """Draw the pictures of a report and write its page; failed pictures become warnings.
+
+    Takes the facts and rows of `rendering.render`, and the options of `draw_pictures`.
+    """
+    pictures, troubles = draw_pictures(result, rows, facts["criterion"], **options)
+    facts = facts | {"warnings": [*(facts.get("warnings") or []), *troubles]}
+    write_page(path, facts, rows, pictures)
 
 
 def draw_pictures(

@@ -274,7 +274,7 @@ def test_fit_options(folder, monkeypatch, options, message):
         ("search 2 3 x.npy --folds 61", "61 folds are more than 60 samples; ask for at most 60"),
         (
             "search 2 31 x.npy --criterion cv --folds 2",
-            "with 2 folds of 60 samples 30 are left to fit, fewer than 31 components; lower the",
+            "2 folds of 60 samples leave 30 to fit, fewer than 31 components; lower the",
         ),
         (
             "search 2 3 x.npy --criterion cv --workers 2",

@@ -27,6 +27,7 @@ from gmm_fast.page import (
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
 from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
 from gmm_fast.plots import composition, figures, views
+from gmm_fast.text import shorten
 
 
 def page(facts=None, rows=None, pictures=()):
@@ -127,7 +128,7 @@ def test_what_users_name_is_text(attack):
     assert tags[0] == tags[1]
     assert harmless.text.count("plain") > 10
     # names of columns are cut, so that not all of it need be there
-    start = wording.short(attack)[:-1]
+    start = shorten(attack, wording.LONGEST_NAME)[:-1]
     assert attacked.text.count(start) == harmless.text.count("plain")
 
 
@@ -205,11 +206,11 @@ def test_it_says_what_was_chosen_and_how():
         ({"criterion": "silhouette", "margin": 0.05}, "the runner-up, 4 full, is 0.0500 lower."),
         ({"criterion": "cv", "margin": 0.0123}, "log-likelihood is highest for 3 components"),
         ({"runner_up": {"n_components": 9, "covariance_type": "tied"}}, "the runner-up, 9 tied,"),
-        ({"runner_up": None, "margin": None}, "there is nothing else to compare it with."),
+        ({"runner_up": None, "margin": None}, "there is nothing to compare it with."),
         ({"criterion": None}, "3 components with full covariances (VVV), as asked for."),
         ({"best": pages.fit(1)}, "BIC is lowest for 1 component with full covariance (VVV);"),
         ({"best": pages.fit(2, family="tied")}, "2 components with a tied covariance (EEE);"),
-        ({"early_stop": 5}, "The search ended early, at 5 components: BIC had not improved"),
+        ({"early_stop": 5}, "The search stopped early, at 5 components: BIC no longer improved"),
     ],
 )
 def test_sentences(changed, sentence):
@@ -491,7 +492,7 @@ def test_a_report_of_what_was_set_by_hand(x, tmp_path):
 
 def test_wrong_calls(x, fitted, tmp_path):
     path = tmp_path / "report.html"
-    with pytest.raises(DataError, match="a report is of what search returns"):
+    with pytest.raises(DataError, match="a report needs the result of search"):
         write_report([1, 2], path)
     with pytest.raises(NotFittedError):
         write_report(GaussianMixture(2), path)
