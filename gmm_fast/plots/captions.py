@@ -1,20 +1,20 @@
-"""What pictures say in words, and to programs: which rows, through which axes, what is left out."""
+"""Describe pictures, in captions and as facts for programs: rows, axes, what is left out."""
 
 import math
 
 import numpy as np
 
+from ..text import count
 from .drawing import MOST_REACH
 
 
 def title_of(params):
     family = params.family
-    k = params.n_components
-    return f"{k} component{'' if k == 1 else 's'}, {family.name} covariance"
+    return f"{count(params.n_components, 'component')}, {family.name} covariance"
 
 
 def caption_of(scene, seen, levels):
-    """What `clusters` shows, in words."""
+    """The caption of `clusters`."""
     cloud, parts = scene.cloud, [rows_drawn(scene.cloud)]
     if seen.n_axes == 1:
         parts.append("lines: components, weighted; dashed: their sum")
@@ -27,7 +27,7 @@ def caption_of(scene, seen, levels):
 
 
 def ellipses_of(levels):
-    """What ellipses are, and what share of the samples of a Gaussian lies in them."""
+    """What ellipses mean, and the share of a Gaussian's samples inside them."""
     sigma = " and ".join(f"{level:g}" for level in levels)
     held = " and ".join(f"{1 - math.exp(-(level**2) / 2):.0%}" for level in levels)
     noun = "standard deviation" if len(levels) == 1 and levels[0] == 1 else "standard deviations"
@@ -35,7 +35,7 @@ def ellipses_of(levels):
 
 
 def rows_drawn(cloud):
-    """How many rows are seen, and which."""
+    """How many rows are drawn, and which."""
     n, drawn = cloud.n_samples, len(cloud.points)
     if cloud.density is not None:
         return f"density of all {n:,} rows"
@@ -45,7 +45,7 @@ def rows_drawn(cloud):
 
 
 def facts_of(scene, seen):
-    """The same for programs."""
+    """Facts of a picture, for programs."""
     cloud = scene.cloud
     return {
         "n_samples": cloud.n_samples,
@@ -58,7 +58,7 @@ def facts_of(scene, seen):
 
 
 def where(seen):
-    """That directions are not features."""
+    """What the axes are, unless they are features."""
     if seen.columns is not None:
         return []
     if seen.ratios is None:
@@ -67,19 +67,18 @@ def where(seen):
 
 
 def outside(scene):
-    """What lies beyond the axes."""
+    """What lies outside the axes, or is not drawn."""
     cloud, parts = scene.cloud, []
     if cloud.outside:
-        rows = "1 row" if cloud.outside == 1 else f"{cloud.outside:,} rows"
-        parts.append(f"{rows} outside the axes")
+        parts.append(f"{count(cloud.outside, 'row')} outside the axes")
     lo, hi = cloud.limits.T
     alive = scene.weights > 0
     far = ((scene.means < lo) | (scene.means > hi)).any(axis=1) & alive
     reach = np.sqrt(np.diagonal(scene.covariances, axis1=1, axis2=2))
     wide = (reach > MOST_REACH * (hi - lo)).any(axis=1) & alive & ~far
-    wide &= len(lo) > 1  # of one coordinate there are curves, which have no end
-    said = {"outside the axes": far, "too wide for an ellipse": wide, "without weight": ~alive}
-    for what, which in said.items():
+    wide &= len(lo) > 1  # one coordinate is drawn as curves, not as ellipses
+    absent = {"outside the axes": far, "too wide for an ellipse": wide, "without weight": ~alive}
+    for what, which in absent.items():
         found = np.flatnonzero(which)
         if len(found):
             some = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")

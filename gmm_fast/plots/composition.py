@@ -1,4 +1,4 @@
-"""Whole pictures of data over a backend: one Axes or pairs of them, title, caption, legend."""
+"""Compose whole pictures of data: one Axes or a grid of pairs, title, caption, legend."""
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from .drawing import (
     line,
     name_axes,
     plane,
-    short,
     uncertain_line,
     uncertain_plane,
 )
@@ -48,15 +47,15 @@ def draw_clusters(
     ax=None,
     size=SIZE,
 ):
-    """`clusters` over a `Backend`, through what `view_of` returned.
+    """Draw `clusters` of a `Backend` through a view from `view_of`.
 
     Returns
     -------
     ax : Axes or array of Axes
     facts : dict
-        Of what is drawn: n_samples, rows, style, features, projection, outside.
+        Facts of the picture: n_samples, rows, style, features, projection, outside.
     """
-    # the rows of a cluster would all have to come here
+    # Dask workers would have to send all rows here
     many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
     dense = style == "density" or (style == "auto" and many)
     cloud = gather(
@@ -81,7 +80,7 @@ def draw_clusters(
 
 
 def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
-    """`uncertainty` over a `Backend`, through what `plane_of` returned; as `draw_clusters`."""
+    """Draw `uncertainty` of a `Backend` through a view from `plane_of`; see `draw_clusters`."""
     cloud = gather(backend, params, seen, rows=rows, seed=seed)
     scene = Scene.of(cloud, seen, params)
     ax = axes_of(ax, size)
@@ -103,7 +102,7 @@ def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax
 def draw_silhouette(
     backend, params, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None, size=SIZE
 ):
-    """`silhouette` over a `Backend`; returns as `draw_clusters`."""
+    """Draw `silhouette` of a `Backend`; returns what `draw_clusters` does."""
     check_several(params)
     sample = measures.SilhouetteSample(backend, rows, seed)
     labels = sample.labels(params)
@@ -126,7 +125,7 @@ def draw_silhouette(
 
 
 def panel(ax, scene, levels=LEVELS):
-    """One or two coordinates on one Axes."""
+    """Draw one or two coordinates on one Axes."""
     if len(scene.names) == 1:
         line(ax, scene, 0)
     else:
@@ -134,7 +133,7 @@ def panel(ax, scene, levels=LEVELS):
 
 
 def _pairs(scene, seen, levels, title, axes, size):
-    """Scatter plots below the diagonal, histograms on it, the legend above it."""
+    """Draw scatter plots below the diagonal, histograms on it, the legend above it."""
     m = seen.n_axes
     own = axes is None
     if own:
@@ -154,7 +153,7 @@ def _pairs(scene, seen, levels, title, axes, size):
                 ax.set_yticks([])
             else:
                 plane(ax, scene, column, row, levels)
-            name_axes(ax, short(scene.names[column], 22), short(scene.names[row], 22))
+            name_axes(ax, scene.names[column], scene.names[row], most=22)
             _outer_labels(ax, row == m - 1, column == 0 and row > 0)
     legend(axes[0, 1], scene, loc="upper left", bbox_to_anchor=(0.0, 1.0))
     caption = caption_of(scene, seen, levels)
@@ -168,7 +167,7 @@ def _pairs(scene, seen, levels, title, axes, size):
 
 
 def _outer_labels(ax, bottom, left):
-    """Names and numbers only at the edges of the figure."""
+    """Keep names and numbers at the edges of the figure only."""
     ax.tick_params(labelbottom=bottom, labelleft=left, labelsize=7)
     ax.locator_params(nbins=4)
     if not bottom:
@@ -180,7 +179,7 @@ def _outer_labels(ax, bottom, left):
 
 
 def axes_of(ax, size=SIZE):
-    """An Axes to draw on: `ax`, or that of a new figure."""
+    """The Axes to draw on: `ax`, or that of a new figure."""
     if ax is None:
         return new_figure(size).add_subplot()
     if not hasattr(ax, "add_artist"):

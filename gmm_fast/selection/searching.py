@@ -122,10 +122,10 @@ class Work:
     """All fits of a search to one data set.
 
     Every candidate starts as a separate fit would, to the same bits: only the sample and its seeds
-    are shared. The likelihood of the best fits never falls with K. Where it does fall, K starts from
-    the solution with fewer components, too, if there are enough samples for it to tell. Starts and
-    fits run side by side on threads where passes are short, unless they are tiny; results are the
-    same bits.
+    are shared. The likelihood of the best fits never falls with K. Where it does fall, K starts
+    from the solution with fewer components, too, if there are enough samples for it to tell. Starts
+    and fits run side by side on threads where passes are short, unless they are tiny; results are
+    the same bits.
 
     Parameters
     ----------

@@ -763,7 +763,7 @@ def test_files_that_are_no_checkpoints(fit_ckpt):
         ("fit --resume data.npy", "data.npy: holds data (.npy), not a checkpoint; give the file"),
         ("search --resume c", "c: is the checkpoint of a fit; go on with: gmm-fast fit --resume c"),
         ("predict c data.npy", "c: is a checkpoint, not a model; give the model file"),
-        (f"{FIT} --checkpoint m", "--checkpoint m: would overwrite a file that is no checkpoint"),
+        (f"{FIT} --checkpoint m", "--checkpoint m: would overwrite a file that is not a check"),
         (f"{FIT} --checkpoint text", "--checkpoint text: would overwrite a file that is no"),
         (f"{FIT} --checkpoint data.npy", "--checkpoint data.npy: would overwrite a file that"),
         (f"{FIT} --checkpoint c", "--checkpoint c: is the checkpoint of an unfinished fit"),
