@@ -7,12 +7,13 @@ only without it is the work, and with it the log-likelihood reached, the same fo
 import importlib
 import time
 import warnings
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from work import Mixture, covariance_of, log_joint, log_sum_exp
+from work import FAMILIES, Mixture, covariance_of, log_joint, log_sum_exp
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend
@@ -227,35 +228,30 @@ def installed(module):
     return True
 
 
-PEERS = ("scikit-learn", "oneDAL", "pomegranate", "numpy")
+# What each needs, the families that it has, and who runs.
+PEERS = {
+    "scikit-learn": ("sklearn", FAMILIES, (ScikitLearn,)),
+    "oneDAL": ("daal4py", ONEDAL_STORAGE, (OneDal, partial(OneDal, dtype=np.float32))),
+    "pomegranate": ("pomegranate", POMEGRANATE_FAMILIES, (Pomegranate,)),
+    "numpy": ("numpy", FAMILIES, (PlainNumpy,)),
+}
 
 
-def competitors_of(work, peers=PEERS):
+def competitors_of(work, peers=tuple(PEERS)):
     """Competitors for one row, ours first, and what is missing, {name: why}.
 
     Ours are made and run first: daal4py brings a TBB of its own, which Numba would otherwise take
     for its threads, and a user's process has none.
     """
-    found = [Ours(work, np.float64), Ours(work, np.float32)]
+    found, missing = [Ours(work, np.float64), Ours(work, np.float32)], {}
     found[0].run(1)
-    missing = {}
-    if "scikit-learn" in peers:
-        found.append(ScikitLearn(work))
-    optional = (
-        ("oneDAL", "daal4py", ONEDAL_STORAGE),
-        ("pomegranate", "pomegranate", POMEGRANATE_FAMILIES),
-    )
-    for name, module, families in optional:
+    for name, (module, families, kinds) in PEERS.items():
         if name not in peers:
             continue
         if work.row.family not in families:
             missing[name] = "no such family"
         elif not installed(module):
             missing[name] = "not installed"
-        elif name == "oneDAL":
-            found += [OneDal(work, np.float64), OneDal(work, np.float32)]
         else:
-            found.append(Pomegranate(work))
-    if "numpy" in peers:
-        found.append(PlainNumpy(work))
+            found += [kind(work) for kind in kinds]
     return found, missing

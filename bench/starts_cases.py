@@ -81,17 +81,15 @@ def cancer():
 
 def _tables():
     """Measurements of some dozens to hundreds of rows."""
-    full_wine = ("wine", "13 features, 178 rows", wine, 3, "full", NONE)
-    halves = "9 features, one cluster in two halves"
     rows = (
         ("wine", "13 features", wine, 3, "tied diag"),
-        full_wine,
+        ("wine", "13 features, 178 rows", wine, 3, "full", NONE),
         # full is among the synthetic cases, with mclust's value
         ("iris", "petals and sepals", iris, 3, "tied diag spherical"),
         ("cancer", "30 features", cancer, 2, "full tied diag spherical"),
         ("cancer", "30 features", cancer, 3, "full tied diag spherical"),
         ("eruptions", "of Old Faithful", data.faithful, 2, "full tied diag"),
-        ("diabetes", halves, data.diabetes, 2, "full tied diag"),
+        ("diabetes", "9 features, one cluster in two halves", data.diabetes, 2, "full tied diag"),
         ("linnerud", "20 rows", lambda: load_linnerud().data.astype(float), 2, "tied diag"),
         ("penguins", "three species", load("penguins"), 3, "full tied diag"),
         ("galaxies", "one feature, 82 rows", load("galaxies"), 3, "full tied"),

@@ -2,25 +2,31 @@
 
     from gmm_fast import GaussianMixture, open_source, search, load, save
 
-Where to change what: a covariance family in `families.py`, a data format in `sources/`, a stop rule
-in `em.py`, what is added to variances in `regularisation.py`, a way to start in `init.py` (the
-search for the optimum in `optimum.py`: the race of starts in `race.py`, local moves in `moves.py`
-and `newcomers.py`, how they follow one another in `climbing.py`, which solution is the better one
-in `judge.py`, short runs of EM in `short.py`; wide data in `wide.py`, with partitions in
-`spaces.py` and `one_covariance.py`, judged in `evidence.py`; scikit-learn's own starts in
-`named_starts.py`), a step on a batch in `incremental.py`, models to and from elsewhere in
-`convert.py` (attributes set by hand in `byhand.py`, subclasses' hooks in `hooks.py`), names of
-features in `names.py`, what a model knows of how its data was read in `alike.py`, tables that are
-written in `tablefiles.py`, a criterion in `criteria.py`,
-which candidate of a search is the best and what is doubtful in `choice.py`, a search's course in
-`selection.py` (how its fits share work in `searching.py`, cross-validation in `crossval.py`), a
-kernel in `kernels/`, where a pass over the data runs in `backends/`, what a parameter of the
-estimator may be in `arguments.py`, a command in `cli.py`, its options in `options.py`, its tables
-in `report.py`, the live line in `progress.py`, what `verbose` says in `log.py`, the HTML page to
-pass on in `page/`, what a checkpoint holds in `checkpoint.py`, pictures in `plots.py` (over a
-backend in `composition.py`, what is looked at in `views.py`, what is drawn on one Axes in
-`drawing.py`, what captions say in `captions.py`, which rows in `cloud.py`, through which axes in
-`projection.py`, files in `canvas.py`, films in `animation.py`, the commands' in `picturing.py`).
+The rooms, from the bottom up; each imports from those above it in this list only:
+
+- `errors`, `log`, `names`, `text`, `checks`: exceptions, `verbose`, the names of the command line,
+  numbers in words, checks of arguments
+- `kernels`: all compiled code
+- `mixture`: what a mixture is: parameters, `families` of covariances, statistics, forms for kernels
+- `sources`: data opened and yielded in chunks, a module for each format
+- `files`: what is written: archives, models, tables, in one piece or not at all
+- `backends`: where a pass over the data runs: threads, Dask workers, within which memory
+- `em`: the loop, its settings, rescue of components, what is added to variances
+- `starts`: where EM starts: seeds, partitions, the race, moves, the judge of them, wide data
+- `fitting`: one fit, from data to result; checkpoints; streams of batches
+- `selection`: criteria, silhouettes, cross-validation, the search, its choice
+- `plots`: pictures; `page`: the report to pass on
+- `estimator`: the Python face
+- `cli`: the command line
+
+To add
+
+- a family of covariances: a class in `mixture/families`, and its name in `names`
+- a format of data: a module in `sources`, and its endings in `sources/paths.py`
+- a way to start: a function in `starts/named_starts.py`, or a candidate of the race in
+  `starts/optimum.py`, and its name in `names`
+- a criterion: a function in `selection/criteria.py`, and its name in `names`
+- a command: a function in `cli/main.py`, which calls one in `cli/commands.py`
 """
 
 from .errors import DataError, FitError, ModelFileError
@@ -38,6 +44,7 @@ __all__ = [
     "plots",
     "save",
     "search",
+    "write_report",
 ]
 
 _HOMES = {
@@ -48,6 +55,7 @@ _HOMES = {
     "plots": "plots",
     "save": "estimator.search",
     "search": "estimator.search",
+    "write_report": "page",
 }
 
 

@@ -35,3 +35,16 @@ def say_events(logger, events):
     """Tell `logger`, if there is one, what a user should know."""
     for event in events if logger is not None else ():
         logger.warning("%s", event)
+
+
+def log_iterations(verbose, interval):
+    """A callback of `em.fit` that logs every so many iterations, or None."""
+    logger = speaking(verbose)
+    if logger is None:
+        return None
+
+    def log(iteration, mean_log_likelihood, change):
+        if iteration % interval == 0:
+            logger.info("iteration %d: %.6f (%+.2e)", iteration, mean_log_likelihood, change)
+
+    return log

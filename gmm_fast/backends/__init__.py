@@ -18,6 +18,7 @@ from .connect import cluster, current_client, room_of_workers
 from .local import (
     LocalBackend,
     Reading,
+    backend_over,
     chunk_rows,
     n_lanes,
     warm_up,
@@ -30,6 +31,7 @@ __all__ = [
     "LocalBackend",
     "Reading",
     "Survey",
+    "backend_over",
     "check_means",
     "check_weights",
     "chunk_rows",

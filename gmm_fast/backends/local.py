@@ -366,6 +366,26 @@ def say_uncached():
         )
 
 
+def backend_over(backend, x, weights=None):
+    """A backend like another one, over rows that `take` gave of its data: the same bits.
+
+    Parameters
+    ----------
+    backend : Backend
+    x : (m, d) float64
+    weights : (m,) float64, optional
+    """
+    # values that kernels see as they are stay so; an origin would cost them digits
+    stored = x if backend.origin is not None else x.astype(backend.dtype, copy=False)
+    return LocalBackend(
+        ArraySource(np.ascontiguousarray(stored)),
+        origin=backend.origin,
+        dtype=backend.dtype,
+        weights=weights,
+        threads=backend.threads,
+    )
+
+
 def warm_up(family, n_features, dtype, threads=None, *, side_by_side=False):
     """Compile the kernel of `family`, or load it from Numba's cache.
 

@@ -8,64 +8,11 @@ import numpy as np
 from ..backends.threads import serial_blas
 from ..errors import DataError
 from ..mixture.params import Params
-from ..mixture.resolution import rounding_of, steps_for
-from .regularisation import reg_covar_for
+from ..mixture.resolution import rounding_of
 from .rescue import Rescue, few_rows_events, thin_events
 
 # Iterations in float32 that went up and down without a gain: they will not settle any more.
 STALLED = 6
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a fit runs and when it stops.
-
-    Attributes
-    ----------
-    tol : float
-        Stop when the mean log-likelihood of a sample changes by less than this in two iterations
-        in a row.
-    max_iter : int
-    reg_covar : float, (d,) array or "auto"
-        Added to the variances in every M-step; see `regularisation`.
-    resolution : "auto", None, float or (d,) array
-        Steps to which the data was rounded; see `resolution`. What is fitted does not depend on it,
-        but by `rounding`.
-    rounding : (d,) array, optional
-        Variances that the rounding hides: the likelihood is the one that takes it into account.
-    """
-
-    tol: float = 1e-3
-    max_iter: int = 100
-    reg_covar: object = "auto"
-    resolution: object = None
-    rounding: np.ndarray | None = None
-
-    def for_data(self, backend, covariance_type):
-        """The same, with what that data says in place of "auto".
-
-        `covariance_type` is what is going to be fitted: see `Backend.survey`.
-        """
-        survey = backend.survey(covariance_type)
-        reg_covar = reg_covar_for(self.reg_covar, survey, backend.dtype)
-        return replace(self, reg_covar=reg_covar, resolution=steps_for(self.resolution, backend))
-
-    def of(self, n_components):
-        """The same, for a fit of so many components by itself: a single one does not shrink."""
-        return self if n_components > 1 else replace(self, resolution=None)
-
-    @property
-    def added(self):
-        """What an M-step adds to the variances."""
-        return self.reg_covar if self.rounding is None else self.reg_covar + self.rounding
-
-    def hidden(self):
-        """`rounding` of the steps in `resolution`, once they are those of the data, or None."""
-        return None if self.resolution is None else rounding_of(self.resolution)
-
-    def aware(self):
-        """The same, under the likelihood that takes the rounding into account."""
-        return replace(self, rounding=self.hidden())
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,12 +160,16 @@ def m_step(stats, previous, reg_covar, dead):
     if any_dead:
         delta[dead] = 0.0
     with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
-        covariances = family.covariances(stats, delta, reg_covar, previous.covariances)
+        scatter = family.scatter(stats, delta)
+        kept = None if family.determined else scatter.copy()
+        covariances = family.estimate(scatter, stats.n_k, previous.covariances)
+        covariances = family.add_to_variances(covariances, reg_covar)
     means = stats.means + delta
     if any_dead:
         means[dead] = previous.means[dead]
         family.keep(covariances, previous.covariances, dead)
-    return Params(weights / weights.sum(), means, covariances, previous.covariance_type)
+    weights = weights / weights.sum()
+    return Params(weights, means, covariances, previous.covariance_type, scatter=kept)
 
 
 def step(backend, stats, params, settings, rescue, iteration):
@@ -314,7 +265,7 @@ class _Run:
 
     @classmethod
     def begin(cls, backend, params, settings, events, seconds, searched):
-        rescue = Rescue(backend, params.covariance_type, events)
+        rescue = Rescue.over(backend, params.covariance_type, events)
         run = cls(backend, params, rescue, seconds or {}, searched)
         run.params = rescue.raise_singular(params, 0).under(settings.rounding)
         run.stats = backend.stats(run.params)
@@ -323,7 +274,7 @@ class _Run:
 
     @classmethod
     def resume(cls, backend, state, settings):
-        rescue = Rescue(
+        rescue = Rescue.over(
             backend,
             state.params.covariance_type,
             state.events,

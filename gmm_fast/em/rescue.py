@@ -26,8 +26,13 @@ class Rescue:
 
     Parameters
     ----------
-    backend : Backend
-    covariance_type : str
+    survey : Survey
+        Of the data.
+    n_samples : int
+    dtype : dtype
+        Of the kernels.
+    origin : (d,) float64 or None
+        Kernels see x - origin.
     events : sequence of str
         What was said before.
     collapsed : ndarray of bool, optional
@@ -36,11 +41,12 @@ class Rescue:
         For a fit that goes on: how often each component was revived.
     """
 
-    def __init__(self, backend, covariance_type, events=(), *, collapsed=None, revivals=None):
-        survey = backend.survey(covariance_type)
-        self.least = DEAD * survey.total_weight / backend.n_samples
-        self._eps = np.finfo(backend.dtype).eps
-        self._origin = 0.0 if backend.origin is None else backend.origin
+    def __init__(
+        self, survey, n_samples, dtype, origin, events=(), *, collapsed=None, revivals=None
+    ):
+        self.least = DEAD * survey.total_weight / n_samples
+        self._eps = np.finfo(dtype).eps
+        self._origin = 0.0 if origin is None else origin
         # for a constant feature: its rounding, or where it is zero something not zero
         rounding = np.maximum((1e-8 * survey.mean) ** 2, 1e-18 * max(survey.variance.max(), 1e-12))
         self.floor = np.maximum(FLOOR * survey.variance, rounding)
@@ -49,6 +55,12 @@ class Rescue:
         # (K,), for tied (1,)
         self.collapsed = np.zeros(1, bool) if collapsed is None else np.array(collapsed, bool)
         self.acted = False
+
+    @classmethod
+    def over(cls, backend, covariance_type, events=(), **more):
+        """For a fit of that family to the data of a backend."""
+        survey = backend.survey(covariance_type)
+        return cls(survey, backend.n_samples, backend.dtype, backend.origin, events, **more)
 
     def dead(self, stats):
         """Which components are responsible for nothing, (K,) bool."""

@@ -1,49 +1,40 @@
-"""The scikit-learn face."""
+"""The estimator: its parameters, and `fit`."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
-from .. import em, fitting
-from ..backends import score_lazily
-from ..backends.threads import serial_blas
+from .. import fitting
 from ..em.regularisation import swamp_events
 from ..errors import DataError
-from ..fitting import online
-from ..log import say_events, speaking
+from ..log import log_iterations, say_events, speaking
 from ..mixture.families import get_family
-from ..mixture.params import Params, check_params, same_mixture
+from ..mixture.params import Params, check_params
 from ..mixture.resolution import check_steps
-from ..mixture.sampling import draw
-from ..selection import criteria
-from ..sources import (
-    all_rows,
-    is_dask,
-    kept_values,
-    refilled,
-)
 from ..starts import starting
 from . import by_hand, convert
 from .arguments import (
     check_enough,
     check_parameters,
-    decay_of,
     given_start,
     labels_of,
     memory_bytes,
     seed_of,
     weights_of,
 )
-from .feature_names import as_names, warn_of_names
+from .exchange import Exchange
+from .feature_names import as_names
 from .hooks import Privates, check_hooks, overrides
-from .recipe import Recipe, open_known, warn_of_reading
+from .recipe import Recipe, open_known
+from .scoring import Scoring
+from .streaming import Streaming
 
 
-class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
+class GaussianMixture(
+    by_hand.SetByHand, Scoring, Streaming, Exchange, Privates, DensityMixin, BaseEstimator
+):
     """Gaussian mixture fitted by EM, with scikit-learn's interface.
 
     Parameters
@@ -211,8 +202,6 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
         self.threads = threads
         self.memory = memory
 
-    # -- fitting -------------------------------------------------------------------------------
-
     def fit(self, X, y=None, sample_weight=None, *, labels=None):
         """Fit the mixture.
 
@@ -280,7 +269,7 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
             self.covariance_type,
             start,
             settings,
-            callback=self._report(),
+            callback=log_iterations(self.verbose, self.verbose_interval),
             previous=getattr(self, "result_", None) if self.warm_start else None,
         )
         say_events(logger, result.events)
@@ -369,17 +358,6 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
             )
         return params
 
-    def _report(self):
-        logger = speaking(self.verbose)
-        if logger is None:
-            return None
-
-        def report(iteration, mean_log_likelihood, change):
-            if iteration % self.verbose_interval == 0:
-                logger.info("iteration %d: %.6f (%+.2e)", iteration, mean_log_likelihood, change)
-
-        return report
-
     def _take(self, result, recipe=None):
         """Take over what a fit found, and how its data was read, if that is known."""
         params = result.params
@@ -407,376 +385,7 @@ class GaussianMixture(by_hand.SetByHand, Privates, DensityMixin, BaseEstimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    @classmethod
-    def from_result(cls, result, *, recipe=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`, and how its data was read."""
-        params = result.params
-        model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
-        model._take(result, recipe)
-        return model
-
-    # -- incremental ---------------------------------------------------------------------------
-
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Take in a batch of samples by one step of stepwise EM.
-
-        The first call finds a start on its batch, which needs at least `n_components` rows, as
-        `fit` does, unless all of weights_init, means_init and precisions_init are given. As long
-        as there have been few rows (128 for each component or 2 for each free parameter, whichever
-        is more) the estimator keeps them and finds the start again, on all of them, each time that
-        their number has doubled: components may change places. After a `fit`, after `load` or on a
-        model made otherwise, or changed by hand, it goes on from that model, which counts for
-        ``n_samples_seen_`` samples. Batches should be alike: shuffle data that is sorted.
-
-        Parameters
-        ----------
-        X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
-            A batch of any size.
-        y : ignored
-        sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        DataError
-            A ValueError: the data or a parameter is wrong, or is not what the model was made with;
-            nothing of the estimator changed.
-
-        Notes
-        -----
-        Running statistics of the E-step are averaged with those of each batch, and the M-step is
-        that of the average [1]_. The step size of Liang and Klein [2]_, ``k ** -learning_decay``
-        for the k-th batch, holds for batches of 10 samples for each free parameter, and is spread
-        over the samples, so that it does not matter how the stream is cut. Before there have been
-        so many samples, all of them count the same. `learning_decay` should lie above 1/2 for a
-        stream that stays the same: on it the parameters settle. With 1 nothing is ever forgotten;
-        with less the model follows a stream that drifts; with 0 it always goes by as many of the
-        latest samples.
-
-        After it ``n_iter_`` is the number of batches (since the last `fit`), ``converged_`` is
-        False and ``stop_reason_`` 'partial_fit'. ``lower_bound_`` is the mean log-likelihood of a
-        sample of the last batch under the parameters from before it, which had not seen the batch
-        (of all samples under the present ones, where a start was found), ``lower_bounds_`` that of
-        the latest 1000 batches.
-
-        References
-        ----------
-        .. [1] O. Cappé and E. Moulines (2009), On-line expectation-maximization algorithm for
-           latent data models. Journal of the Royal Statistical Society B 71(3), 593-613.
-        .. [2] P. Liang and D. Klein (2009), Online EM for unsupervised models. Proceedings of
-           NAACL, 611-619.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from gmm_fast import GaussianMixture
-        >>> rng = np.random.default_rng(0)
-        >>> model = GaussianMixture(2, random_state=0)
-        >>> for _ in range(20):
-        ...     label = rng.random(100) < 0.3
-        ...     model = model.partial_fit(rng.normal(np.where(label, 9, 0)[:, None], 1, (100, 2)))
-        >>> np.sort(model.weights_).round(1)
-        array([0.3, 0.7])
-        >>> model.n_samples_seen_
-        2000.0
-        """
-        settings = replace(check_parameters(self), resolution=None)
-        check_hooks(self)
-        decay = decay_of(self)
-        if hasattr(self, "means_"):
-            recipe = self._recipe()
-            state = self._next_state(X, sample_weight, settings, decay)
-        else:
-            recipe, state = self._first_state(X, sample_weight, settings)
-        self._take(state.result(), recipe)
-        self._gathered = state.gathered
-        return self
-
-    def _first_state(self, X, sample_weight, settings):
-        """The `Recipe` of the first batch, and what `incremental` makes of it."""
-        source, weights = self._weighted(X, sample_weight)
-        start = self._start(source, None)
-        k, family = int(self.n_components), self.covariance_type
-        backend, _, events = self._opened(source, weights)
-        state = online.begin(backend, k, family, start, settings, events)
-        return Recipe.of(source), state
-
-    def _next_state(self, X, sample_weight, settings, decay):
-        """What `incremental` makes of another batch."""
-        state = self._last_state()
-        return online.advance(state, self._backend(X, sample_weight), settings, decay)
-
-    def _last_state(self):
-        """What `incremental` goes on from."""
-        params = self._same_mixture(
-            "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
-        )
-        result, gathered = getattr(self, "result_", None), getattr(self, "_gathered", None)
-        if gathered is not None and not same_mixture(params, result.params):
-            gathered = None  # a start that is found on them would undo what was set by hand
-        return online.State.of(params, getattr(self, "n_samples_seen_", 0.0), result, gathered)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True  # made dense piece by piece
         return tags
-
-    # -- using ---------------------------------------------------------------------------------
-
-    def predict(self, X):
-        """The most responsible component of each sample, (n,) int64.
-
-        A path is read as the file of the fit was: ``transforms_`` and what was said to
-        `open_source` then hold for it, too. -1 for rows that ``missing="drop"`` leaves out; NaN
-        where scores are asked for. A Dask array for Dask data, as from `predict_proba` and
-        `score_samples`.
-        """
-        return self._per_sample(X, "labels", np.int64)
-
-    def predict_proba(self, X):
-        """Responsibilities, (n, K), of the dtype that the kernels compute in."""
-        return self._per_sample(X, "resp")
-
-    def score_samples(self, X):
-        """ln p(x) of each sample, (n,), of the dtype that the kernels compute in."""
-        return self._per_sample(X, "log_prob")
-
-    def score(self, X, y=None, sample_weight=None):
-        """Mean log-likelihood of a sample, a float."""
-        if overrides(self, "score_samples"):  # scikit-learn's calls it
-            source, weights = self._weighted(X, sample_weight)
-            log_prob = kept_values(source, self.score_samples(X))
-            return float(np.average(log_prob, weights=weights))
-        return self._result_on(X, sample_weight).mean_log_likelihood
-
-    def sample(self, n_samples=1):
-        """Draw samples.
-
-        The same ones at every call when `random_state` is an integer.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Or a float that is one, such as 1e3.
-
-        Returns
-        -------
-        X : (n_samples, d) float64
-        y : (n_samples,) int64
-            The component of each, ascending.
-        """
-        check_is_fitted(self)
-        return draw(self._params(), n_samples, seed_of(self.random_state))
-
-    def aic(self, X, sample_weight=None):
-        """Akaike's criterion on `X`; lower is better."""
-        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
-        return criteria.aic(result, self._n_parameters())
-
-    def bic(self, X, sample_weight=None):
-        """The Bayesian information criterion on `X`, with the sum of the weights for n.
-
-        Lower is better.
-        """
-        result = self._own_likelihood(X, sample_weight) or self._result_on(X, sample_weight)
-        return criteria.bic(result, self._n_parameters())
-
-    def icl(self, X, sample_weight=None):
-        """The integrated completed likelihood on `X`, as a criterion: lower is better."""
-        result = self._result_on(X, sample_weight)
-        if own := self._own_likelihood(X, sample_weight):
-            result.log_likelihood = own.log_likelihood
-        return criteria.icl(result, self._n_parameters())
-
-    def _n_parameters(self):
-        # private in scikit-learn too, but widely called, and overridden: the criteria call it
-        return criteria.n_parameters(self._params())
-
-    def _params(self):
-        covariances, family = by_hand.covariances(self)
-        params = Params(by_hand.weights(self), by_hand.means(self), covariances, family)
-        params, result = check_params(params, "the model"), getattr(self, "result_", None)
-        if result is None or not np.array_equal(params.covariances, result.params.covariances):
-            convert.check_definite(params)
-        return params
-
-    def _result(self):
-        """What is known of the mixture as it is now: little where it was set by hand."""
-        params, result = self._params(), getattr(self, "result_", None)
-        if result is not None and same_mixture(params, result.params):
-            return result
-        found = convert.result_of(params, getattr(self, "n_samples_seen_", 1))
-        return found if result is None else replace(found, n_samples=result.n_samples)
-
-    def _open(self, X):
-        """The source of data to look at with the fitted model."""
-        check_is_fitted(self)
-        check_hooks(self)
-        fitted = self._fitted_names()
-        recipe = self._recipe()
-        source = open_known(X, recipe, memory_bytes(self.memory))
-        warn_of_names(type(self).__name__, X, fitted, source)
-        warn_of_reading(recipe, source)
-        d = by_hand.means(self).shape[1]
-        if source.n_features != d:
-            raise DataError(  # in scikit-learn's words
-                f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
-                f"expecting {d} features as input"
-            )
-        return recipe.applied(source)
-
-    def _fitted_names(self):
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None else [str(name) for name in names]
-
-    def _recipe(self):
-        """How the data of the fit was read; the names are those that the attribute says."""
-        read = getattr(self, "_read", Recipe())
-        return replace(read, names=self._fitted_names())
-
-    def _backend(self, X, weights=None):
-        source = self._open(X)
-        return fitting.scoring_backend(
-            source,
-            dtype=self.dtype,
-            weights=weights_of(source, weights),
-            threads=self.threads,
-            memory=memory_bytes(self.memory),
-        )
-
-    def _per_sample(self, X, what, dtype=None):
-        if is_dask(X):
-            source = self._open(X)
-            return score_lazily(source.data, self._params(), what, self.dtype, dtype)
-        return self._scored(self._backend(X), what, dtype)
-
-    def _scored(self, backend, what, dtype=None):
-        source = backend.opened
-        shape = (all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
-        scored, start = np.empty(shape, dtype or backend.dtype), 0
-        blocks = (
-            getattr(outputs, what) for _, outputs in backend.score(self._params(), **{what: True})
-        )
-        for block in refilled(blocks, source, -1 if what == "labels" else np.nan):
-            scored[start : start + len(block)] = block
-            start += len(block)
-        return scored
-
-    def _result_on(self, X, sample_weight=None):
-        backend = self._backend(X, sample_weight)
-        params = self._params()
-        with serial_blas():
-            stats = backend.stats(params)
-        return em.FitResult.of(params, stats, backend.n_samples)
-
-    def _own_likelihood(self, X, sample_weight):
-        """By the `score` of a subclass, which scikit-learn's criteria call; None without one."""
-        if not (overrides(self, "score") or overrides(self, "score_samples")):
-            return None
-        source, weights = self._weighted(X, sample_weight)
-        total = source.n_samples if weights is None else weights.sum()
-        given = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return criteria.Likelihood(float(self.score(X, **given) * total), float(total))
-
-    def _weighted(self, X, sample_weight):
-        """The source of data, and the weights of its rows."""
-        source = fitting.open_data(X, memory_bytes(self.memory))
-        return source, weights_of(source, sample_weight)
-
-    # -- conversion ----------------------------------------------------------------------------
-
-    @classmethod
-    def from_params(
-        cls, weights, means, covariances, covariance_type=None, *, n_samples=1, **parameters
-    ):
-        """A model of a mixture that was found elsewhere.
-
-        Parameters
-        ----------
-        weights : (K,) array-like
-        means : (K, d) array-like
-        covariances : array-like
-            full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
-        covariance_type : str, optional
-            By default what the shape of the covariances says, where it can be but one.
-        n_samples : float, default=1
-            Samples that it counts for when `partial_fit` goes on from it.
-        **parameters
-            Of the constructor.
-
-        Returns
-        -------
-        GaussianMixture
-            Fitted as far as its use goes: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
-            ``lower_bound_``, which nobody knows, NaN.
-
-        Raises
-        ------
-        DataError
-            A ValueError: shapes that do not belong together or may be of several families, values
-            that are not finite, weights that are negative or do not sum to 1, a covariance that is
-            not symmetric and positive definite.
-
-        Examples
-        --------
-        >>> from gmm_fast import GaussianMixture
-        >>> model = GaussianMixture.from_params([0.5, 0.5], [[0, 0, 0], [9, 9, 9]], [1.0, 4.0])
-        >>> model
-        GaussianMixture(covariance_type='spherical', n_components=2)
-        >>> model.predict([[8, 8, 8]])
-        array([1])
-        """
-        params = convert.checked_params(weights, means, covariances, covariance_type)
-        return cls.from_result(convert.result_of(params, n_samples), **parameters)
-
-    @classmethod
-    def from_sklearn(cls, model, *, n_samples=1, **parameters):
-        """A model of a fitted mixture of scikit-learn's.
-
-        Parameters
-        ----------
-        model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
-            Of the second the point estimates ``weights_``, ``means_`` and ``covariances_`` are
-            taken: its own predictions average over what they may be, too, and differ a little.
-        n_samples : float, default=1
-            Samples that it counts for when `partial_fit` goes on from it; scikit-learn's mixture
-            does not know how many it was fitted to.
-        **parameters
-            Of the constructor, in place of the model's own.
-
-        Returns
-        -------
-        GaussianMixture
-            With the model's parameters and attributes. The ``lower_bound_`` of a Bayesian one is
-            no likelihood: NaN then.
-
-        Raises
-        ------
-        DataError
-            A ValueError: another object, or a mixture that is not valid.
-        sklearn.exceptions.NotFittedError
-        """
-        result = convert.result_of_sklearn(model, n_samples)
-        ours = cls.from_result(result, **(convert.shared_parameters(model) | parameters))
-        ours._take(result, Recipe(getattr(model, "feature_names_in_", None)))
-        return ours
-
-    def to_sklearn(self):
-        """This model as scikit-learn's, for what takes no other.
-
-        Returns
-        -------
-        sklearn.mixture.GaussianMixture
-            Fitted: the same mixture, parameters of the constructor where it has them ('auto',
-            which it does not know, is its default), and predictions equal but for rounding.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        check_is_fitted(self, "means_")
-        return convert.to_sklearn(self, self._params())

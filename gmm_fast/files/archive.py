@@ -65,7 +65,9 @@ def write_archive(path, kind, header, arrays):
     arrays : dict of str -> ndarray
     """
     header = {"format": kind.format, "version": kind.version, **header}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    if more := sorted(set(arrays) - set(kind.names or arrays)):
+        header["more"] = more
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     header["sha256"] = _digest(header, arrays, kind)
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with atomic_write(path) as file:
@@ -92,7 +94,7 @@ def read_archive(path, kind):
             _check_sizes(archive, len(content))
             header = json.loads(_array(archive, "header").tobytes())
             _check_header(path, kind, header)
-            names = kind.names or sorted(_arrays_in(archive) - {"header"})
+            names = _names(kind, header, _arrays_in(archive) - {"header"})
             arrays = {name: _array(archive, name) for name in names}
     except DataError:
         raise
@@ -104,6 +106,13 @@ def read_archive(path, kind):
             "or take a copy that is whole"
         )
     return header, arrays
+
+
+def _names(kind, header, arrays):
+    """Names of the arrays of a file, in the order in which they are digested."""
+    if kind.names is None:
+        return sorted(arrays)
+    return (*kind.names, *header.get("more", ()))  # of models, what few families need
 
 
 def _check_sizes(archive, n_bytes):
@@ -173,8 +182,8 @@ def _check_header(path, kind, header):
 def _digest(header, arrays, kind):
     """SHA-256 of everything in the file, header first, arrays with dtypes and shapes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in kind.names or sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+    for name in _names(kind, header, arrays):
+        array = np.asarray(arrays[name], order="C")
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -55,6 +55,8 @@ def write_model(path, params, facts):
     """
     check_model_name("model", path)
     arrays = {name: getattr(params, name) for name in MODEL.names}
+    if params.scatter is not None:
+        arrays["scatter"] = params.scatter
     header = {"covariance_type": params.covariance_type, "facts": facts}
     write_archive(path, MODEL, header, arrays)
 
@@ -116,6 +118,8 @@ def check_mixture(params, what):
     DataError
         As `params.check_params`; other numbers than float64; covariances that are singular.
     """
+    if params.scatter is not None and not np.isfinite(params.scatter).all():
+        raise DataError(f"{what}: the scatter holds values that are not finite; fit again")
     for name in MODEL.names:
         dtype = getattr(params, name).dtype
         if dtype.newbyteorder("=") != np.float64:

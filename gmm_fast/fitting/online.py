@@ -6,32 +6,31 @@ of the Royal Statistical Society B 71(3), 593-613; with batches of several sampl
 2009, Online EM for unsupervised models, NAACL, 611-619).
 
 The parameters hold the running statistics: about its own mean a component's first moment is zero
-and its second one is its covariance. So a stream goes on from any parameters and the number of
-samples they are worth, wherever these come from, and from a model file, too.
+and its second one is its covariance, or its `scatter` in families whose covariances do not tell. So
+a stream goes on from any parameters and the number of samples they are worth, wherever these come
+from, and from a model file, too.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from .. import em
-from ..backends import LocalBackend, Survey
+from ..backends import Survey
 from ..backends.threads import serial_blas
+from ..em.regularisation import reg_covar_for
 from ..em.rescue import (
     DEAD,
     Rescue,
-    is_of_few_rows,
-    is_of_needed_rows,
     thin_events,
 )
 from ..errors import DataError
 from ..mixture.params import Params
 from ..mixture.stats import Stats, merge
-from ..sources import ArraySource
-from ..starts import initial, starting
+from ..starts import initial
+from .stream import Gathered, State
 
-STOP_REASON = "partial_fit"
 # Samples that are averaged before any is forgotten, for each free parameter: an average of m
 # samples costs p / 2m of the mean log-likelihood (Wilks 1938), here 1/20 at most.
 WINDOW_PER_PARAMETER = 10
@@ -42,142 +41,6 @@ START_PER_PARAMETER = 2
 START_VALUES = 2**20
 # Iterations of EM on them, to the tolerance.
 START_ITERATIONS = 10
-# Of a stream without end, the latest of what is told are kept.
-KEPT_BOUNDS = 1000
-KEPT_EVENTS = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Gathered:
-    """The first rows of a stream, kept while they are too few for a good start.
-
-    Attributes
-    ----------
-    start : starting.Start
-        How one is found, each time that the rows have doubled.
-    x : (m, d) float64
-    weights : (m,) float64 or None
-    used : int
-        Rows that the last start was found on.
-    """
-
-    start: starting.Start
-    x: np.ndarray
-    weights: np.ndarray | None
-    used: int
-
-    @classmethod
-    def of(cls, start, backend):
-        rows = backend.take(np.arange(backend.n_samples))
-        return cls(start, rows, backend.weights, len(rows))
-
-    def grown(self, backend):
-        """These rows and those of a batch."""
-        rows = backend.take(np.arange(backend.n_samples))
-        weights = None
-        if not (self.weights is None and backend.weights is None):
-            weights = np.concatenate(
-                [
-                    np.ones(len(x)) if w is None else w
-                    for x, w in ((self.x, self.weights), (rows, backend.weights))
-                ]
-            )
-        return replace(self, x=np.concatenate([self.x, rows]), weights=weights)
-
-    def backend(self, like):
-        """A backend like that one, over these rows."""
-        return LocalBackend(
-            ArraySource(self.x), dtype=like.dtype, weights=self.weights, threads=like.threads
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What is known between two batches.
-
-    Attributes
-    ----------
-    params : Params
-    seen : float
-        Sum of the weights of all samples.
-    n_samples : int
-        Their number.
-    batches : int
-    bounds : tuple of float
-        Mean log-likelihood of a sample in the latest batches, each under the parameters from
-        before the batch; where a start was found, under what was found.
-    log_max_resp : float
-        The mean of ln max_k r in the last batch.
-    reg_covar : float, list of float or None
-        What "auto" adds to the variances, as the start or the fit found it.
-    events : tuple of str
-    seconds : dict of float
-    gathered : Gathered, optional
-    """
-
-    params: Params
-    seen: float
-    n_samples: int = 0
-    batches: int = 0
-    bounds: tuple = ()
-    log_max_resp: float = np.nan
-    reg_covar: object = None
-    events: tuple = ()
-    seconds: dict = field(default_factory=dict)
-    gathered: Gathered | None = None
-
-    @classmethod
-    def of(cls, params, seen, result=None, gathered=None):
-        """Where a stream goes on after a fit, or after batches, that ended with `result`."""
-        if result is None:
-            return cls(params, seen)
-        state = cls(
-            params,
-            seen,
-            n_samples=result.n_samples,
-            reg_covar=result.reg_covar,
-            events=tuple(result.events),
-            seconds=result.seconds,
-            gathered=gathered,
-        )
-        if result.stop_reason != STOP_REASON:
-            return state
-        bounds = tuple(t / result.total_weight for t in result.trace)
-        return replace(state, batches=result.n_iter, bounds=bounds)
-
-    def result(self):
-        """As a `FitResult`: what is known of the last batch stands for all samples."""
-        return em.FitResult(
-            params=self.params,
-            log_likelihood=self.bounds[-1] * self.seen,
-            log_max_resp=self.log_max_resp * self.seen,
-            total_weight=self.seen,
-            n_samples=self.n_samples,
-            trace=[bound * self.seen for bound in self.bounds],
-            n_iter=self.batches,
-            converged=False,
-            stop_reason=STOP_REASON,
-            events=list(self.events),
-            seconds=self.seconds,
-            reg_covar=self.reg_covar,
-        )
-
-    def after(self, params, backend, stats, events, **changes):
-        """The state that a batch led to."""
-        # that rows were few is over: now there are more
-        before = [e for e in self.events if not (is_of_few_rows(e) or is_of_needed_rows(e))]
-        events = [*before, *(e for e in events if e not in before)]
-        return replace(
-            self,
-            params=params,
-            seen=self.seen + stats.total_weight,
-            n_samples=self.n_samples + backend.n_samples,
-            batches=self.batches + 1,
-            bounds=(*self.bounds, float(stats.mean_log_likelihood))[-KEPT_BOUNDS:],
-            log_max_resp=float(stats.log_max_resp / stats.total_weight),
-            events=tuple(events[-KEPT_EVENTS:]),
-            **changes,
-        )
 
 
 @serial_blas()
@@ -209,7 +72,7 @@ def begin(backend, n_components, covariance_type, start, settings, events=()):
     began = time.perf_counter()
     _check_first(backend, n_components)
     if isinstance(start, Params):
-        rescue = Rescue(backend, covariance_type)
+        rescue = Rescue.over(backend, covariance_type)
         state = State(rescue.raise_singular(start, 0), 0.0, events=(*events, *rescue.events))
         return _timed(_step(state, backend, settings, None), began)
     state = _started(State(None, 0.0), backend, n_components, covariance_type, start, settings)
@@ -337,8 +200,8 @@ def _reg_covar(state, backend, settings):
         return np.asarray(state.reg_covar)
     if state.seen == 0:  # given parameters, and the first batch
         return settings.for_data(backend, state.params.covariance_type).reg_covar
-    known = _Seen.of(state.params, backend, 1.0, 0.0)
-    return settings.for_data(known, state.params.covariance_type).reg_covar
+    survey = _survey_through(state.params, 1.0, 0.0)
+    return reg_covar_for(settings.reg_covar, survey, backend.dtype)
 
 
 def _window(params):
@@ -406,14 +269,19 @@ def past_stats(params, weight, about, reg_covar):
     n_k, delta = weight * params.weights, params.means - about
     # a component of weight 0 has no moments; any number keeps the divisions valid
     counts = np.where(n_k > 0, n_k, 1.0)
-    none = Stats.zeros(about, params.covariances.shape)
+    scatter, added = params.scatter, 0.0
+    if scatter is None:  # nearly, of a family whose covariances do not tell
+        scatter, added = params.covariances, reg_covar
+        if not family.determined:
+            scatter = np.array(family.each(scatter, params.n_components))
+    made = family.covariances if family.determined else family.raised_scatter
+    # each entry of what is made is linear in the same one of S2
+    none = Stats.zeros(about, scatter.shape)
     none = replace(none, total_weight=weight, n_k=counts)
-    # each entry of the covariances is linear in the same one of S2
-    constant = family.covariances(none, delta, reg_covar)
-    ones = replace(none, s2=np.ones(params.covariances.shape))
-    slope = family.covariances(ones, np.zeros_like(delta), 0.0)
+    constant = made(none, delta, added)
+    slope = made(replace(none, s2=np.ones(scatter.shape)), np.zeros_like(delta), 0.0)
     with np.errstate(over="ignore"):  # what is not finite is refused after the M-step
-        s2 = (params.covariances - constant) / slope
+        s2 = (scatter - constant) / slope
     return replace(none, n_k=n_k, s1=n_k[:, None] * delta, s2=s2)
 
 
@@ -443,38 +311,20 @@ def update(backend, params, stats, past, reg_covar, iteration):
         running = merge(past_stats(params, past, stats.means, reg_covar), stats)
     dead = running.n_k < DEAD * stats.total_weight / backend.n_samples
     new = em.m_step(running, params, reg_covar, dead)
-    seen = _Seen.through(new, backend, stats, reg_covar)
-    rescue = Rescue(seen, params.covariance_type)
+    # of all samples so far: a batch alone may be a single row
+    survey = _survey_through(new, stats.total_weight, reg_covar)
+    rescue = Rescue(survey, backend.n_samples, backend.dtype, backend.origin)
     new = rescue.raise_singular(new, iteration)
     if dead.any():
         new = rescue.revive(new, dead, iteration)
-    return new, rescue.events + thin_events(new, seen.survey(), reg_covar)
+    return new, rescue.events + thin_events(new, survey, reg_covar)
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """All samples so far, as far as `Rescue` asks: a batch alone may be a single row."""
-
-    found: Survey
-    n_samples: int
-    dtype: np.dtype
-    origin: np.ndarray | None
-
-    @classmethod
-    def through(cls, params, backend, stats, reg_covar):
-        """As `params` tell, which were made with `reg_covar`."""
-        return cls.of(params, backend, stats.total_weight, reg_covar)
-
-    @classmethod
-    def of(cls, params, backend, total_weight, reg_covar):
-        family = params.family
-        mean = params.weights @ params.means
-        apart = params.weights @ (params.means - mean) ** 2
-        within = params.weights @ family.component_variances(params)
-        variance = within - reg_covar + apart
-        variance[~(variance > 1e-9 * within)] = 0.0  # a constant feature, and rounding
-        survey = Survey(mean, variance, total_weight)
-        return cls(survey, backend.n_samples, backend.dtype, backend.origin)
-
-    def survey(self, covariance_type="diag"):
-        return self.found
+def _survey_through(params, total_weight, reg_covar):
+    """The `Survey` of data as a mixture tells, which was made with `reg_covar`."""
+    mean = params.weights @ params.means
+    apart = params.weights @ (params.means - mean) ** 2
+    within = params.weights @ params.family.component_variances(params)
+    variance = within - reg_covar + apart
+    variance[~(variance > 1e-9 * within)] = 0.0  # a constant feature, and rounding
+    return Survey(mean, variance, total_weight)

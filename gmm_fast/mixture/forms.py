@@ -92,11 +92,24 @@ def make_form(params, dtype=np.float64, origin=None):
         "diagonal": _diagonal,
         "whitened": _whitened,
     }[family.form]
+    pooled = family.shared and family.form != "whitened"
+    if pooled:
+        factor = family.each(factor, params.n_components)
     # means so far apart that squares overflow: another form is chosen, or samples have no density,
     # which whoever asked is told of
     with np.errstate(over="ignore", invalid="ignore"):
         form = build(front, log_weights, means, factor, np.dtype(dtype))
+    if pooled:
+        form = replace(form, collect=_pooled(form.collect, family))
     return form if origin is None else replace(form, collect=_moved(form.collect, origin))
+
+
+def _pooled(collect, family):
+    def collect_and_pool(lanes):
+        stats = collect(lanes)
+        return replace(stats, s2=family.collect(stats.s2))
+
+    return collect_and_pool
 
 
 def _moved(collect, origin):

@@ -22,6 +22,9 @@ class Params:
         Name of the family, a key of `families.FAMILIES`.
     rounding : (d,) float64, optional
         Variances that rounding hides: densities take it into account, see `resolution`.
+    scatter : ndarray, optional
+        What the covariances were estimated from, as `Family.scatter` returns it, of families whose
+        covariances do not tell; a stream of batches goes on from it.
     """
 
     weights: np.ndarray
@@ -29,6 +32,7 @@ class Params:
     covariances: np.ndarray
     covariance_type: str
     rounding: np.ndarray | None = field(default=None, compare=False, repr=False)
+    scatter: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def family(self):
@@ -81,9 +85,9 @@ def check_params(params, what="parameters"):
         Shapes that do not agree, values that are not finite, weights that are negative or do
         not sum to 1, covariances that are not symmetric or have a variance that is not positive.
     """
-    weights = np.ascontiguousarray(params.weights, np.float64)
-    means = np.ascontiguousarray(params.means, np.float64)
-    covariances = np.ascontiguousarray(params.covariances, np.float64)
+    weights = np.asarray(params.weights, np.float64, order="C")
+    means = np.asarray(params.means, np.float64, order="C")
+    covariances = np.asarray(params.covariances, np.float64, order="C")
     if means.ndim != 2 or weights.shape != means.shape[:1] or 0 in means.shape:
         raise DataError(
             f"{what}: weights of shape {weights.shape} and means of shape {means.shape} "
@@ -113,4 +117,4 @@ def check_params(params, what="parameters"):
         covariances, family.transposed(covariances), rtol=1e-8, atol=1e-8 * variances.max()
     ):
         raise DataError(f"{what}: covariances are not symmetric")
-    return Params(weights, means, covariances, params.covariance_type)
+    return Params(weights, means, covariances, params.covariance_type, scatter=params.scatter)

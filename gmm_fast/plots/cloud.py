@@ -5,9 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from ..backends import LocalBackend
+from ..backends import backend_over
 from ..errors import DataError
-from ..sources import ArraySource
 from .projection import inside
 
 # Limit on rows drawn as points; larger data is drawn as a density.
@@ -171,24 +170,12 @@ def _labels(backend, params, x):
 def _scored(backend, params, x, **what):
     """Yield the results of `Backend.score` for rows taken from `backend`."""
     try:
-        for _, out in _part(backend, x).score(params, labels=True, **what):
+        for _, out in backend_over(backend, x).score(params, labels=True, **what):
             yield out
     except DataError:
         if not np.isfinite(x).all():
             backend.refuse_bad_values()  # its error names the row and the file
         raise
-
-
-def _part(backend, x):
-    """A backend over some rows of another; results have the same bits."""
-    # float32 data stays float32; with an origin, values hold more digits
-    stored = x if backend.origin is not None else x.astype(backend.dtype, copy=False)
-    return LocalBackend(
-        ArraySource(np.ascontiguousarray(stored)),
-        dtype=backend.dtype,
-        threads=backend.threads,
-        origin=backend.origin,
-    )
 
 
 def robust_limits(values):

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backends import LocalBackend
+from ..backends import backend_over
 from ..backends.threads import share_out
 from ..kernels import pairs
-from ..sources import ArraySource
 from ..text import LONGEST
 
 # Criteria that are better when higher; "cv" is the mean log-likelihood of held-out samples.
@@ -99,11 +98,7 @@ class SilhouetteSample:
             chosen = np.arange(n)
         self.x = backend.take(chosen)
         self.threads = backend.threads
-        # float32 data stays float32, so that labels are those of the data itself
-        stored = self.x if backend.origin is not None else self.x.astype(backend.dtype)
-        self._backend = LocalBackend(
-            ArraySource(stored), dtype=backend.dtype, threads=backend.threads
-        )
+        self._backend = backend_over(backend, self.x)
 
     def labels(self, params):
         """(m,) int32 labels of the sample under `params`."""

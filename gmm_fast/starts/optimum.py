@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import em
-from ..backends import LocalBackend, count_positive
+from ..backends import backend_over, count_positive
 from ..backends.threads import side_by_side
 from ..checks import kept
 from ..errors import DataError, FitError
 from ..mixture.families import get_family
 from ..mixture.params import Params
-from ..sources import ArraySource
 from .climbing import Climb, climbed
 from .judge import LONGEST, Judge
 from .moves import Outlook
@@ -147,16 +146,8 @@ class Shared:
 
     def over(self, sample):
         """A new backend like that of the data, over a sample of it."""
-        backend = self.backend
-        # values that kernels see as they are stay so; an origin would cost them digits
-        x = sample.x if backend.origin is not None else sample.x.astype(backend.dtype, copy=False)
-        return LocalBackend(
-            ArraySource(x),
-            origin=backend.origin,
-            dtype=backend.dtype,
-            weights=None if backend.weights is None else sample.weights,
-            threads=backend.threads,
-        )
+        weights = None if self.backend.weights is None else sample.weights
+        return backend_over(self.backend, sample.x, weights)
 
 
 def with_given(events, winner, start):

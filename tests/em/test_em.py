@@ -443,7 +443,7 @@ def test_a_component_that_recovers_is_exact(family):
 
 
 def rescue_of(x, family):
-    rescue = Rescue(backend(x), family)
+    rescue = Rescue.over(backend(x), family)
     return rescue, rescue.events
 
 

@@ -1,221 +1,11 @@
-"""Covariance families: what structure covariances have, and how statistics become the next ones.
+"""How a covariance is kept: as a matrix, as variances, as one variance.
 
-To add one, write a subclass of `Family` and put it into `FAMILIES`. Of the mixins one says whose a
-covariance is, `PerComponent` or `Shared`; the other how it is kept: `Matrices`, `Variances` or
-`OneVariance`. An entry is one covariance as the family keeps it, without the axis of components.
+An entry is one covariance as the family keeps it, without the axis of components.
 """
 
-from contextlib import suppress
-
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
-from ..errors import DataError
-from ..kernels import cholesky, structures
-
-EPS = float(np.finfo(np.float64).eps)
-# Of a number of rows: responsibilities that sum to a whole number but for rounding are whole.
-NEARLY = 1 - 1e-6
-
-
-class Family:
-    """One covariance structure.
-
-    Attributes
-    ----------
-    name : str
-        As in scikit-learn's ``covariance_type``.
-    mclust_name : str
-    form : str
-        How kernels evaluate it: triangular, diagonal or whitened (without correlations, on data
-        whitened once per block).
-    structure : int or None
-        What the kernel of short runs calls its M-step, one of `kernels.structures`; without one
-        short runs are made by `em.fit`.
-    shared : bool
-        Whether all components have one covariance.
-    layout : str
-        How a covariance is kept: matrices, variances (of each feature) or variance (of all).
-    """
-
-    name: str
-    mclust_name: str
-    form: str
-    structure: int | None = None
-    shared: bool
-    layout: str
-
-    # What it declares ---------------------------------------------------------------------------
-
-    @property
-    def matrices(self):
-        """Whether features may be correlated."""
-        return self.layout == "matrices"
-
-    def n_covariances(self, k):
-        """Covariances of k components."""
-        return 1 if self.shared else k
-
-    def n_matrices(self, k):
-        """Covariance matrices among them."""
-        return self.n_covariances(k) if self.matrices else 0
-
-    def shape(self, k, d):
-        """Shape of the covariances, as in scikit-learn."""
-        return self.entry_shape(d) if self.shared else (k, *self.entry_shape(d))
-
-    def n_covariance_parameters(self, k, d):
-        """Free parameters of the covariances alone."""
-        return self.n_covariances(k) * self.entry_parameters(d)
-
-    def n_parameters(self, k, d):
-        """Free parameters of the mixture: weights, means and covariances."""
-        return (k - 1) + k * d + self.n_covariance_parameters(k, d)
-
-    def directions(self, d):
-        """Samples that a component needs for a covariance of its own that is not singular."""
-        return 1 if self.shared else self.entry_rows(d)
-
-    def least_rows(self, k, d):
-        """Fewest rows that can decide k means and all covariances."""
-        return k * self.directions(d)
-
-    def undecided(self, rows, d):
-        """Which covariances are of fewer rows than can decide them, (K,) or (1,) bool.
-
-        `rows`, (K,), are those that each component is responsible for.
-        """
-        if self.shared:
-            return np.array([rows.sum() < NEARLY * self.least_rows(len(rows), d)])
-        return rows < NEARLY * self.least_rows(1, d)
-
-    # The M-step ---------------------------------------------------------------------------------
-
-    def scatter(self, stats, delta):
-        """Moments about the new means, a sample: S2 / N - delta delta', of each covariance.
-
-        Parameters
-        ----------
-        stats : Stats
-        delta : (K, d) float64
-            New means less the means of `stats`.
-        """
-        raise NotImplementedError
-
-    def estimate(self, scatter, n_k, previous):
-        """The covariances that are most likely given the `scatter`, which they may be themselves.
-
-        Parameters
-        ----------
-        scatter : float64
-            Of `scatter`; may be written.
-        n_k : (K,) float64
-        previous : float64
-            Covariances of the last iteration, for families whose M-step iterates.
-        """
-        return scatter
-
-    def covariances(self, stats, delta, reg_covar, previous=None):
-        """M-step: the `estimate` of the `scatter`, plus `reg_covar` on the diagonal.
-
-        Parameters
-        ----------
-        stats : Stats
-        delta : (K, d) float64
-            New means less the means of `stats`.
-        reg_covar : float or (d,) array
-            Of one variance for all features its mean.
-        previous : float64, optional
-        """
-        found = self.estimate(self.scatter(stats, delta), stats.n_k, previous)
-        return self.add_to_variances(found, reg_covar)
-
-
-class PerComponent:
-    """Each component has a covariance of its own."""
-
-    shared = False
-
-    def stacked(self, covariances):
-        """Covariances along a first axis, (M, ...)."""
-        return covariances
-
-    def each(self, covariances, k):
-        """That of each of k components, along a first axis."""
-        return covariances
-
-    def within(self, covariances, weights):
-        """Their weighted mean, an entry."""
-        return np.tensordot(weights, covariances, 1)
-
-    def take(self, covariances, order):
-        """Those of some components, in that order."""
-        return covariances[order]
-
-    def put(self, covariances, k, entry):
-        """Write the covariance of component k; one that is shared stays, EM adapts it."""
-        covariances[k] = entry
-
-    def keep(self, covariances, old, which):
-        """Write the `old` covariances of components that `which`, (K,) bool, marks."""
-        covariances[which] = old[which]
-
-    def replaced(self, covariances, target, source):
-        """`covariances` with component `target` given the covariance of `source`."""
-        covariances = covariances.copy()
-        covariances[target] = covariances[source]
-        return covariances
-
-    def pool(self, covariances, i, j, share, delta):
-        """That of two components together, an entry.
-
-        `share` is the weight of i among both, `delta` the mean of i less that of j.
-        """
-        between = self.of_moment(self.square(delta), len(delta))
-        within = share * covariances[i] + (1 - share) * covariances[j]
-        return within + share * (1 - share) * between
-
-    def scatter(self, stats, delta):
-        d = delta.shape[1]
-        n_k = stats.n_k.reshape(-1, *(1,) * (stats.s2.ndim - 1))
-        return self.of_moment(stats.s2 / n_k - self.squares(delta), d)
-
-    def collect(self, moments):
-        """`Stats.s2` of moments of each component, (K, ...)."""
-        return moments
-
-
-class Shared:
-    """All components have one covariance."""
-
-    shared = True
-
-    def stacked(self, covariances):
-        return covariances[None]
-
-    def each(self, covariances, k):
-        return np.broadcast_to(covariances, (k, *covariances.shape))
-
-    def within(self, covariances, weights):
-        return covariances
-
-    def take(self, covariances, order):
-        return covariances
-
-    def put(self, covariances, k, entry):
-        pass
-
-    def keep(self, covariances, old, which):
-        pass
-
-    def replaced(self, covariances, target, source):
-        return covariances
-
-    def pool(self, covariances, i, j, share, delta):
-        return covariances
-
-    def collect(self, moments):
-        return moments.sum(axis=0)
+from .factors import inverse_cholesky
 
 
 class Matrices:
@@ -260,6 +50,10 @@ class Matrices:
         """`square` of each of (K, d)."""
         return deltas[:, :, None] * deltas[:, None, :]
 
+    def sum_of_squares(self, weights, deltas):
+        """Weighted sum of the same."""
+        return (weights[:, None] * deltas).T @ deltas
+
     def of_moment(self, moment, d):
         """A covariance of what `second_moment` is of a sample, on average."""
         return moment
@@ -294,7 +88,7 @@ class Matrices:
             (K,) for spherical. Entries of singular ones are not meaningful.
         singular : (K,) or (1,) bool
         """
-        factor, singular = _inverse_cholesky(self.stacked(covariances))
+        factor, singular = inverse_cholesky(self.stacked(covariances))
         return (factor[0] if self.shared else factor), singular
 
     def diagonal(self, factor, d):
@@ -402,6 +196,9 @@ class Variances:
 
     def squares(self, deltas):
         return deltas**2
+
+    def sum_of_squares(self, weights, deltas):
+        return weights @ self.squares(deltas)
 
     def of_moment(self, moment, d):
         return moment
@@ -538,98 +335,5 @@ class OneVariance(Variances):
         return variances[0] if self.shared else variances
 
 
-def _inverse_cholesky(covariances):
-    """L^-1 of (K, d, d) matrices, and which of them are numerically singular.
-
-    A pivot is judged beside its feature's variance, so that units of features do not matter.
-    """
-    d = covariances.shape[1]
-    tolerance = 10 * d * EPS
-    if d <= cholesky.MOST_FEATURES:
-        if not (covariances.flags.c_contiguous and covariances.flags.writeable):
-            covariances = covariances.copy()  # of others the kernel would be compiled anew
-        inverse, singular = np.zeros(covariances.shape), np.empty(len(covariances), bool)
-        cholesky.inverse_cholesky(covariances, tolerance, inverse, singular)
-        return inverse, singular
-    least = tolerance * np.abs(np.diagonal(covariances, axis1=1, axis2=2))
-    lower = _cholesky(covariances)
-    singular = ~(np.diagonal(lower, axis1=1, axis2=2) ** 2 > least).all(axis=1)
-    if singular.any():
-        lower[singular] = np.eye(d)  # something valid in their place
-    inverse = np.empty_like(lower)
-    for k, one in enumerate(lower):
-        inverse[k] = dtrtri(one, lower=1)[0]
-    return inverse, singular
-
-
-def _cholesky(matrices):
-    """Cholesky factors of (K, d, d) matrices, zeros where there is none."""
-    try:
-        return np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        lower = np.zeros_like(matrices)
-        for k, matrix in enumerate(matrices):
-            with suppress(np.linalg.LinAlgError):
-                lower[k] = np.linalg.cholesky(matrix)
-        return lower
-
-
 def _singular_variances(variances):
     return ~(np.isfinite(variances) & (variances > 0))
-
-
-class Full(PerComponent, Matrices, Family):
-    name, mclust_name, form = "full", "VVV", "triangular"
-    structure = structures.FULL
-
-
-class Tied(Shared, Matrices, Family):
-    name, mclust_name, form = "tied", "EEE", "whitened"
-    structure = structures.TIED
-
-    def least_rows(self, k, d):
-        return k + d
-
-    def scatter(self, stats, delta):
-        between = (stats.n_k[:, None] * delta).T @ delta
-        return (stats.s2 - between) / stats.total_weight
-
-    def estimate(self, scatter, n_k, previous):
-        return self.symmetric(scatter)  # of what cancels, the rounding is not
-
-
-class Diag(PerComponent, Variances, Family):
-    name, mclust_name, form = "diag", "VVI", "diagonal"
-    structure = structures.DIAG
-
-
-class Spherical(PerComponent, OneVariance, Family):
-    name, mclust_name, form = "spherical", "VII", "diagonal"
-    structure = structures.SPHERICAL
-
-
-FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
-
-
-def get_family(name):
-    """The family of that name.
-
-    Raises
-    ------
-    DataError
-        No family of that name.
-    """
-    try:
-        return FAMILIES[name]
-    except KeyError:
-        raise DataError(
-            f"unknown covariance family {name!r}; choose from {', '.join(FAMILIES)}"
-        ) from None
-
-
-def surveying(family):
-    """The family that looks at data which is going to be fitted, by the same kernel.
-
-    Others than those of the triangular one would give traces, or a matrix not asked for.
-    """
-    return family if family.form == "triangular" else FAMILIES["diag"]
