@@ -15,8 +15,6 @@ from .. import __version__
 from ..errors import DataError, FitError, Interrupted
 from ..names import CRITERIA, FAMILIES, FAMILY
 from .options import (
-    Families,
-    UnlessResumed,
     animate_option,
     checkpoint_options,
     clobber_option,
@@ -33,6 +31,7 @@ from .options import (
     several_folds,
     transform_option,
 )
+from .values import Families, UnlessResumed
 
 
 class Refusal(click.ClickException):
