@@ -25,8 +25,7 @@ from gmm_fast.cli import inputs, progress
 from gmm_fast.files import archive, outputs
 from gmm_fast.files.modelfile import read_model
 from gmm_fast.fitting.checkpoint import read_checkpoint
-from gmm_fast.names import CRITERIA
-from gmm_fast.names import FAMILIES
+from gmm_fast.names import CRITERIA, FAMILIES
 from gmm_fast.selection import criteria
 from gmm_fast.starts import starting
 
