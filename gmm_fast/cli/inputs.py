@@ -168,7 +168,7 @@ def read_labels(kept, source, k):
         gone = np.isnan(labels)  # of dropped rows; refused for others
         labels = np.where(gone, -1, whole) if (gone | (whole == labels)).all() else labels
     kept.check_input("--from-labels", path)
-    return _checked(f"--from-labels {path}", initial.check_labels, labels, source, k)
+    return _check_values(f"--from-labels {path}", initial.check_labels, labels, source, k)
 
 
 def read_weights(settings, source):
@@ -179,7 +179,7 @@ def read_weights(settings, source):
     # --memory is a promise for any number of rows; without it, a map is not worth its danger: a
     # file that shrinks kills the process
     values = _read_column("--weights", path, "weight", mapped=settings["memory"] is not None)
-    return _checked(f"--weights {path}", check_weights, values, source)
+    return _check_values(f"--weights {path}", check_weights, values, source)
 
 
 def _read_column(option, path, name, mapped=False):
@@ -223,7 +223,7 @@ def _map_values(source, path):
         raise FitError(f"{path}: its values cannot be kept in a temporary file: {error}") from error
 
 
-def _checked(what, check, values, source, *rest):
+def _check_values(what, check, values, source, *rest):
     """Return `check(values, n_samples, *rest)`; errors name the option and the file.
 
     Values of dropped rows may be among them.

@@ -18,7 +18,7 @@ from .values import (
 KINDS = ("clusters", "uncertainty", "silhouette", "loglik", "criteria")
 
 
-def _of_columns(ctx, param, scales):
+def _transform_by_column(ctx, param, scales):
     """The `transform` of `open_source`: one for all columns, or one per column."""
     found = {}
     for transform, columns in scales:
@@ -78,7 +78,7 @@ transform_option = click.option(
     "--transform",
     type=Scale(),
     multiple=True,
-    callback=_of_columns,
+    callback=_transform_by_column,
     help="Fit on another scale: arcsinh:150 for asinh(x / 150), or logicle (logicle:T,W,M,A). For "
     "some columns only: 'arcsinh:150=CD3,CD4', named as for --columns. May be repeated.",
 )

@@ -45,12 +45,12 @@ def plot(model, out, kind, as_json, settings):
         out = _default_name(model, data, kind)
     canvas.check_picture(out, "--out")
     canvas.check_size(settings["size"], settings["dpi"])
-    drawn = {"loglik": _loglik, "criteria": _criteria}.get(kind, _of_data)
+    drawn = {"loglik": _draw_loglik, "criteria": _draw_criteria}.get(kind, _draw_data)
     ax, facts = drawn(model, out, kind, settings)
     with keeping({"--out": out}, settings["no_clobber"]):
         canvas.save(ax, out, dpi=settings["dpi"])
     facts = {"kind": kind, **facts, "out": str(out)}
-    printing.print_answer(as_json, facts, f"{kind} of {model}", _shown(facts))
+    printing.print_answer(as_json, facts, f"{kind} of {model}", _fact_rows(facts))
 
 
 def check_pictures(settings):
@@ -82,8 +82,8 @@ def draw_fit(backend, result, recipe, settings, recorder, progress):
     seed, names = settings["seed"], recipe.names
     if settings.get("plot") is not None:
         progress.say("drawing")
-        seen = views.view_of(result.params, recipe.names, labels=recipe.labels)
-        ax, _ = composition.draw_clusters(backend, result.params, seen, seed=seed)
+        view = views.view_of(result.params, recipe.names, labels=recipe.labels)
+        ax, _ = composition.draw_clusters(backend, result.params, view, seed=seed)
         canvas.save(ax, settings["plot"])
     if recorder is not None:
         progress.say("drawing the frames")
@@ -126,25 +126,25 @@ def _refuse_unused(kind, settings):
             )
 
 
-def _of_data(model, out, kind, settings):
+def _draw_data(model, out, kind, settings):
     """Draw clusters, uncertainty or silhouettes."""
     params, facts = read_model(model)
     options = {name: settings[name] for name in ("rows", "seed", "size")}
     source = inputs.open_for(settings, model, params, facts)
     names = source.feature_names or facts.get("features")
     labels = axis_labels(names, source.transforms)
-    seen = _view(params, names, labels, kind, settings)  # checked before the data is read
+    view = _view_for(params, names, labels, kind, settings)  # checked before the data is read
     check_written({"--out": out}, [*files_of(source), model], settings)
     with inputs.scoring(source, settings) as (backend, progress):
         progress.say("drawing")
         if kind == "silhouette":
             return composition.draw_silhouette(backend, params, **options)
         if kind == "uncertainty":
-            return composition.draw_uncertainty(backend, params, seen, **options)
-        return composition.draw_clusters(backend, params, seen, style=settings["style"], **options)
+            return composition.draw_uncertainty(backend, params, view, **options)
+        return composition.draw_clusters(backend, params, view, style=settings["style"], **options)
 
 
-def _view(params, names, labels, kind, settings):
+def _view_for(params, names, labels, kind, settings):
     """The view for a kind; raises DataError where features and view do not fit it."""
     if kind == "silhouette":
         views.check_several(params)
@@ -154,7 +154,7 @@ def _view(params, names, labels, kind, settings):
     return views.view_of(params, names, settings["features"], settings["view"], labels)
 
 
-def _loglik(model, out, kind, settings):
+def _draw_loglik(model, out, kind, settings):
     params, facts = read_model(model)
     check_facts(facts, params.n_features, model)
     result = em.FitResult.from_facts(params, facts)
@@ -167,7 +167,7 @@ def _loglik(model, out, kind, settings):
     }
 
 
-def _criteria(model, out, kind, settings):
+def _draw_criteria(model, out, kind, settings):
     rows, criterion = figures.table_of(read_table(model), settings["criterion"])
     check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
@@ -199,7 +199,7 @@ def read_table(path):
     return table
 
 
-def _shown(facts):
+def _fact_rows(facts):
     """Facts as rows of a table."""
     rows = []
     if "n_samples" in facts:

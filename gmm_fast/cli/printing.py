@@ -18,7 +18,7 @@ from ..backends.memory import describe
 from ..errors import FitError
 from ..mixture.resolution import steps_text
 from ..selection.choice import not_converged
-from ..selection.criteria import HIGHER, in_words, named
+from ..selection.criteria import HIGHER, in_words, label_of
 from ..selection.grid import PATIENCE
 from ..sources import told
 from ..text import (
@@ -187,12 +187,12 @@ def warn(text):
     click.echo(f"warning: {text}", err=True)
 
 
-def print_notes(result, said=()):
-    """Print events and warnings on stderr, except those already `said`."""
+def print_notes(result, printed=()):
+    """Print events and warnings on stderr, except those already `printed`."""
     for event in result.events:
-        if event not in said:
+        if event not in printed:
             note(event)
-    if not result.converged and (text := not_converged(result.n_iter)) not in said:
+    if not result.converged and (text := not_converged(result.n_iter)) not in printed:
         warn(text)
 
 
@@ -317,7 +317,7 @@ def _component_table(weights, order, heads, cells, cut):
 
 def print_candidates(table):
     """Print the table of a search, its best row marked, and remarks on it."""
-    candidates, best, by = table.candidates, table.best, named(table.criterion)
+    candidates, best, by = table.candidates, table.best, label_of(table.criterion)
     columns, hidden = _columns(candidates, best), []
     shown = _candidate_table(candidates, best, by, columns)
     for name in DISPENSABLE:

@@ -62,10 +62,10 @@ def draw_pictures(
     troubles : list of str
         What could not be drawn, and why.
     """
-    wanted = _criterion(rows, criterion)
+    wanted = _criterion_picture(rows, criterion)
     if backend is not None:
-        wanted += _of_data(result.params, backend, names, labels, seed, silhouette_rows)
-    wanted += _trace(result)
+        wanted += _data_pictures(result.params, backend, names, labels, seed, silhouette_rows)
+    wanted += _trace_picture(result)
     pictures, troubles = [], []
     for title, caption, draw in wanted:
         try:
@@ -76,7 +76,7 @@ def draw_pictures(
     return pictures, troubles
 
 
-def _criterion(rows, criterion):
+def _criterion_picture(rows, criterion):
     """(title, caption, function that draws) of the picture of a search."""
     if criterion is None or len({row["n_components"] for row in rows}) == 1:
         return []
@@ -85,7 +85,7 @@ def _criterion(rows, criterion):
     return [("Criterion", caption, lambda: figures.criteria(rows, criterion))]
 
 
-def _trace(result):
+def _trace_picture(result):
     """(title, caption, function that draws) of the picture of the iterations."""
     if sum(map(is_number, result.trace)) < 2:
         return []
@@ -93,10 +93,10 @@ def _trace(result):
     return [("Log-likelihood", caption, lambda: figures.loglik(result))]
 
 
-def _of_data(params, backend, names, labels, seed, silhouette_rows):
+def _data_pictures(params, backend, names, labels, seed, silhouette_rows):
     """(title, caption, function that draws) of each picture that shows samples."""
     drawn = {"rows": DRAWN_ROWS, "seed": seed}
-    caption = _drawn(backend.n_samples, DRAWN_ROWS, seed)
+    caption = _sample_text(backend.n_samples, DRAWN_ROWS, seed)
     found = [(
         "Clusters",
         f"Samples in the colours of their components; {caption}.",
@@ -118,13 +118,13 @@ def _of_data(params, backend, names, labels, seed, silhouette_rows):
         found.append((
             "Silhouette",
             "A bar for each sample, by component; below 0, the sample is nearer to another one; "
-            f"{_drawn(backend.n_samples, silhouette_rows, seed)}.",
+            f"{_sample_text(backend.n_samples, silhouette_rows, seed)}.",
             lambda: composition.draw_silhouette(backend, params, **measured)[0],
         ))  # fmt: skip
     return found
 
 
-def _drawn(n, most, seed):
+def _sample_text(n, most, seed):
     """How many samples are drawn, and which."""
     return f"all {n:,} samples" if n <= most else f"{most:,} of {n:,} samples (seed {seed})"
 
@@ -134,11 +134,11 @@ def _bytes_of(axes):
     figure = canvas.figure_of(axes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layouts without room
-        svg = _saved(figure, "svg")
-        return svg if len(svg) <= MOST_SVG else _saved(figure, "png")
+        svg = _save(figure, "svg")
+        return svg if len(svg) <= MOST_SVG else _save(figure, "png")
 
 
-def _saved(figure, kind):
+def _save(figure, kind):
     file = io.BytesIO()
     canvas.write(figure, file, kind)
     return file.getvalue()

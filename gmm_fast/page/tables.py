@@ -73,8 +73,8 @@ def warnings(facts, rows):
 
 def notes(facts):
     """Other events of the chosen fit, at most `MOST_NOTES`."""
-    said = facts.get("warnings") or []
-    events = [shorten(e, LONGEST_VALUE) for e in facts["best"]["events"] if e not in said]
+    known = facts.get("warnings") or []
+    events = [shorten(e, LONGEST_VALUE) for e in facts["best"]["events"] if e not in known]
     more = len(events) - MOST_NOTES
     return events if more <= 0 else [*events[:MOST_NOTES], f"… and {more:,} more"]
 
@@ -146,7 +146,7 @@ def candidates(facts, rows):
     names = dict.fromkeys((criterion or "bic", *CRITERIA))
     measured = [name for name in names if name != "cv" or has_values(rows, "cv")]
     lead = {name: found[0] for name in measured if (found := order(rows, name))}
-    shown = _shown(rows, criterion, facts["best"])
+    shown = _rows_to_show(rows, criterion, facts["best"])
     searched = any(row.get("effort") for row in rows)
     columns = [
         {"text": "K", "title": "number of components", "numeric": True, "by": False},
@@ -189,7 +189,7 @@ def candidates(facts, rows):
     }
 
 
-def _shown(rows, criterion, best):
+def _rows_to_show(rows, criterion, best):
     """The rows that fit into the table, in their order; the chosen one is among them."""
     if len(rows) <= MOST_CANDIDATES:
         return rows

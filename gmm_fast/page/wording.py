@@ -89,7 +89,7 @@ def choice(facts, rows):
     if criterion is None:
         return [f"{model}, as asked for."]
     how = "highest" if criterion in HIGHER else "lowest"
-    sentence = f"{_called(criterion)} is {how} for {model}"
+    sentence = f"{_subject(criterion)} is {how} for {model}"
     if facts.get("runner_up") is None or not is_number(facts.get("margin")):
         found = [f"{sentence}; there is nothing to compare it with."]
     else:
@@ -105,7 +105,7 @@ def choice(facts, rows):
     return found
 
 
-def _called(criterion):
+def _subject(criterion):
     name = CRITERIA[criterion][0]
     return {"silhouette": "The silhouette", "CV": "The cross-validated log-likelihood"}.get(
         name, name

@@ -154,7 +154,7 @@ class _Film:
         return np.asarray(self.canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def _with_few_colours(pictures):
+def _share_palette(pictures):
     """Images that share one palette, so that still parts keep their colours."""
     from PIL import Image
 
@@ -167,7 +167,7 @@ def _with_few_colours(pictures):
 
 
 def _write(path, pictures):
-    pictures = _with_few_colours(pictures)
+    pictures = _share_palette(pictures)
     times = [FRAME_TIME] * (len(pictures) - 1) + [LAST_TIME]
     with atomic_write(os.fspath(path)) as file:
         pictures[0].save(

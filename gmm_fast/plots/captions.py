@@ -13,17 +13,17 @@ def title_of(params):
     return f"{count(params.n_components, 'component')}, {family.name} covariance"
 
 
-def caption_of(scene, seen, levels):
+def caption_of(scene, view, levels):
     """The caption of `clusters`."""
     cloud, parts = scene.cloud, [rows_drawn(scene.cloud)]
-    if seen.n_axes == 1:
+    if view.n_axes == 1:
         parts.append("lines: components, weighted; dashed: their sum")
     else:
         if cloud.density is None and len(scene.weights) > 1:
             parts.append("faint: uncertain")
         if len(levels):
             parts.append(ellipses_of(levels))
-    return "; ".join([*parts, *where(seen), *outside(scene)])
+    return "; ".join([*parts, *axes_text(view), *outside_text(scene)])
 
 
 def ellipses_of(levels):
@@ -44,29 +44,29 @@ def rows_drawn(cloud):
     return f"{drawn:,} of {n:,} rows drawn (seed {cloud.seed})"
 
 
-def facts_of(scene, seen):
+def facts_of(scene, view):
     """Facts of a picture, for programs."""
     cloud = scene.cloud
     return {
         "n_samples": cloud.n_samples,
         "rows": cloud.drawn,
         "style": "points" if cloud.density is None else "density",
-        "features": None if seen.columns is None else seen.names,
-        "projection": None if seen.columns is not None else seen.names,
+        "features": None if view.columns is None else view.names,
+        "projection": None if view.columns is not None else view.names,
         "outside": cloud.outside,
     }
 
 
-def where(seen):
+def axes_text(view):
     """What the axes are, unless they are features."""
-    if seen.columns is not None:
+    if view.columns is not None:
         return []
-    if seen.ratios is None:
+    if view.ratios is None:
         return ["axes: the directions most correlated with all features"]
     return ["axes: directions that separate the components best (and features most correlated)"]
 
 
-def outside(scene):
+def outside_text(scene):
     """What lies outside the axes, or is not drawn."""
     cloud, parts = scene.cloud, []
     if cloud.outside:

@@ -7,12 +7,12 @@ from ..errors import DataError
 from ..selection import criteria as measures
 from .canvas import SIZE, figure_of, new_figure
 from .captions import (
+    axes_text,
     caption_of,
     facts_of,
-    outside,
+    outside_text,
     rows_drawn,
     title_of,
-    where,
 )
 from .cloud import ROWS, gather
 from .drawing import (
@@ -37,7 +37,7 @@ LEVELS = (1.0, 2.0)
 def draw_clusters(
     backend,
     params,
-    seen,
+    view,
     *,
     style="auto",
     rows=ROWS,
@@ -61,30 +61,30 @@ def draw_clusters(
     cloud = gather(
         backend,
         params,
-        seen,
+        view,
         rows=rows,
         seed=seed,
         dense=dense,
         colours=colours_of(params.n_components),
     )
-    scene = Scene.of(cloud, seen, params)
+    scene = Scene.of(cloud, view, params)
     title = title or title_of(params)
-    if seen.n_axes > 2:
-        ax = _pairs(scene, seen, levels, title, ax, size)
+    if view.n_axes > 2:
+        ax = _pairs(scene, view, levels, title, ax, size)
     else:
         ax = axes_of(ax, size)
         panel(ax, scene, levels)
         legend(ax, scene)
-        describe(ax, title, caption_of(scene, seen, levels))
-    return ax, facts_of(scene, seen)
+        describe(ax, title, caption_of(scene, view, levels))
+    return ax, facts_of(scene, view)
 
 
-def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
+def draw_uncertainty(backend, params, view, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
     """Draw `uncertainty` of a `Backend` through a view from `plane_of`; see `draw_clusters`."""
-    cloud = gather(backend, params, seen, rows=rows, seed=seed)
-    scene = Scene.of(cloud, seen, params)
+    cloud = gather(backend, params, view, rows=rows, seed=seed)
+    scene = Scene.of(cloud, view, params)
     ax = axes_of(ax, size)
-    if seen.n_axes == 1:
+    if view.n_axes == 1:
         uncertain_line(ax, scene)
     else:
         uncertain_plane(ax, scene)
@@ -92,11 +92,11 @@ def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax
     caption = [
         rows_drawn(cloud),
         f"mean {sample.mean():.3g}, above 0.1: {(sample > 0.1).mean():.0%} of them",
-        *where(seen),
-        *outside(scene),
+        *axes_text(view),
+        *outside_text(scene),
     ]
     describe(ax, title or f"Uncertainty, {title_of(params)}", "; ".join(caption))
-    return ax, facts_of(scene, seen)
+    return ax, facts_of(scene, view)
 
 
 def draw_silhouette(
@@ -132,9 +132,9 @@ def panel(ax, scene, levels=LEVELS):
         plane(ax, scene, 0, 1, levels)
 
 
-def _pairs(scene, seen, levels, title, axes, size):
+def _pairs(scene, view, levels, title, axes, size):
     """Draw scatter plots below the diagonal, histograms on it, the legend above it."""
-    m = seen.n_axes
+    m = view.n_axes
     own = axes is None
     if own:
         grown = max(1.0, m / 3)
@@ -156,9 +156,9 @@ def _pairs(scene, seen, levels, title, axes, size):
             name_axes(ax, scene.names[column], scene.names[row], most=22)
             _outer_labels(ax, row == m - 1, column == 0 and row > 0)
     legend(axes[0, 1], scene, loc="upper left", bbox_to_anchor=(0.0, 1.0))
-    caption = caption_of(scene, seen, levels)
-    if seen.columns is not None and seen.n_axes < len(seen.axes):
-        caption += f"; {seen.n_axes} of {len(seen.axes):,} features"
+    caption = caption_of(scene, view, levels)
+    if view.columns is not None and view.n_axes < len(view.axes):
+        caption += f"; {view.n_axes} of {len(view.axes):,} features"
     if own:
         describe_figure(figure_of(axes), title, caption)
     else:

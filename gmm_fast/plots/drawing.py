@@ -208,7 +208,7 @@ def uncertain_plane(ax, scene):
         *cloud.points[order].T,
         c=values,
         s=sizes_of(n) * (0.6 + 3 * values),
-        cmap=_fading(),
+        cmap=_colour_map(),
         vmin=0,
         vmax=max(0.5, float(cloud.uncertainty.max())),
         linewidths=0,
@@ -335,7 +335,7 @@ def sizes_of(n):
     return float(np.clip(4000 / max(n, 1), 3.5, 26.0))
 
 
-def _fading():
+def _colour_map():
     """A colour map from light to dark, which also works in black and white."""
     from matplotlib.colors import LinearSegmentedColormap
 

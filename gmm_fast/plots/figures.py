@@ -96,10 +96,10 @@ def clusters(
     """
     check_matplotlib()
     check_choices(view, style, rows, seed, levels)
-    params, source, names, labels = _opened(model, X)
-    seen = view_of(params, names, features, view, labels)  # checked before the data is read
+    params, source, names, labels = _open(model, X)
+    chosen = view_of(params, names, features, view, labels)  # checked before the data is read
     options = {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
-    return draw_clusters(model._backend(source), params, seen, **options, ax=ax)[0]
+    return draw_clusters(model._backend(source), params, chosen, **options, ax=ax)[0]
 
 
 def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
@@ -127,10 +127,10 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, names, labels = _opened(model, X)
-    seen = plane_of(params, names, features, labels)  # checked before the data is read
+    params, source, names, labels = _open(model, X)
+    view = plane_of(params, names, features, labels)  # checked before the data is read
     options = {"rows": rows, "seed": seed, "title": title}
-    return draw_uncertainty(model._backend(source), params, seen, **options, ax=ax)[0]
+    return draw_uncertainty(model._backend(source), params, view, **options, ax=ax)[0]
 
 
 def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
@@ -160,7 +160,7 @@ def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, a
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, *_ = _opened(model, X)
+    params, source, *_ = _open(model, X)
     check_several(params)
     options = {"rows": rows, "seed": seed, "title": title}
     return draw_silhouette(model._backend(source), params, **options, ax=ax)[0]
@@ -200,7 +200,7 @@ def loglik(model, *, title=None, ax=None):
         linewidth=1.5,
     )
     tidy(ax)
-    _whole_numbers(ax)
+    _integer_ticks(ax)
     name_axes(ax, "EM iteration (0: the start)", of)
     caption = f"{values[-1]:.6g} after {count(len(values) - 1, 'iteration')}{end}"
     describe(ax, title or "Log-likelihood", caption)
@@ -271,8 +271,8 @@ def criteria(table, criterion=None, *, title=None, ax=None):
         gid="best",
     )
     tidy(ax)
-    _whole_numbers(ax)
-    what = "cross-validated log-likelihood" if criterion == "cv" else measures.named(criterion)
+    _integer_ticks(ax)
+    what = "cross-validated log-likelihood" if criterion == "cv" else measures.label_of(criterion)
     name_axes(ax, "components", what)
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     caption = f"{'higher' if criterion in HIGHER else 'lower'} is better"
@@ -336,7 +336,7 @@ def table_of(table, criterion=None):
     return rows, criterion
 
 
-def _opened(model, X):
+def _open(model, X):
     """(Parameters, source, names of the features, labels of the axes) of a model and its data."""
     if not hasattr(model, "_params"):
         raise DataError(
@@ -374,7 +374,7 @@ def _value(row, criterion):
     return float(value) if math.isfinite(value) else None
 
 
-def _whole_numbers(ax):
+def _integer_ticks(ax):
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -128,7 +128,8 @@ def discriminant_view(params, names, n_axes=2):
     alone = np.count_nonzero(weights) == 1
     what = "direction" if alone else "discriminant"
     labels = [
-        f"{what} {i + 1} ({_mostly(loadings[:, i] * signs[i], names)})" for i in range(n_axes)
+        f"{what} {i + 1} ({_main_features(loadings[:, i] * signs[i], names)})"
+        for i in range(n_axes)
     ]
     ratios = None if alone else ratios
     return View(axes * signs / scale[:, None], centre, labels, ratios=ratios)
@@ -229,7 +230,7 @@ def _spread_of_covariances(params, weights, scale, whitening):
     return total
 
 
-def _mostly(loadings, names):
+def _main_features(loadings, names):
     """The features most correlated with a direction."""
     strength = np.abs(loadings)
     order = np.argsort(-strength, kind="stable")[:MOST_NAMED]

@@ -51,10 +51,10 @@ def plane_of(params, names, features=None, labels=None):
     """The view of a mixture with one or two coordinates; see `view_of`."""
     if features is None and params.n_features > 2:
         return view_of(params, names, view="projection")
-    seen = view_of(params, names, features, labels=labels)
-    if seen.n_axes > 2:
+    view = view_of(params, names, features, labels=labels)
+    if view.n_axes > 2:
         raise DataError("uncertainty is drawn over one or two features; name no more of them")
-    return seen
+    return view
 
 
 def check_several(params):

@@ -9,7 +9,7 @@ from ..em import rescue
 from ..em.loop import FitResult
 from ..text import count
 from . import criteria, crossval
-from .criteria import HIGHER, in_words, named
+from .criteria import HIGHER, in_words, label_of
 
 # The choice is not clear below these margins. A difference of BIC below 10 is not "very strong"
 # evidence (Kass & Raftery 1995, Bayes factors, JASA 90). Cross-validation has the standard error
@@ -126,7 +126,7 @@ class SearchTable:
     _ranked: list = field(init=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "_ranked", _ranked(self.candidates, self.criterion))
+        object.__setattr__(self, "_ranked", _rank(self.candidates, self.criterion))
 
     @property
     def best(self):
@@ -176,7 +176,7 @@ class SearchTable:
             what, unit = "its standard error", ""
         else:
             least = SLIGHT[self.criterion]
-            what, unit = f"{least:g}", f" of {named(self.criterion)}"
+            what, unit = f"{least:g}", f" of {label_of(self.criterion)}"
         if margin < least:
             yield (
                 f"the choice is not clear: the margin to the runner-up, {runner_up}, is "
@@ -216,7 +216,7 @@ def in_the_running(candidates, criterion):
     return [c for c in valued if c.unsound is None] or valued
 
 
-def _ranked(candidates, criterion):
+def _rank(candidates, criterion):
     """Candidates with a loss, lowest first; those level with the best by number of parameters."""
     scored = [(c.loss(criterion), c) for c in in_the_running(candidates, criterion)]
     scored = sorted(scored, key=lambda s: s[0])

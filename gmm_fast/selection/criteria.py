@@ -16,7 +16,7 @@ SILHOUETTE_ROWS = 10_000
 SUMS_BYTES = 64 * 2**20
 
 
-def named(criterion):
+def label_of(criterion):
     """The name of a criterion in tables and messages."""
     return criterion if criterion == "silhouette" else criterion.upper()
 

@@ -165,7 +165,7 @@ def search(
         validation = crossval.CrossValidation(backend, folds, *how, watch=watch)
     watch.plan(work.pieces(numbers) + (validation.pieces(numbers) if validation else 0))
     silhouettes = Silhouettes(backend, silhouette_rows, start.seed)
-    rows = _Rows(silhouettes)
+    rows = _Results(silhouettes)
     stop = _Stop(criterion)
     stopped_at = None
     for some in [[k] for k in numbers] if early_stop else [numbers]:
@@ -202,7 +202,7 @@ def _search_on(work, rows, criterion, start):
     work.keep({job: r for job, r in rows.results.items() if r is not before[job]})
 
 
-class _Rows:
+class _Results:
     """What is known of each candidate as the search goes on."""
 
     def __init__(self, silhouettes):
