@@ -1,4 +1,4 @@
-"""Numbers and times as text, for messages, tables and pages."""
+"""Numbers as text, for messages, tables and pages."""
 
 import math
 
