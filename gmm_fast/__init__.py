@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "GaussianMixture": "estimator",
+    "GaussianMixture": "estimator.gaussian_mixture",
     "SearchResult": "estimator.search",
     "load": "estimator.search",
     "open_source": "sources",

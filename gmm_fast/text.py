@@ -15,6 +15,22 @@ def number(value, digits=4):
     return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.6g}"
 
 
+def weight(value):
+    """A weight for a table; small ones keep two digits."""
+    return f"{value:.1e}" if 0 < value < 5e-4 else number(value)
+
+
+def stage_seconds(seconds):
+    """Seconds of the stages of a fit: "read 0.02, start 0.66, EM 0.02"."""
+    names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
+    return ", ".join(f"{text} {seconds[key]:.2f}" for key, text in names.items() if key in seconds)
+
+
+def shorten(text, most):
+    """`text` in at most `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def count(n, noun):
     """`n` things: "1 sample", "2,000 samples"."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")

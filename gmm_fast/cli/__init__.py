@@ -1,1 +1,1 @@
-"""The command line. Commands import what is heavy when they run."""
+"""The command line. Commands import heavy modules when they run."""

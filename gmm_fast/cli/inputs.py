@@ -1,4 +1,4 @@
-"""What commands work on: data, weights and labels from files, and backends over them."""
+"""Open what commands work on: data, weights and labels, and backends over them."""
 
 import tempfile
 from contextlib import contextmanager
@@ -29,22 +29,26 @@ from . import printing
 from .progress import Progress
 from .resuming import moments_of
 
-# Formats of files that hold one value for each row; others may be of several files.
+# Formats that may hold one value per row.
 _COLUMN_FAMILIES = ("npy", "npz", "text", "parquet", "arrow", None)
-# Values that are read at once.
+# Values read at a time.
 _ROWS = 1 << 17
 
 
 def open_data(settings, recipe=None):
-    """The source of the data that a command names.
+    """Open the data of a command.
 
     Parameters
     ----------
     settings : dict
         Options by parameter.
     recipe : Recipe, optional
-        Of a model: what is not said is as its fit was told, and the columns that it was fitted to
-        are chosen where the data has names.
+        Recipe of a model. It fills in the options that were not given, and chooses the columns of
+        the fit where the data has names.
+
+    Returns
+    -------
+    Source
     """
     recipe = Recipe() if recipe is None else recipe
     data = settings["data"]
@@ -68,17 +72,21 @@ def open_data(settings, recipe=None):
 
 
 def open_for(settings, model, params, facts):
-    """The source of the data that a command names, on the scale of a model.
+    """Open the data of a command, on the scale of a model.
 
     Parameters
     ----------
     settings : dict
         Options by parameter.
     model : str
-        Where the model is, for messages.
+        Path of the model, for messages.
     params : Params
     facts : dict
         As `read_model` returns them.
+
+    Returns
+    -------
+    Source
     """
     recipe = Recipe.from_facts(facts)
     source = open_data(settings, recipe)
@@ -88,7 +96,7 @@ def open_for(settings, model, params, facts):
 
 @contextmanager
 def workers(settings, progress):
-    """The client of the cluster that a command is to work on, or None."""
+    """The client of the cluster that a command works on, or None."""
     address, number = settings["scheduler"], settings["workers"]
     if address is not None and number is not None:
         raise DataError("--workers and --scheduler contradict each other; give one of them")
@@ -102,9 +110,9 @@ def workers(settings, progress):
 
 
 def open_backend(source, families, numbers, kept, progress, client, **more):
-    """As `fitting.open_backend`, by the options of a command; the data has to be that of then.
+    """Call `fitting.open_backend` with the options of a command; check the data of a checkpoint.
 
-    Events are said at once: they may be a reason not to wait for the work.
+    Events are printed at once: they may be a reason not to wait for the work.
     """
     settings = kept.options
     options = _backend_options(settings, source, client)
@@ -122,20 +130,23 @@ def open_backend(source, families, numbers, kept, progress, client, **more):
     return backend, seconds, events
 
 
-def scoring_backend(source, settings, progress, client):
-    """As `fitting.scoring_backend`, by the options of a command; says how the data is read."""
-    options = _backend_options(settings, source, client)
-    for text in notes_of(source):
-        printing.note(text)
-    progress.say("scoring")
-    backend = fitting.scoring_backend(source, **options)
-    if settings["verbose"]:
-        printing.print_holding(backend, settings["memory"], client)
-    return backend
+@contextmanager
+def scoring(source, settings):
+    """A context for scoring data by the options of a command; yields a backend and a `Progress`."""
+    progress = Progress(source.n_samples, quiet=settings["quiet"])
+    with progress.shown(), workers(settings, progress) as client:
+        options = _backend_options(settings, source, client)
+        for text in notes_of(source):
+            printing.note(text)
+        progress.say("scoring")
+        backend = fitting.scoring_backend(source, **options)
+        if settings["verbose"]:
+            printing.print_holding(backend, settings["memory"], client)
+        yield backend, progress
 
 
 def _backend_options(settings, source, client):
-    """What every backend is told."""
+    """Options of every backend."""
     memory, number = settings["memory"], settings["workers"]
     return {
         "dtype": None if settings["dtype"] == "auto" else settings["dtype"],
@@ -151,13 +162,13 @@ def read_labels(kept, source, k):
     """The labels of --from-labels."""
     path = kept.options["from_labels"]
     labels = _read_column("--from-labels", path, "label")
-    if labels.dtype.kind == "f" and family_of(path) == "text":  # which holds no integers
+    if labels.dtype.kind == "f" and family_of(path) == "text":  # which is read as floats
         with np.errstate(invalid="ignore"):
             whole = labels.astype(np.int64)
-        gone = np.isnan(labels)  # of rows that were left out, or refused
+        gone = np.isnan(labels)  # of dropped rows; refused for others
         labels = np.where(gone, -1, whole) if (gone | (whole == labels)).all() else labels
     kept.check_input("--from-labels", path)
-    return _checked(f"--from-labels {path}", initial.check_labels, labels, source, k)
+    return _check_values(f"--from-labels {path}", initial.check_labels, labels, source, k)
 
 
 def read_weights(settings, source):
@@ -165,22 +176,22 @@ def read_weights(settings, source):
     path = settings.get("weights")
     if path is None:
         return None
-    # a promise on memory holds for any number of rows; else a map is not worth its dangers: a
+    # --memory is a promise for any number of rows; without it, a map is not worth its danger: a
     # file that shrinks kills the process
     values = _read_column("--weights", path, "weight", mapped=settings["memory"] is not None)
-    return _checked(f"--weights {path}", check_weights, values, source)
+    return _check_values(f"--weights {path}", check_weights, values, source)
 
 
 def _read_column(option, path, name, mapped=False):
-    """One value for each row: int64 for integers, else float64, which stay in a file if `mapped`.
+    """Read one value per row: int64 for integers, else float64; a memory map if `mapped`.
 
-    Of a table with several columns it is the one called `name`.
+    Of a table with several columns, read the one called `name`.
     """
     open_regular(path, path).close()
     if family_of(path) not in _COLUMN_FAMILIES:
         known = ", ".join(ARRAYS + TABLES)
-        raise DataError(f"{option} {path}: is read from {known}; write one of these")
-    # a value may be missing where a row of the data misses one, too; else it is refused later
+        raise DataError(f"{option} {path}: must be one of {known}")
+    # a value may be missing where the row was dropped; elsewhere it is refused later
     how = {"one_feature": True, "dialect": Dialect(missing="drop")}
     try:
         source = open_path(path, columns=[name], **how)
@@ -193,13 +204,13 @@ def _read_column(option, path, name, mapped=False):
                 f"{path}: has {source.n_features} columns{called}; one value per row is needed"
             )
         if mapped:
-            return _in_a_file(source, path)
+            return _map_values(source, path)
         dtype = np.float64 if source.dtype.kind == "f" else np.int64
         return load_resident(source, np.float64).array[:, 0].astype(dtype, copy=False)
 
 
-def _in_a_file(source, path):
-    """The values of a source of one column, float64, mapped from a file."""
+def _map_values(source, path):
+    """A float64 memory map of the values of a source with one column."""
     if family_of(path) in ("npy", None) and source.dtype == np.float64:
         return np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
     try:
@@ -209,13 +220,13 @@ def _in_a_file(source, path):
             file.flush()
             return np.memmap(file, np.float64, "r", shape=(source.n_samples,))
     except OSError as error:
-        raise FitError(f"{path}: its values cannot be kept in a file: {error}") from error
+        raise FitError(f"{path}: its values cannot be kept in a temporary file: {error}") from error
 
 
-def _checked(what, check, values, source, *rest):
-    """`check(values, n_samples, *rest)`, its messages naming the option and the file.
+def _check_values(what, check, values, source, *rest):
+    """Return `check(values, n_samples, *rest)`; errors name the option and the file.
 
-    There may be values for the rows that were left out, too.
+    Values of dropped rows may be among them.
     """
     values, n_samples = select_kept(source, values), source.n_samples
     if len(values) != n_samples:

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Heavy imports happen inside commands."""
+"""Parse the command line and call the commands, which do the heavy imports."""
 
 import functools
 import os
@@ -15,8 +15,6 @@ from .. import __version__
 from ..errors import DataError, FitError, Interrupted
 from ..names import CRITERIA, FAMILIES, FAMILY
 from .options import (
-    Families,
-    UnlessResumed,
     animate_option,
     checkpoint_options,
     clobber_option,
@@ -33,16 +31,17 @@ from .options import (
     several_folds,
     transform_option,
 )
+from .values import Families, UnlessResumed
 
 
 class Refusal(click.ClickException):
-    """The call or the data is wrong: exit status 2."""
+    """An error of the call or the data: exit status 2."""
 
     exit_code = 2
 
 
 def refusing(command):
-    """Turn the package's errors into messages and exit statuses."""
+    """Turn the errors of a command into messages and exit statuses."""
 
     @functools.wraps(command)
     def run(*args, **kwargs):
@@ -70,12 +69,12 @@ def refusing(command):
 
 @contextmanager
 def _terminable():
-    """Let a polite kill end the command as an exception does, so that no half file stays."""
+    """Turn SIGTERM and SIGHUP into exceptions, so that no half-written file stays."""
     names = ("SIGTERM", "SIGHUP")
     kinds = [getattr(signal, name) for name in names if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         kinds = []
-    # under nohup SIGHUP is ignored, and has to stay so
+    # nohup ignores SIGHUP, and it must stay ignored
     before = {kind: signal.getsignal(kind) for kind in kinds}
     before = {kind: old for kind, old in before.items() if old is signal.SIG_DFL}
     for kind in before:
@@ -88,15 +87,15 @@ def _terminable():
 
 
 def refuse_together(**options):
-    """Refuse a call that names more than one of `options`, parameter -> what users write."""
-    said = given()
-    both = [text for name, text in options.items() if name in said]
+    """Raise DataError if more than one of `options`, parameter -> option, was given."""
+    found = given()
+    both = [text for name, text in options.items() if name in found]
     if len(both) > 1:
         raise DataError(f"{' and '.join(both)} contradict each other; give one of them")
 
 
 def given():
-    """What users wrote on the command line: parameter -> its name for messages."""
+    """What was given on the command line: parameter -> its name for messages."""
     context = click.get_current_context()
     return {
         parameter.name: next(
@@ -109,33 +108,33 @@ def given():
 
 
 def open_closed_streams():
-    """Put the null device where a standard stream was closed, as by `2>&-`.
+    """Open the null device for standard streams that were closed, as by `2>&-`.
 
-    What is said there goes nowhere; else there would be nothing to say it to, and the next file
-    that is opened would get the stream's number and with it what libraries write to it.
+    Otherwise the next file opened would get the number of the stream, and libraries would write
+    their messages into it.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it takes the least free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
-            # nothing of it is read, and every character has to have bytes
+            # nobody reads it, but every character must be encodable
             how = {"encoding": "utf-8", "closefd": False}
-            stream = open(number, mode, **how)  # noqa: SIM115 - it lasts as long as the process
+            stream = open(number, mode, **how)  # noqa: SIM115 - open until the process ends
             setattr(sys, name, stream)
 
 
 class Group(click.Group):
-    """Commands that can ask what was called."""
+    """A group that keeps the words of the call for `command_line`."""
 
     def main(self, *args, **kwargs):
         open_closed_streams()
         return super().main(*args, **kwargs)
 
     def make_context(self, info_name, args, parent=None, **extra):
-        words = list(args)  # parsing eats them
+        words = list(args)  # parsing consumes them
         context = super().make_context(info_name, args, parent, **extra)
         context.meta[_WORDS] = words
         return context
@@ -145,7 +144,7 @@ _WORDS = "gmm_fast.words"
 
 
 def command_line():
-    """The command as a shell takes it."""
+    """The command line, quoted for a shell."""
     return shlex.join(["gmm-fast", *click.get_current_context().meta.get(_WORDS, ())])
 
 
@@ -186,12 +185,12 @@ def main():
     "--from",
     "from_model",
     type=click.Path(),
-    help="Start from this model file: its components, its family.",
+    help="Start from the components of this model file, in its family.",
 )
 @click.option(
     "--from-labels",
     type=click.Path(),
-    help="Start from labels 0..K-1 in this file, such as predict writes (or its column label).",
+    help="Start from the labels 0..K-1 in this file (or in its column label).",
 )
 @em_options
 @transform_option
@@ -218,7 +217,7 @@ def fit(as_json, **settings):
     refuse_together(model_path="--model", no_model="--no-model")
     refuse_together(checkpoint="--checkpoint", resume="--resume")
     if all(settings[name] is None for name in ("k", "from_model", "resume")):
-        raise DataError("say how many components: --k 4 (or let `gmm-fast search` choose)")
+        raise DataError("give the number of components: --k 4 (or let `gmm-fast search` choose)")
     from . import commands
 
     commands.fit(settings, given(), as_json, command_line())
@@ -235,25 +234,25 @@ def fit(as_json, **settings):
     type=Families(),
     default=FAMILY,
     show_default=True,
-    help="Families to try, with commas: " + ",".join(FAMILIES) + "; or all.",
+    help="Families to try, separated by commas: " + ",".join(FAMILIES) + "; or all.",
 )
 @click.option(
     "--criterion",
     type=click.Choice(CRITERIA, case_sensitive=False),
     default="bic",
     show_default=True,
-    help="What the best is judged by; cv is the log-likelihood of held-out samples.",
+    help="Choose the best by this; cv is the log-likelihood of held-out samples.",
 )
 @click.option(
     "--folds",
     type=several_folds,
-    help="Folds of a cross-validation, that many more fits of each candidate.  [default: 5 for "
+    help="Folds of a cross-validation; each adds a fit of every candidate.  [default: 5 for "
     "--criterion cv, else none]",
 )
 @click.option(
     "--early-stop",
     is_flag=True,
-    help="End when 3 values of K in a row were not better than the best before.",
+    help="Stop after 3 values of K in a row that do not improve on the best.",
 )
 @em_options
 @transform_option
@@ -294,8 +293,8 @@ def search(as_json, **settings):
     "-o",
     "--out",
     type=click.Path(),
-    help="Where to write (.npy, .npz, .csv, .tsv, .parquet, .arrow).  [default: DATA's name with "
-    ".labels.npy or .proba.npy, in this folder]",
+    help="Output file (.npy, .npz, .csv, .tsv, .parquet, .arrow).  [default: DATA's name with "
+    ".labels.npy or .proba.npy, in the current folder]",
 )
 @click.option("--proba", is_flag=True, help="Write responsibilities, samples x components.")
 @keep_option
@@ -306,16 +305,16 @@ def search(as_json, **settings):
 def predict(model, out, proba, keep, as_json, **settings):
     """Write the component of every sample of DATA under MODEL.
 
-    DATA is read as that of the fit was, on the scale of its --transform.
+    DATA is read like the data of the fit, with the same --transform.
 
     \b
     gmm-fast predict data.gmm.npz data.npy
     gmm-fast predict data.gmm.npz data.npy --proba --out proba.npy
     gmm-fast predict cells.gmm.npz cells.parquet --keep id,time --out labels.csv
     """
-    from . import commands
+    from . import models
 
-    commands.predict(model, out, proba, keep, as_json, settings)
+    models.predict(model, out, proba, keep, as_json, settings)
 
 
 @main.command()
@@ -334,9 +333,9 @@ def score(model, out, as_json, **settings):
     \b
     gmm-fast score data.gmm.npz other.npy
     """
-    from . import commands
+    from . import models
 
-    commands.score(model, out, as_json, settings)
+    models.score(model, out, as_json, settings)
 
 
 @main.command()
@@ -346,7 +345,7 @@ def score(model, out, as_json, **settings):
     "-o",
     "--out",
     type=click.Path(),
-    help="Where to draw (.png, .svg, .pdf).  [default: DATA's name with .png, in this folder]",
+    help="Output file (.png, .svg, .pdf).  [default: DATA's name with .png, in the current folder]",
 )
 @clobber_option
 @picture_options
@@ -354,9 +353,9 @@ def score(model, out, as_json, **settings):
 @json_option
 @refusing
 def plot(model, out, kind, as_json, **settings):
-    """Draw DATA with the components of MODEL, or what --kind says.
+    """Draw DATA with the components of MODEL, or another --kind of picture.
 
-    Needs matplotlib: pip install 'gmm-fast[plot]'. DATA is not needed for loglik and criteria.
+    Needs matplotlib: pip install 'gmm-fast[plot]'. The kinds loglik and criteria need no DATA.
 
     \b
     gmm-fast plot data.gmm.npz data.npy
@@ -374,11 +373,9 @@ def plot(model, out, kind, as_json, **settings):
 @main.command()
 @click.argument("model", type=click.Path())
 @click.argument("n", type=positive)
+@click.option("-o", "--out", type=click.Path(), required=True, help="Output file (.npy, .csv ...).")
 @click.option(
-    "-o", "--out", type=click.Path(), required=True, help="Where to write (.npy, .csv ...)."
-)
-@click.option(
-    "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
+    "--labels", "labels_path", type=click.Path(), help="Also write labels (.npy, .csv ...)."
 )
 @seed_option
 @clobber_option
@@ -390,9 +387,9 @@ def sample(model, n, out, labels_path, seed, no_clobber, as_json):
     \b
     gmm-fast sample data.gmm.npz 1000 --out new.npy
     """
-    from . import commands
+    from . import models
 
-    commands.sample(model, n, out, labels_path, seed, no_clobber, as_json)
+    models.sample(model, n, out, labels_path, seed, no_clobber, as_json)
 
 
 @main.command()
@@ -401,6 +398,6 @@ def sample(model, n, out, labels_path, seed, no_clobber, as_json):
 @refusing
 def info(model, as_json):
     """Print what MODEL holds."""
-    from . import commands
+    from . import models
 
-    commands.info(model, as_json)
+    models.info(model, as_json)

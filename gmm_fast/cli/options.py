@@ -1,137 +1,30 @@
-"""Options that commands of `cli` share, and the types of their values. Imports nothing heavy."""
-
-import csv
-import math
-from typing import ClassVar
+"""Options that commands share; imports nothing heavy."""
 
 import click
 
-from ..errors import DataError
-from ..names import CRITERIA, FAMILIES, INITS
+from ..names import CRITERIA, INITS
+from .values import (
+    AtLeast,
+    AutoOr,
+    Duration,
+    Inches,
+    Names,
+    NotNegative,
+    Scale,
+    Size,
+    Steps,
+)
 
 KINDS = ("clusters", "uncertainty", "silhouette", "loglik", "criteria")
 
 
-class AtLeast(click.IntRange):
-    """An integer that is not too small; in messages an integer, not an "integer range"."""
-
-    name = "integer"
-
-
-class NotNegative(click.ParamType):
-    """A finite number, 0 or more; `hint` says in messages what to give."""
-
-    name = "float"
-
-    def __init__(self, hint=""):
-        self.hint = hint
-
-    def convert(self, value, param, ctx):
-        number = click.FLOAT.convert(value, param, ctx)
-        if not (math.isfinite(number) and number >= 0):
-            self.fail(f"{value} is not a finite number of 0 or more{self.hint}.", param, ctx)
-        return number
-
-
-class AutoOr(click.ParamType):
-    """The word auto, or a value of another type."""
-
-    def __init__(self, other):
-        self.other = other
-        self.name = f"auto|{other.name}"
-
-    def convert(self, value, param, ctx):
-        return value if value == "auto" else self.other.convert(value, param, ctx)
-
-
-class Steps(click.ParamType):
-    """auto, none, a number, or numbers with commas between; a str, None, a float or a list."""
-
-    name = "auto|none|number,..."
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str) or value == "auto":
-            return value
-        if value == "none":
-            return None
-        parts = [part.strip() for part in value.split(",")]
-        hint = "; give the step to which values were rounded, or none"
-        steps = [NotNegative(hint).convert(part, param, ctx) for part in parts]
-        return steps[0] if len(steps) == 1 else steps
-
-
-class Size(click.ParamType):
-    """A size in memory, such as 500MB; bytes."""
-
-    name = "size"
-
-    def convert(self, value, param, ctx):
-        from ..backends.memory import parse_size
-
-        try:
-            return parse_size(value)
-        except DataError as error:
-            self.fail(str(error).removeprefix("memory: ") + ".", param, ctx)
-
-
-class Inches(click.ParamType):
-    """Width and height of a picture in inches, such as 6.4x4.8; two floats."""
-
-    name = "WxH"
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        try:
-            width, height = (float(part) for part in value.lower().split("x"))
-        except ValueError:
-            self.fail(f"{value!r} is not a size; write 6.4x4.8.", param, ctx)
-        if not (math.isfinite(width) and math.isfinite(height)):
-            self.fail(f"{value!r} is not a size; write 6.4x4.8.", param, ctx)
-        return width, height
-
-
-class Names(click.ParamType):
-    """Names with commas between, as in a line of CSV: '"CD4, PE",x'; a list."""
-
-    name = "names"
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        try:
-            names = [
-                name.strip() for name in next(csv.reader([value], skipinitialspace=True), [""])
-            ]
-        except csv.Error as error:
-            self.fail(f"{value!r} is no list of names: {error}.", param, ctx)
-        if not all(names) and '""' not in value:  # a name may be empty if that is written
-            self.fail(f"{value!r} has an empty name.", param, ctx)
-        return names
-
-
-class Scale(click.ParamType):
-    """A transform, and the columns that it is of, as `Names`: arcsinh:150=CD3,CD4; both, or one."""
-
-    name = "transform"
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        transform, sign, names = value.partition("=")
-        columns = Names().convert(names, param, ctx) if sign else None
-        if sign and not columns:
-            self.fail(f"{value!r} names no column behind =.", param, ctx)
-        return transform.strip(), columns
-
-
-def _of_columns(ctx, param, scales):
-    """What `open_source` takes as `transform`: one for all columns, or one by column."""
+def _transform_by_column(ctx, param, scales):
+    """The `transform` of `open_source`: one for all columns, or one per column."""
     found = {}
     for transform, columns in scales:
         if columns is None and len(scales) > 1:
             raise click.BadParameter(
-                f"{transform} is for all columns, and a column takes one transform; name its "
+                f"{transform} is for all columns, but a column takes only one transform; name the "
                 f"columns: {transform}=CD3,CD4.",
                 ctx,
                 param,
@@ -147,55 +40,8 @@ def _of_columns(ctx, param, scales):
     return found or (scales[0][0] if scales else None)
 
 
-class Families(click.ParamType):
-    """Names of covariance families with commas between, or "all"; a list."""
-
-    name = "families"
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        names = [name.strip().lower() for name in value.split(",") if name.strip()]
-        known = ", ".join(repr(name) for name in FAMILIES)
-        if not names:
-            self.fail(f"no family is named; choose from {known}, or 'all'.", param, ctx)
-        for name in names:
-            if name not in (*FAMILIES, "all"):
-                self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
-        return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
-
-
-class Duration(click.ParamType):
-    """A time such as 30s, 5m or 1h, or a number of seconds; a float, in seconds."""
-
-    name = "duration"
-    units: ClassVar = {"s": 1, "m": 60, "h": 3600}
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        text = value.strip().lower()
-        unit = self.units.get(text[-1:])
-        try:
-            seconds = float(text if unit is None else text[:-1]) * (unit or 1)
-        except ValueError:
-            seconds = math.nan
-        if not (math.isfinite(seconds) and seconds >= 0):
-            self.fail(f"{value!r} is not a duration; write 30s, 5m or 1h.", param, ctx)
-        return seconds
-
-
-class UnlessResumed(click.Argument):
-    """An argument that may be left out with --resume: the checkpoint has it."""
-
-    def process_value(self, ctx, value):
-        if isinstance(ctx.params.get("resume"), str) and self.value_is_missing(value):
-            return None
-        return super().process_value(ctx, value)
-
-
 def several(*decorators):
-    """Several option decorators as one."""
+    """Combine several option decorators into one."""
 
     def apply(command):
         for decorator in reversed(decorators):
@@ -211,60 +57,58 @@ not_negative = AtLeast(0)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 threads_option = click.option("--threads", type=positive, help="Threads to use.  [default: all]")
 seed_option = click.option(
-    "--seed", default=0, show_default=True, type=not_negative, help="Seed of all randomness."
+    "--seed", default=0, show_default=True, type=not_negative, help="Seed of all random numbers."
 )
 dtype_option = click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "float64"]),
     default="auto",
     show_default=True,
-    help="What to compute in; auto is float32 for float32 data, else float64.",
+    help="Compute in this type; auto is float32 for float32 data, else float64.",
 )
 columns_option = click.option(
     "--columns",
     type=Names(),
     multiple=True,
     callback=lambda ctx, param, lists: [name for names in lists for name in names] or None,
-    help="Only these columns, in this order: names, or numbers from 0. Quote names with commas: "
-    "'\"CD4, PE\",x'. May be repeated.",
+    help="Use only these columns, in this order: names, or numbers from 0. Quote names with "
+    "commas: '\"CD4, PE\",x'. May be repeated.",
 )
 transform_option = click.option(
     "--transform",
     type=Scale(),
     multiple=True,
-    callback=_of_columns,
-    help="Fit on another scale: arcsinh:150 for asinh(x / 150), or logicle (logicle:T,W,M,A); of "
-    "some columns: 'arcsinh:150=CD3,CD4', named as for --columns. May be repeated.",
+    callback=_transform_by_column,
+    help="Fit on another scale: arcsinh:150 for asinh(x / 150), or logicle (logicle:T,W,M,A). For "
+    "some columns only: 'arcsinh:150=CD3,CD4', named as for --columns. May be repeated.",
 )
-# how files are written, named as the parameters of `open_source`
+# the format of files; named like the parameters of `open_source`
 dialect_options = several(
     click.option(
         "--header/--no-header",
         default=None,
-        help="Whether the first line of a text holds names.  [default: look]",
+        help="Whether the first line of text holds names.  [default: detect]",
     ),
-    click.option("--delimiter", help="Of text: ';', tab, blanks ...  [default: look]"),
-    click.option("--decimal", help="Of text: the decimal sign, . or ,.  [default: look]"),
-    click.option(
-        "--thousands", help="Of text: a sign between thousands; '' for none.  [default: none]"
-    ),
-    click.option("--encoding", help="Of text, such as latin-1.  [default: look]"),
-    click.option("--skip", type=not_negative, help="Leave out the first N lines of text."),
+    click.option("--delimiter", help="Delimiter of text: ';', tab, blanks ...  [default: detect]"),
+    click.option("--decimal", help="Decimal sign of text: . or ,  [default: detect]"),
+    click.option("--thousands", help="Thousands separator of text; '' for none.  [default: none]"),
+    click.option("--encoding", help="Encoding of text, such as latin-1.  [default: detect]"),
+    click.option("--skip", type=not_negative, help="Skip the first N lines of text."),
     click.option(
         "--comment",
-        help="Leave out lines of text that begin so; '' for none.  [default: look for # and %]",
+        help="Skip lines of text that begin with this; '' for none.  [default: detect # and %]",
     ),
     click.option(
         "--na",
         type=Names(),
-        help="What else means missing in text: '?', or several with commas.",
+        help="Further marks of missing values in text: '?', or several separated by commas.",
     ),
     click.option(
         "--missing",
         type=click.Choice(["error", "drop"]),
-        help="What to do with rows that miss a value.  [default: error]",
+        help="What to do with rows that have missing values.  [default: error]",
     ),
-    click.option("--format", help="What a file is that its name does not tell: csv, npy ..."),
+    click.option("--format", help="Format of a file whose name does not tell: csv, npy ..."),
 )
 one_feature_option = click.option(
     "--one-feature", is_flag=True, help="Take a 1-D array as samples of one feature."
@@ -272,18 +116,18 @@ one_feature_option = click.option(
 memory_option = click.option(
     "--memory",
     type=Size(),
-    help="Memory of its own to stay within, such as 500MB; data that does not fit is streamed.  "
-    "[default: data may take half of what is free]",
+    help="Limit on the process's own memory, such as 500MB; data that does not fit is streamed.  "
+    "[default: data may take half of the free memory]",
 )
 cluster_options = several(
-    click.option("--workers", type=positive, help="Work in that many processes on this machine."),
-    click.option("--scheduler", help="Work on the Dask cluster there, such as tcp://host:8786."),
+    click.option("--workers", type=positive, help="Work in this many processes on this machine."),
+    click.option("--scheduler", help="Work on the Dask cluster at this address: tcp://host:8786."),
 )
 verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, help="Say more: how data is held, and read how fast."
+    "-v", "--verbose", is_flag=True, help="Also tell how the data is held, and how fast it is read."
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-# how to open data, and what to work with
+# how to open data, and how to work on it
 reading_options = several(
     columns_option,
     dialect_options,
@@ -305,29 +149,29 @@ data_options = several(
 )
 em_options = several(
     click.option(
-        "--max-iter", default=100, show_default=True, type=positive, help="Most EM iterations."
+        "--max-iter", default=100, show_default=True, type=positive, help="Limit on EM iterations."
     ),
     click.option(
         "--tol",
         default=1e-3,
         show_default=True,
         type=NotNegative(),
-        help="Stop when the mean log-likelihood changes by less, twice in a row.",
+        help="Stop when the mean log-likelihood changes by less than this twice in a row.",
     ),
     click.option(
         "--reg-covar",
         default="auto",
         show_default=True,
         type=AutoOr(NotNegative()),
-        help="Added to every variance; auto is 1e-6, less for features whose variance is below 1.",
+        help="Add this to every variance; auto is 1e-6, less for features with a variance below 1.",
     ),
     click.option(
         "--resolution",
         default="auto",
         show_default=True,
         type=Steps(),
-        help="Steps to which the data was rounded: one number, one for each feature, or none; auto "
-        "finds them. Nothing is won below them.",
+        help="Step to which the data was rounded: one number, one per feature, or none; auto finds "
+        "it. No component gains by being narrower.",
     ),
     click.option(
         "--init",
@@ -341,8 +185,8 @@ em_options = several(
         "--effort",
         default=1.0,
         show_default=True,
-        type=NotNegative("; give 1 for the default, more for longer, 0 for the race alone"),
-        help="How far to search for the optimum; 0 is the race of the starts alone.",
+        type=NotNegative("; give 1 for the default, more for a longer search, 0 for none"),
+        help="How far to search for the optimum; 0 only compares the starts.",
     ),
     seed_option,
     click.option(
@@ -356,7 +200,7 @@ em_options = several(
 clobber_option = click.option(
     "--no-clobber",
     is_flag=True,
-    help="Refuse to replace files that are there; with --resume it is to be said again.",
+    help="Refuse to replace existing files; give it again with --resume.",
 )
 output_options = several(
     clobber_option,
@@ -365,41 +209,41 @@ output_options = several(
         "--model",
         "model_path",
         type=click.Path(),
-        help="Where to write the model.  [default: DATA's name with .gmm.npz, of a search with "
-        ".search.gmm.npz, in this folder]",
+        help="Model file to write.  [default: DATA's name with .gmm.npz, for a search with "
+        ".search.gmm.npz, in the current folder]",
     ),
     click.option(
-        "--labels", "labels_path", type=click.Path(), help="Write labels (.npy, .csv ...) too."
+        "--labels", "labels_path", type=click.Path(), help="Also write labels (.npy, .csv ...)."
     ),
     click.option("--no-model", is_flag=True, help="Write no model."),
     click.option(
         "--report",
         "report_path",
         type=click.Path(),
-        help="Write a report to pass on too: one HTML page, with pictures.",
+        help="Also write a report to pass on: one HTML page, with pictures.",
     ),
 )
 keep_option = click.option(
     "--keep",
     type=Names(),
-    help="Write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) beside, in a table: .csv ...",
+    help="Also write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) to the table: .csv ...",
 )
 plot_option = click.option(
-    "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."
+    "--plot", type=click.Path(), help="Also draw the result (.png, .svg, .pdf)."
 )
 animate_option = click.option(
     "--animate",
     type=click.Path(),
-    help="Draw the components after every few iterations, too (.gif).",
+    help="Also draw the components after every few iterations (.gif).",
 )
-# of the command `plot`
+# for the command `plot`
 picture_options = several(
     click.option(
         "--kind",
         type=click.Choice(KINDS),
         default="clusters",
         show_default=True,
-        help="What to draw; criteria takes the JSON of a search for MODEL.",
+        help="What to draw; for criteria, MODEL is the JSON of a search.",
     ),
     click.option(
         "--features",
@@ -411,7 +255,7 @@ picture_options = several(
         type=click.Choice(["auto", "pairs", "projection"]),
         default="auto",
         show_default=True,
-        help="Pairs of features, or the directions that separate components best; auto draws "
+        help="Draw pairs of features, or the directions that separate components best; auto draws "
         "pairs of up to five features.",
     ),
     click.option(
@@ -419,20 +263,20 @@ picture_options = several(
         type=click.Choice(["auto", "points", "density"]),
         default="auto",
         show_default=True,
-        help="A sample of rows as points, or the density of all; auto draws more than --rows as "
-        "density.",
+        help="Draw a sample of rows as points, or the density of all rows; auto draws the density "
+        "of more than --rows.",
     ),
     click.option(
         "--rows",
         type=positive,
         default=10_000,
         show_default=True,
-        help="Rows drawn as points, at most: a sample.",
+        help="Limit on the rows drawn as points.",
     ),
     click.option(
         "--criterion",
         type=click.Choice(CRITERIA),
-        help="Of --kind criteria.  [default: that of the search]",
+        help="Criterion for --kind criteria.  [default: that of the search]",
     ),
     seed_option,
     click.option(
@@ -448,18 +292,18 @@ checkpoint_options = several(
     click.option(
         "--checkpoint",
         type=click.Path(),
-        help="Keep here how far the work is, to go on after an interruption.",
+        help="Save progress to this file, to resume after an interruption.",
     ),
     click.option("--overwrite", is_flag=True, help="Let --checkpoint replace that of another fit."),
     click.option(
         "--every",
         type=Duration(),
-        help="Time between two writes of the checkpoint: 30s, 5m, 1h.  [default: 60s]",
+        help="Time between writes of the checkpoint: 30s, 5m, 1h.  [default: 60s]",
     ),
     click.option(
         "--resume",
         type=click.Path(),
-        is_eager=True,  # it decides whether arguments may be missing
-        help="Go on from this checkpoint, and keep on keeping it; the rest may be left out.",
+        is_eager=True,  # it decides whether arguments may be omitted
+        help="Resume from this checkpoint, and keep updating it; all else may be omitted.",
     ),
 )

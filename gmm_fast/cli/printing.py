@@ -1,4 +1,4 @@
-"""What a person or a program is shown: tables, JSON, notes, progress."""
+"""Print results for people and programs: tables, JSON, notes, warnings."""
 
 import errno
 import io
@@ -18,23 +18,31 @@ from ..backends.memory import describe
 from ..errors import FitError
 from ..mixture.resolution import steps_text
 from ..selection.choice import not_converged
-from ..selection.criteria import HIGHER, in_words, named
+from ..selection.criteria import HIGHER, in_words, label_of
 from ..selection.grid import PATIENCE
 from ..sources import describe_transforms
-from ..text import count, mean_and_deviation, number, show_size
+from ..text import (
+    count,
+    mean_and_deviation,
+    number,
+    shorten,
+    show_size,
+    stage_seconds,
+    weight,
+)
 
-# Columns of a table in a file or a pipe, which has no width of its own to respect.
+# Columns of a table in a file or a pipe.
 PIPE_WIDTH = 200
-# Components of which tables show no more, and features (fewer where they do not fit).
+# The most components and features in a table (fewer features where they do not fit).
 MOST_COMPONENTS = 20
 MOST_FEATURES = 12
-# Characters of a feature's name that a table shows.
+# Characters of a feature's name in a table.
 LONGEST_NAME = 20
-# Facts that are paths of what was written.
+# Facts that are paths of outputs.
 WRITTEN = ("model", "labels", "report", "plot", "animation", "checkpoint")
-# Passes that wait for data for a larger share of their time are bound by the disk, or by decoding.
+# Passes that wait for data for a larger share of their time are bound by the disk or by decoding.
 DISK_BOUND = 0.3
-# What the table of a search leaves out first where it does not fit; never the criterion.
+# Columns that the table of a search drops where it is too wide, in order; never the criterion.
 DISPENSABLE = (
     "AIC",
     "parameters",
@@ -49,7 +57,7 @@ DISPENSABLE = (
 
 
 def plain(value):
-    """`value` as JSON holds it: lists for arrays, null for NaN and infinity."""
+    """`value` for JSON: lists for arrays, null for NaN and infinity."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -64,12 +72,12 @@ def plain(value):
 
 
 def print_json(facts):
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     _out(json.dumps(plain(facts), allow_nan=False) + "\n")
 
 
 def _console():
-    """A console that renders to text, for what stdout is: a terminal, or a file or pipe."""
+    """A console that renders to text as stdout needs it: a terminal, or a file or pipe."""
     real = Console()
     return Console(
         file=io.StringIO(),
@@ -94,27 +102,35 @@ def _out(text):
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
-    except UnicodeEncodeError:  # a plain-ASCII terminal, a file name that is not Unicode
+    except UnicodeEncodeError:  # an ASCII terminal, or a file name that is not Unicode
         text = text.replace("±", "+-").replace("…", "...")
         text = text.encode(encoding, "replace").decode(encoding)
     try:
-        click.echo(text, nl=False, color=True)  # rich has decided about colours
+        click.echo(text, nl=False, color=True)  # rich has already decided on colours
     except OSError as error:
-        if error.errno == errno.EPIPE:  # `| head`: click ends in silence
+        if error.errno == errno.EPIPE:  # `| head`: click ends silently
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again when it exits
         raise FitError(f"standard output could not be written: {error.strerror}") from None
 
 
 def _fits(table):
-    """Whether a table can be shown without cutting or wrapping its cells."""
+    """Whether a table fits without cutting or wrapping its cells."""
     screen = _console()
     unbound = screen.options.update(max_width=10 * PIPE_WIDTH)
     return Measurement.get(screen, unbound, table).maximum <= screen.width
 
 
+def print_answer(as_json, facts, title, rows):
+    """Print `facts` as JSON, or `rows` as a table."""
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(title, rows)
+
+
 def print_facts(title, rows):
-    """A two-column table of (name, value) pairs."""
+    """Print a table of (name, value) pairs."""
     table = Table(show_header=False, box=None, padding=(0, 1), pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -125,7 +141,7 @@ def print_facts(title, rows):
 
 
 def print_fit(data, result, facts, n_fits=1):
-    """What a fit found, the best of `n_fits`."""
+    """Print the result of a fit, the best of `n_fits`."""
     rows = [
         ("samples x features", f"{facts['n_samples']:,} x {facts['n_features']:,}"),
         ("components", f"{facts['n_components']}, {_family(result.params)}"),
@@ -135,7 +151,9 @@ def print_fit(data, result, facts, n_fits=1):
         on = count(facts["silhouette_samples"], "sample")
         rows.append(("silhouette", f"{number(facts['silhouette'])} (on {on})"))
     rows += [*_scale_rows(facts), ("stopped by", _stop(result))]
-    rows.append(("seconds", _seconds(facts["seconds"], n_fits)))
+    seconds, stages = facts["seconds"]["total"], stage_seconds(facts["seconds"])
+    many = f" for {n_fits} fits (this one: {stages})" if n_fits > 1 else f" ({stages})"
+    rows.append(("seconds", f"{seconds:.2f}{many}"))
     rows += [(name, facts[name]) for name in WRITTEN if facts.get(name)]
     print_facts(str(data), rows)
     show()
@@ -143,7 +161,7 @@ def print_fit(data, result, facts, n_fits=1):
 
 
 def print_info(model, result, facts):
-    """What a model file holds."""
+    """Print what a model file holds."""
     rows = [
         ("components", f"{facts['n_components']}, {_family(result.params)}"),
         ("features", f"{facts['n_features']:,}"),
@@ -160,26 +178,26 @@ def print_info(model, result, facts):
 
 
 def note(text):
-    """Something that a user should know, on stderr."""
+    """Print something that a user should know, on stderr."""
     click.echo(f"note: {text}", err=True)
 
 
 def warn(text):
-    """Something that makes a result doubtful, on stderr."""
+    """Print something that makes a result doubtful, on stderr."""
     click.echo(f"warning: {text}", err=True)
 
 
-def print_notes(result, said=()):
-    """Events and warnings, on stderr; but for those that are `said` elsewhere."""
+def print_notes(result, printed=()):
+    """Print events and warnings on stderr, except those already `printed`."""
     for event in result.events:
-        if event not in said:
+        if event not in printed:
             note(event)
-    if not result.converged and (text := not_converged(result.n_iter)) not in said:
+    if not result.converged and (text := not_converged(result.n_iter)) not in printed:
         warn(text)
 
 
 def print_holding(backend, promise, client):
-    """Where the data of a command is, and who works on it; on stderr."""
+    """Print where the data is held, and by how many threads it is processed; on stderr."""
     n, d, stored = backend.n_samples, backend.n_features, backend.source_dtype
     size = show_size(n * d * stored.itemsize)
     data = f"{backend.name}: {n:,} x {d} {stored}, {size}"
@@ -203,7 +221,7 @@ def print_holding(backend, promise, client):
 
 
 def print_reading(backend):
-    """How fast streamed passes were, on stderr."""
+    """Print how fast streamed passes were, on stderr."""
     reading = getattr(backend, "reading", None)
     if reading is None or not reading.n_bytes:
         return
@@ -219,13 +237,13 @@ def print_reading(backend):
 
 
 def _scale_rows(facts):
-    """A row on the transforms of the features, if there are any."""
+    """The row on the transforms of the features, if there are any."""
     each = facts.get("transforms")
     return [] if each is None else [("scale", describe_transforms(each, facts.get("features")))]
 
 
 def _rounding_rows(result):
-    """A row on the steps of the data, if it was rounded."""
+    """The row on the steps of the data, if it was rounded."""
     if result.resolution is None:
         return []
     taken = "; likelihoods take it into account" if result.rounded else ""
@@ -233,7 +251,7 @@ def _rounding_rows(result):
 
 
 def score_rows(facts):
-    """Rows on the likelihood and the criteria."""
+    """The rows on the likelihood and the criteria."""
     mean = facts["mean_log_likelihood"]
     return [
         ("log-likelihood", f"{facts['log_likelihood']:,.3f} ({mean:.5f} a sample)"),
@@ -253,18 +271,10 @@ def _stop(result):
     return f"{reason} after {count(result.n_iter, 'iteration')}"
 
 
-def _seconds(seconds, n_fits):
-    names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
-    parts = ", ".join(f"{name} {seconds[key]:.2f}" for key, name in names.items())
-    if n_fits > 1:
-        return f"{seconds['total']:.2f} for {n_fits} fits (this one: {parts})"
-    return f"{seconds['total']:.2f} ({parts})"
-
-
 def print_components(params, names=None):
-    """Weights, means and standard deviations, the heaviest component first.
+    """Print weights, means and standard deviations, the heaviest component first.
 
-    `names` are those of the features, if they have any.
+    `names` are the names of the features, if they have any.
     """
     k, d = params.n_components, params.n_features
     variances = params.family.component_variances(params)
@@ -274,7 +284,9 @@ def print_components(params, names=None):
         for j in range(min(d, MOST_FEATURES))
     ]
     shown = len(cells)
-    heads = [f"feature {j}" if names is None else _short(names[j]) for j in range(shown)]
+    heads = [
+        f"feature {j}" if names is None else shorten(names[j], LONGEST_NAME) for j in range(shown)
+    ]
     table = _component_table(params.weights, order, heads, cells, shown < d)
     while shown > 1 and not _fits(table):
         shown -= 1
@@ -291,10 +303,6 @@ def print_components(params, names=None):
         show(Text("  (mean ± standard deviation)"))
 
 
-def _short(name):
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
 def _component_table(weights, order, heads, cells, cut):
     table = Table(box=None, padding=(0, 1))
     table.add_column("component", justify="right", no_wrap=True)
@@ -303,17 +311,13 @@ def _component_table(weights, order, heads, cells, cut):
         table.add_column(Text(head), justify="right", no_wrap=True)
     for row, k in enumerate(order):
         texts = [column[row] for column in cells]
-        table.add_row(str(k), _weight(weights[k]), *texts, "..." if cut else None)
+        table.add_row(str(k), weight(weights[k]), *texts, "..." if cut else None)
     return table
 
 
-def _weight(weight):
-    return f"{weight:.1e}" if 0 < weight < 5e-4 else f"{weight:.4f}"
-
-
 def print_candidates(table):
-    """The table of a search, the best row marked, and what is to be said of it."""
-    candidates, best, by = table.candidates, table.best, named(table.criterion)
+    """Print the table of a search, its best row marked, and remarks on it."""
+    candidates, best, by = table.candidates, table.best, label_of(table.criterion)
     columns, hidden = _columns(candidates, best), []
     shown = _candidate_table(candidates, best, by, columns)
     for name in DISPENSABLE:
@@ -350,14 +354,14 @@ def _margin(table):
 
 
 def print_doubts(warnings):
-    """What makes the choice of a search doubtful, on stderr."""
+    """Print what makes the choice of a search doubtful, on stderr."""
     for warning in warnings:
         warn(warning)
 
 
 def _columns(candidates, best):
-    """Columns of the table but for K and the family; the effort only where it is not the same."""
-    # one component leaves nothing to search for
+    """Columns of the table after K and the family; effort only where candidates differ in it."""
+    # with one component there is nothing to search for
     searched = {c.result.effort for c in candidates if c.result is not None and c.n_components > 1}
     return [n for n in _candidate_cells(best) if n != "effort" or len(searched) > 1]
 
@@ -384,7 +388,7 @@ def _candidate_table(candidates, best, by, columns):
 
 
 def _mark(candidate, best):
-    """What stands before a row: of the best, of what cannot win, of what knows the rounding."""
+    """The sign before a row: * the best, ! cannot win, ~ takes rounding into account."""
     if candidate is best:
         return "*"
     if candidate.unsound is not None:
@@ -393,7 +397,7 @@ def _mark(candidate, best):
 
 
 def _candidate_cells(candidate):
-    """Cells by column; of one that was not fitted there are none."""
+    """Cells by column; none where the fit failed."""
     result = candidate.result
     if result is None:
         return {}

@@ -1,4 +1,4 @@
-"""A live line on a terminal: what runs, and how far it is."""
+"""Show progress in one live line on a terminal."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-# Width of the bar, and of terminals that have no room for it.
+# Width of the bar, and of terminals too narrow for it.
 BAR = 20
 NARROW = 72
 
@@ -53,12 +53,12 @@ class Progress:
         self._began = time.monotonic()
 
     def iteration(self, iteration, mean_log_likelihood, change):
-        """An EM iteration ended."""
+        """Report the end of an EM iteration."""
         now = time.monotonic()
         if self._first is None:
             self._first = iteration, now
         done, seconds = iteration - self._first[0], max(now - self._first[1], 1e-9)
-        rate = done / seconds  # without the start, which is no iteration
+        rate = done / seconds  # the first iteration only starts the clock
         of = "" if self.max_iter is None else f"/{self.max_iter}"
         self._parts = [
             f"iteration {iteration}{of}",
@@ -69,17 +69,17 @@ class Progress:
         ]
 
     def rows(self, done):
-        """Of one pass over the data, `done` rows are behind."""
+        """Report that a pass over the data has done so many rows."""
         rate = done / max(time.monotonic() - self._began, 1e-9)
         self._parts = [f"{done / self.n_samples:.0%}", f"{rate / 1e6:.1f} M samples/s"]
 
     def share(self, done, seconds_left=None):
-        """Of the whole work `done` is behind, 0 to 1; None once it is over."""
+        """Report the share of the whole work that is done, 0 to 1; None at its end."""
         now = time.monotonic()
         self._share = None if done is None else (done, now, seconds_left)
 
     def compiling(self, begins):
-        """Numba begins or ends compiling a kernel."""
+        """Report that Numba begins or ends compiling a kernel."""
         self._compiling = time.monotonic() if begins else None
 
     def __rich_console__(self, screen, options):
@@ -97,7 +97,7 @@ class Progress:
             yield _line(parts, options.max_width)
             return
         done, then, left = self._share
-        if left is not None:  # near the front: what does not fit is cut at the end
+        if left is not None:  # near the front: the end is cut where there is no room
             parts.insert(1, f"about {_duration(max(0, left - (now - then)))} left")
         if options.max_width < NARROW:
             yield _line(parts, options.max_width)
@@ -111,14 +111,14 @@ class Progress:
 
 
 class SearchProgress:
-    """A search on the line of a `Progress`; methods as of `searching.Watch`.
+    """Show a search in the line of a `Progress`; has the methods of `searching.Watch`.
 
     Parameters
     ----------
     progress : Progress
     numbers : sequence of int
-        Numbers of components that are tried. A piece of work takes about as long as it has
-        components, which is what the time left is found by.
+        Numbers of components to try. The time left is estimated on the assumption that a piece of
+        work takes time in proportion to its number of components.
     """
 
     def __init__(self, progress, numbers):
@@ -169,7 +169,7 @@ def _duration(seconds):
 
 
 def _line(parts, width):
-    """As many parts as fit in a line."""
+    """Join as many parts as fit in a line."""
     text = parts[0]
     for part in parts[1:]:
         if len(text) + 3 + len(part) > width - 1:
@@ -180,7 +180,7 @@ def _line(parts, width):
 
 @contextmanager
 def _compilations(progress):
-    """Tell `progress` when Numba compiles; loading from its cache is no compilation."""
+    """Tell `progress` when Numba compiles; loading from its cache does not count."""
     from numba.core import event
 
     class Listener(event.Listener):

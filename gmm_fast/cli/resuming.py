@@ -1,4 +1,4 @@
-"""Begin a checkpoint, or go on from one: the options and the data have to be those of then."""
+"""Begin a checkpoint, or resume one; options and data must be those it was begun with."""
 
 import glob
 import hashlib
@@ -18,9 +18,9 @@ from ..fitting.checkpoint import (
 )
 from ..sources import STDIN
 
-# Options that do not touch the result: a fit may go on with others.
+# Options that do not change the result: a resumed fit may change them.
 FREE = ("threads", "memory", "workers", "scheduler", "verbose", "quiet", "every", "report_path")
-# Where to work: the one that is given replaces the other.
+# Options for where to work: giving one replaces the other.
 WHERE = ("workers", "scheduler")
 # Options that are paths of files.
 PATHS = (
@@ -34,13 +34,13 @@ PATHS = (
     "plot",
     "animate",
 )
-# Options that there were not always: what checkpoints without them were begun with.
+# Newer options, and the values that older checkpoints were begun with.
 _LATER = {"effort": 1.0, "resolution": None}
-# What is no option of the work: where it is kept, and how its result is shown.
+# Options on where the work is kept and how its result is shown.
 _OUTSIDE = ("checkpoint", "resume", "as_json", "no_clobber", "overwrite")
-# How far sums over the same data may be apart on another machine, by what they are computed in.
+# Relative differences allowed between sums over the same data on two machines, by dtype.
 _ROUNDING = {"float64": 1e-10, "float32": 1e-5}
-_ADVICE = "give the data of then, or start a new fit"
+_ADVICE = "give the same data, or start a new fit"
 
 
 class Kept:
@@ -53,27 +53,27 @@ class Kept:
     settings : dict
         Options by parameter, with "checkpoint", "every" and "resume".
     given : dict of str -> str
-        Parameters that were given by the user, and what they are called.
+        Parameters that the user gave, and their names for messages.
     say : callable
-        Told what a user should know.
+        Takes a message for the user.
 
     Attributes
     ----------
     options : dict
-        `settings`, or those of the checkpoint that the work goes on from.
+        `settings`, or those of the checkpoint that is resumed.
     keeper : Keeper
     option : str
-        What names the checkpoint in messages.
+        The option that names the checkpoint, for messages.
     resumed : bool
-        Whether it goes on from a checkpoint.
+        Whether it resumes a checkpoint.
     no_clobber : bool
-        Whether files that are there must stay.
+        Whether existing files must stay.
 
     Raises
     ------
     DataError
-        Nothing to go on from, or with other options than then; `checkpoint` names a file that
-        must not be replaced.
+        There is no checkpoint to resume, its options differ, or "checkpoint" names a file that must
+        not be replaced.
     """
 
     def __init__(self, command, settings, given, say):
@@ -98,7 +98,7 @@ class Kept:
         elif path is None and settings["overwrite"]:
             raise DataError("--overwrite needs --checkpoint, the file that it may replace")
         elif path is None and self.options["every"] is not None:
-            raise DataError("--every needs --checkpoint or --resume: nothing is kept without")
+            raise DataError("--every needs --checkpoint or --resume; without them nothing is kept")
         elif path is not None:
             _check_replaceable(path, command, self.options, settings["overwrite"])
             checkpoint = Checkpoint(command, {}, os.getcwd())
@@ -106,22 +106,22 @@ class Kept:
         self.keeper = Keeper(path, checkpoint, every=every, say=say)
 
     def working(self):
-        """A context: what is done in it is kept, from now on.
+        """A context that writes the checkpoint as the work goes on.
 
-        Options have to be as they are, and checked.
+        Options must be checked before, and must not change any more.
         """
         if self.keeper.path is not None and not self.resumed:
             self.keeper.checkpoint.options = self.options
         return self.keeper.kept(new=not self.resumed)
 
     def check_data(self, name, found):
-        """Make sure that data is that of the checkpoint, as far as both were looked at.
+        """Check that data is that of the checkpoint, as far as both are known.
 
         Parameters
         ----------
         name : str
         found : dict
-            As `shape_of` or `moments_of` gives it.
+            As `shape_of` or `moments_of` returns it.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Kept:
         self.keeper.checkpoint.data = found | kept
 
     def check_input(self, option, path):
-        """Make sure that another input file is the one of the checkpoint, to the byte."""
+        """Check that another input file has the same bytes as when the checkpoint was begun."""
         if self.keeper.checkpoint is None or path is None:
             return
         with open(path, "rb") as file:
@@ -147,12 +147,12 @@ class Kept:
         if self.keeper.checkpoint.inputs.setdefault(option, found) != found:
             raise DataError(
                 f"{option} {path}: the file has changed since the checkpoint was begun; give the "
-                "file of then, or start a new fit"
+                "same file, or start a new fit"
             )
 
 
 def shape_of(source):
-    """What is known of data that was opened, JSON values."""
+    """Facts of data that is open, JSON values."""
     return {
         "n_samples": source.n_samples,
         "n_features": source.n_features,
@@ -161,7 +161,7 @@ def shape_of(source):
 
 
 def moments_of(backend):
-    """What is known of data that was looked at, JSON values."""
+    """Facts of data after its survey, JSON values."""
     survey = backend.survey()
     return {
         "total_weight": float(survey.total_weight),
@@ -172,7 +172,7 @@ def moments_of(backend):
 
 
 def _computer():
-    """Where the same computation on the same data gives the same bits."""
+    """What must be equal for the same computation on the same data to give the same bits."""
     versions = [metadata.version(name) for name in ("numpy", "numba", "llvmlite")]
     return [platform.node(), platform.machine(), *versions]
 
@@ -188,21 +188,21 @@ def _read(command, path):
 
 
 def _check_replaceable(path, command, options, overwrite):
-    """Make sure that a file named by --checkpoint is not there, or has served the same fit."""
+    """Raise DataError unless --checkpoint is a new file, or that of a finished run of this fit."""
     if not os.path.isfile(path):
         return
     try:
         found = read_checkpoint(path)
     except DataError:
         raise DataError(
-            f"--checkpoint {path}: would overwrite a file that is no checkpoint, or a damaged "
+            f"--checkpoint {path}: would overwrite a file that is not a checkpoint, or a damaged "
             "one; give another path, or delete it"
         ) from None
     if overwrite:
         return
     if not found.complete:
         raise DataError(
-            f"--checkpoint {path}: is the checkpoint of a {found.command} that has not ended; "
+            f"--checkpoint {path}: is the checkpoint of an unfinished {found.command}; "
             f"go on with {Keeper(path, found).go_on}, replace it with --overwrite, or delete it"
         )
     differs = _first_difference(found, options) if found.command == command else "command"
@@ -214,10 +214,10 @@ def _check_replaceable(path, command, options, overwrite):
 
 
 def _first_difference(checkpoint, options):
-    """The first option of a fit that is not that of a checkpoint; None where all are."""
+    """The first option that differs from the checkpoint's, or None."""
     for name, value in checkpoint.options.items():
         new = options.get(name)
-        # what was not said may have been found out then, such as the name of the model
+        # what is None now may have been filled in later, such as the name of the model
         if name in FREE or name in _OUTSIDE or new is None:
             continue
         old = _from_here(value, checkpoint.folder) if name in PATHS else value
@@ -229,7 +229,7 @@ def _first_difference(checkpoint, options):
 
 
 def _options_of(checkpoint, settings, given):
-    """The options to go on with; those that the user gave have to be the checkpoint's."""
+    """The options to resume with; those that the user gave must be the checkpoint's."""
     stored = _LATER | {
         name: _from_here(value, checkpoint.folder) if name in PATHS else value
         for name, value in checkpoint.options.items()
@@ -243,7 +243,7 @@ def _options_of(checkpoint, settings, given):
         else:
             same = old == new
         if not same:
-            old = ", which is without" if old is None or old is False else f"'s{_text(old)}"
+            old = ", which lacks it" if old is None or old is False else f"'s{_text(old)}"
             raise DataError(
                 f"{option}{_text(new)} differs from the checkpoint{old}; leave it out, or start "
                 "a new fit"
@@ -254,10 +254,10 @@ def _options_of(checkpoint, settings, given):
 
 
 def _from_here(path, folder):
-    """A path that was written in `folder`, as it is to be written here."""
+    """A path relative to `folder`, as seen from the current folder."""
     if path in (None, STDIN) or folder == os.getcwd():
         return path
-    # a pattern's folder is none, whatever its name looks like
+    # only the path is a pattern, never the folder
     return os.path.join(glob.escape(folder) if glob.has_magic(path) else folder, path)
 
 
@@ -270,7 +270,7 @@ def _text(value):
 
 
 def _check_same(name, kept, found):
-    """Raise DataError where `found` is not `kept`; returns whether it is so only roughly."""
+    """Raise DataError where `found` differs from `kept`; return whether it does by rounding."""
     if "n_samples" in found:
         _check_shape(name, kept, found)
         return False

@@ -1,4 +1,4 @@
-"""The report of the commands `fit` and `search`."""
+"""Write the report of the commands `fit` and `search`."""
 
 from .facts import (
     data_facts,
@@ -6,10 +6,9 @@ from .facts import (
     now,
     report_facts,
 )
-from .pictures import draw_pictures
-from .rendering import write_page
+from .pictures import write_illustrated
 
-# Options that say how a fit was made, and what a report calls them.
+# Options that a report shows as settings, and their names there.
 SETTINGS = {
     "init": "start",
     "n_init": "rounds of starts",
@@ -33,34 +32,33 @@ def write(path, backend, candidate, options, *, rows=None, criterion=None, **mor
     ----------
     path : str
     backend : Backend
-        Over the data; it was looked at.
+        The data; its survey was made.
     candidate : choice.Candidate
     options : dict
-        Of the command, by parameter.
+        Options of the command, by parameter.
     rows : list of dict, optional
         The candidates of a search.
     criterion : str, optional
     **more
-        Of `rendering.render`'s facts: command, model, labels, seconds, warnings, and of a search
-        margin, runner_up and early_stop; features, the names of the columns; axis_labels, what
-        they are called on axes, or None; silhouette_rows.
+        Facts for `rendering.render`: command, model, labels, seconds, warnings, and for a search
+        margin, runner_up and early_stop; also features, the names of the columns; axis_labels,
+        their names on axes, or None; silhouette_rows.
     """
     names, labels = more.pop("features"), more.pop("axis_labels")
     measured = more.pop("silhouette_rows")
     data = data_facts(backend, str(options["data"]), names, options["weights"])
-    best = fit_facts(candidate.result, candidate.silhouette, measured)
+    best = fit_facts(candidate, measured)
     settings = {text: options.get(option) for option, text in SETTINGS.items()}
     settings["threads"] = backend.threads
     facts, rows = report_facts(best, data, rows, criterion, date=now(), settings=settings, **more)
-    pictures, troubles = draw_pictures(
-        candidate.result,
+    write_illustrated(
+        path,
+        facts,
         rows,
-        criterion,
+        candidate.result,
         backend=backend,
         names=names,
         labels=labels,
         seed=options["seed"],
         silhouette_rows=options["silhouette_rows"],
     )
-    facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
-    write_page(path, facts, rows, pictures)

@@ -1,4 +1,4 @@
-"""What a report tells, as plain data: of the data, the chosen fit, the versions."""
+"""Collect the facts of a report as plain data: on the data, the fit and the versions."""
 
 import platform
 import time
@@ -7,50 +7,45 @@ from importlib import metadata
 import numpy as np
 
 from .. import __version__
-from ..selection import criteria
+from ..selection.choice import FIT, candidate_row
 from ..selection.criteria import HIGHER
 
-# Distributions whose versions decide the last digits.
+# Distributions whose versions affect the last digits.
 DISTRIBUTIONS = ("numpy", "numba", "scipy", "scikit-learn")
-# What a row of the table of candidates has, besides what only a search finds.
-_ROW = (
-    "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
-    "silhouette", "n_iter", "converged", "stop_reason", "effort", "moves", "events",
-)  # fmt: skip
 
 
 def now():
-    """The time, to the minute, with its distance from UTC."""
+    """The time to the minute, with its offset from UTC."""
     return time.strftime("%Y-%m-%d %H:%M %z")
 
 
 def versions():
-    """What computed, name -> version; the system last."""
+    """Versions of the software by name; the system comes last."""
     found = {"gmm-fast": __version__, "Python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # bundled by a freezer
+        except metadata.PackageNotFoundError:  # frozen into an executable
             found[name] = None
     return found | {"platform": platform.platform()}
 
 
 def data_facts(backend, name, features=None, weights=None):
-    """What is known of data without another pass over it, if its survey was made before.
+    """Facts of the data; they take no pass over it once its survey was made.
 
     Parameters
     ----------
     backend : Backend
     name : str or None
-        Of the data, as the user gave it.
+        Name of the data, as the user gave it.
     features : list of str, optional
     weights : str, optional
-        Where sample weights came from.
+        Where the sample weights came from.
 
     Returns
     -------
     dict
-        name, n_samples, n_features, dtype (as stored), computed (what kernels compute in),
+        name, n_samples, n_features, dtype (as stored), computed (the dtype of the kernels),
         features, weights, total_weight, in_memory, mean and deviation, both (d,).
     """
     survey = backend.survey()
@@ -70,37 +65,27 @@ def data_facts(backend, name, features=None, weights=None):
     }
 
 
-def fit_facts(result, silhouette=None, silhouette_samples=0):
-    """What a fit found.
+def fit_facts(candidate, silhouette_samples=0):
+    """Facts of a fit.
 
     Parameters
     ----------
-    result : em.FitResult
-    silhouette : float, optional
-        Measured on `silhouette_samples` samples.
+    candidate : choice.Candidate
+        Its silhouette was measured on `silhouette_samples` samples.
 
     Returns
     -------
     dict
-        The keys of a row of a search, and n_features, mean_log_likelihood, silhouette_samples,
-        reg_covar, resolution, rounded, seconds, weights (K,), means (K, d), deviations (K, d),
-        covariances.
+        The keys `choice.FIT`, and n_features, mean_log_likelihood, silhouette_samples, reg_covar,
+        resolution, rounded, seconds, weights (K,), means (K, d), deviations (K, d), covariances.
     """
-    params = result.params
+    result, params = candidate.result, candidate.result.params
     variances = params.family.component_variances(params)
     return {
-        "n_components": params.n_components,
+        **candidate_row(candidate, FIT),
         "n_features": params.n_features,
-        "covariance_type": params.covariance_type,
-        **criteria.likelihood_facts(result),
-        "silhouette": silhouette,
+        "mean_log_likelihood": result.mean_log_likelihood,
         "silhouette_samples": silhouette_samples,
-        "n_iter": result.n_iter,
-        "converged": result.converged,
-        "stop_reason": result.stop_reason,
-        "effort": result.effort,
-        "moves": result.moves,
-        "events": list(result.events),
         "seconds": dict(result.seconds),
         "reg_covar": result.reg_covar,
         "resolution": result.resolution,
@@ -118,16 +103,16 @@ def report_facts(best, data, rows=None, criterion=None, **more):
     Parameters
     ----------
     best : dict
-        As `fit_facts` gives them.
+        As `fit_facts` returns it.
     data : dict or None
-        As `data_facts` gives them.
+        As `data_facts` returns it.
     rows : list of dict, optional
-        The candidates of a search; the fit alone by default.
+        The candidates of a search; by default the fit alone.
     criterion : str, optional
-        What the best was judged by; None for a fit.
+        The criterion that chose the best; None for a fit.
     **more
-        Other keys of `rendering.render`. Where there is no ``margin`` or it is None, margin and
-        runner-up are found in `rows`.
+        Other keys of `rendering.render`. Without a ``margin``, or if it is None, margin and
+        runner-up are taken from `rows`.
 
     Returns
     -------
@@ -135,7 +120,7 @@ def report_facts(best, data, rows=None, criterion=None, **more):
     rows : list of dict
     """
     if rows is None:
-        rows = [{name: best[name] for name in _ROW}]
+        rows = [{name: best[name] for name in FIT}]
     facts = {"best": best, "data": data, "criterion": criterion, "versions": versions()} | more
     if criterion is not None and facts.get("margin") is None:
         facts |= _runner_up(best, rows, criterion)
@@ -143,12 +128,12 @@ def report_facts(best, data, rows=None, criterion=None, **more):
 
 
 def is_number(value):
-    """Whether a value is there and finite."""
+    """Whether a value exists and is finite."""
     return value is not None and bool(np.isfinite(value))
 
 
 def order(rows, criterion):
-    """The rows that have a value of `criterion`, the best first, the first of equals first."""
+    """The rows with a value of `criterion`, best first; equals stay in their order."""
     sign = -1 if criterion in HIGHER else 1
     return sorted(
         (row for row in rows if is_number(row.get(criterion))), key=lambda r: sign * r[criterion]
@@ -163,11 +148,11 @@ def _runner_up(best, rows, criterion):
 
 
 def value_of(best, rows, criterion):
-    """The best's value of `criterion`: only its row has the ones that a search measures."""
+    """The value of `criterion` in the row of the best fit."""
     return next((row.get(criterion) for row in rows if is_same(row, best)), None)
 
 
 def is_same(row, fit):
-    """Whether a row is that of a fit: each family and number of components is tried once."""
+    """Whether a row belongs to a fit: each family and number of components is tried once."""
     names = ("n_components", "covariance_type")
     return all(row[name] == fit[name] for name in names)

@@ -1,4 +1,4 @@
-"""From plain data to the page, and to the file."""
+"""Render plain data as the page, and write the page to a file."""
 
 import base64
 import os
@@ -16,12 +16,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def check_report(path):
-    """Make sure, before long work begins, that a report of that name can be made.
+    """Check, before long work begins, that a report can be written to this path.
 
     Raises
     ------
     DataError
-        The name does not end in .html or .htm; jinja2 or matplotlib is missing.
+        The name does not end in .html or .htm, or jinja2 or matplotlib is missing.
     """
     if Path(os.fsdecode(path)).suffix.lower() not in ENDINGS:
         name = os.fsdecode(path) or "an empty name"
@@ -32,7 +32,7 @@ def check_report(path):
 
 
 def write_page(path, facts, rows, pictures=()):
-    """Write the page, whole or not at all; parameters as for `render`.
+    """Write the page, whole or not at all; takes the parameters of `render`.
 
     Raises
     ------
@@ -46,34 +46,34 @@ def write_page(path, facts, rows, pictures=()):
 
 
 def render(facts, rows, pictures=()):
-    """The page: HTML that loads nothing from elsewhere. The same facts give the same text.
+    """Render the page as HTML that loads nothing else; the same facts give the same text.
 
     Parameters
     ----------
     facts : dict
         best : dict
-            The chosen fit, as `facts.fit_facts` gives it.
+            The chosen fit, as `facts.fit_facts` returns it.
         data : dict or None
-            As `facts.data_facts` gives it.
+            As `facts.data_facts` returns it.
         criterion : str or None
-            What the best was judged by; None for a fit that was not chosen.
+            The criterion that chose the best; None for a fit.
         versions : dict of str -> str
         date, command, model, labels : str, optional
         settings : dict of str -> value, optional
-            How it was fitted, in words.
+            Names and values of the settings of the fit.
         seconds : dict, optional
-            Of "total", and of parts.
+            Seconds in all ("total") and by stage.
         warnings : list of str, optional
         margin : float, optional
             By how much the runner-up is worse.
         runner_up : dict or pair, optional
             Its n_components and covariance_type.
         early_stop : int, optional
-            Number of components at which a search ended early.
+            Number of components at which a search stopped early.
     rows : list of dict
-        Candidates: the keys of `SearchResult.table`; cv, cv_se and failure may be missing.
+        Candidates, with the keys of `SearchResult.table`; those beyond `choice.FIT` may be missing.
     pictures : sequence of (title, caption, bytes)
-        Each an SVG or a PNG.
+        Each is an SVG or a PNG.
 
     Returns
     -------
@@ -117,17 +117,17 @@ def _template():
 
 
 def _final(value):
-    """What the template prints for a value: users' text without signs that would be obeyed."""
+    """What the template prints for a value: in users' text, control characters are replaced."""
     if value is None:
         return wording.DASH
-    # isinstance fails for Markup, which is the template's own
+    # not isinstance: Markup, a subclass of str, is the template's own
     if type(value) is str:
         return "".join(map(_visible, value))
     return value
 
 
 def _visible(sign):
-    """A character; a stand-in where it is a control or turns the direction of writing."""
+    """The character, or U+FFFD for controls and changes of the writing direction."""
     if sign in "\t\n" or unicodedata.category(sign) != "Cc":
         return "\ufffd" if unicodedata.bidirectional(sign) in _TURNS else sign
     return "\ufffd"
@@ -137,7 +137,7 @@ _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def _picture(title, caption, content):
-    """What the template shows of a picture: as an image it can neither run nor load anything."""
+    """A picture for the template, as an image that can neither run nor load anything."""
     if content.startswith(_PNG):
         kind = "image/png"
     elif b"<svg" in content[:2000]:

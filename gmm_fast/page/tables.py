@@ -1,4 +1,4 @@
-"""What the page shows of the facts, and how much of it: tables of bounded size."""
+"""Turn facts into the tables of the page; their size is bounded."""
 
 import shlex
 
@@ -8,7 +8,13 @@ from ..mixture.families import get_family
 from ..mixture.resolution import steps_text
 from ..selection.choice import not_converged
 from ..selection.criteria import HIGHER
-from ..text import count, mean_and_deviation
+from ..text import (
+    count,
+    mean_and_deviation,
+    shorten,
+    stage_seconds,
+    weight,
+)
 from .facts import (
     is_number,
     is_same,
@@ -18,14 +24,14 @@ from .facts import (
 from .wording import (
     CRITERIA,
     DASH,
+    LONGEST_NAME,
     LONGEST_VALUE,
     has_values,
     number,
     plain_value,
-    short,
 )
 
-# Rows, columns and numbers that tables show, so that a page stays one that people read.
+# Limits on rows, columns and numbers in tables, so that people can read the page.
 MOST_CANDIDATES = 200
 MOST_LISTED_FEATURES = 100
 MOST_COMPONENTS = 50
@@ -35,7 +41,7 @@ MOST_NOTES = 20
 
 
 def feature_name(names, j):
-    return f"feature {j}" if names is None else short(names[j])
+    return f"feature {j}" if names is None else shorten(names[j], LONGEST_NAME)
 
 
 def key_facts(facts, rows):
@@ -54,7 +60,7 @@ def key_facts(facts, rows):
 
 
 def warnings(facts, rows):
-    """What may make the result worth less: the reader should see it first."""
+    """What makes the result doubtful: the reader should see it first."""
     best = facts["best"]
     found = list(facts.get("warnings") or [])
     if best["stop_reason"] == "max_iter" and (text := not_converged(best["n_iter"])) not in found:
@@ -62,13 +68,13 @@ def warnings(facts, rows):
     failed = sum(bool(row.get("failure")) for row in rows)
     if failed:
         found.append(f"{failed:,} of {count(len(rows), 'candidate')} could not be fitted")
-    return [short(text, LONGEST_VALUE) for text in found]
+    return [shorten(text, LONGEST_VALUE) for text in found]
 
 
 def notes(facts):
-    """What else happened in the fit that was chosen, at most `MOST_NOTES` of it."""
-    said = facts.get("warnings") or []
-    events = [short(e, LONGEST_VALUE) for e in facts["best"]["events"] if e not in said]
+    """Other events of the chosen fit, at most `MOST_NOTES`."""
+    known = facts.get("warnings") or []
+    events = [shorten(e, LONGEST_VALUE) for e in facts["best"]["events"] if e not in known]
     more = len(events) - MOST_NOTES
     return events if more <= 0 else [*events[:MOST_NOTES], f"… and {more:,} more"]
 
@@ -81,7 +87,7 @@ def _size(data):
 
 
 def data_rows(data):
-    """(name, value) pairs."""
+    """(name, value) pairs on the data."""
     if data is None:
         return []
     stored, computed = data["dtype"], data["computed"]
@@ -118,7 +124,7 @@ def features(data):
 
 
 def _pairs(means, deviations):
-    """(mean, deviation) as texts, with the decimals that the deviations call for."""
+    """(mean, deviation) as texts, with as many decimals as the deviations need."""
     means, deviations = np.asarray(means, float), np.asarray(deviations, float)
     good = np.isfinite(means) & np.isfinite(deviations)
     texts = [(DASH, DASH)] * len(means)
@@ -134,13 +140,13 @@ def _pairs(means, deviations):
 
 
 def candidates(facts, rows):
-    """The table of candidates: every criterion, the best of each and the chosen one marked."""
+    """The table of candidates by all criteria; it marks the best of each and the chosen one."""
     criterion = facts["criterion"]
-    # the one that decides comes first: it is seen on a narrow screen, too
+    # the deciding one comes first, so that narrow screens show it
     names = dict.fromkeys((criterion or "bic", *CRITERIA))
     measured = [name for name in names if name != "cv" or has_values(rows, "cv")]
     lead = {name: found[0] for name in measured if (found := order(rows, name))}
-    shown = _shown(rows, criterion, facts["best"])
+    shown = _rows_to_show(rows, criterion, facts["best"])
     searched = any(row.get("effort") for row in rows)
     columns = [
         {"text": "K", "title": "number of components", "numeric": True, "by": False},
@@ -183,8 +189,8 @@ def candidates(facts, rows):
     }
 
 
-def _shown(rows, criterion, best):
-    """Rows that the table has room for, in their order; the chosen one is among them."""
+def _rows_to_show(rows, criterion, best):
+    """The rows that fit into the table, in their order; the chosen one is among them."""
     if len(rows) <= MOST_CANDIDATES:
         return rows
     ranked = [row for row in order(rows, criterion or "bic") if not is_same(row, best)]
@@ -199,7 +205,7 @@ def _criterion_column(name, criterion):
 
 
 def _cell(value, text=None, best=False):
-    """A cell, and what it is sorted by: nothing where there is no value, which comes last."""
+    """A cell and its sort key; cells without a value have an empty key and come last."""
     if isinstance(value, str):
         return {"text": text, "sort": value, "best": best}
     sort = repr(float(value)) if is_number(value) else ""
@@ -239,11 +245,11 @@ def _stop_cell(row):
 
 
 def _failures(rows):
-    """Which candidates could not be fitted, and why: at most `MOST_NOTES`."""
+    """Candidates that could not be fitted, and why; at most `MOST_NOTES`."""
     failed = [row for row in rows if row.get("failure")]
     found = [
         f"K = {row['n_components']:,}, {row['covariance_type']}: "
-        + short(str(row["failure"]), LONGEST_VALUE)
+        + shorten(str(row["failure"]), LONGEST_VALUE)
         for row in failed[:MOST_NOTES]
     ]
     more = len(failed) - len(found)
@@ -273,7 +279,7 @@ def components(facts):
     texts = [_pairs(best["means"][shown, j], best["deviations"][shown, j]) for j in range(columns)]
     rows = []
     for i, component in enumerate(shown):
-        cells = [_weight(best["weights"][component])]
+        cells = [weight(best["weights"][component])]
         cells += [f"{mean} ± {deviation}" for mean, deviation in (column[i] for column in texts)]
         rows.append({"head": str(component), "cells": cells})
     left_out = [
@@ -298,12 +304,8 @@ def _all_of(facts):
     return f"the model has all: gmm-fast info {shlex.quote(str(model))} --json"
 
 
-def _weight(weight):
-    return f"{weight:.1e}" if 0 < weight < 5e-4 else number(weight, 4)
-
-
 def covariances(facts):
-    """Matrices, as far as there is room, and what to say of them."""
+    """Covariance matrices, as many as there is room for, and a sentence on them."""
     best, names = facts["best"], _names(facts)
     family, d = get_family(best["covariance_type"]), np.shape(best["means"])[1]
     if not family.matrices:
@@ -338,7 +340,7 @@ def _matrix_rows(matrix, heads):
 
 
 def run_rows(facts):
-    """(name, value) pairs: how it stopped, how long it took, settings, files."""
+    """(name, value) pairs on the run: how it stopped, its seconds, settings and files."""
     best = facts["best"]
     iterations = count(best["n_iter"], "iteration")
     found = [("stopped by", f"{stop_reason(best['stop_reason'])}, after {iterations}")]
@@ -347,21 +349,15 @@ def run_rows(facts):
             ("searched", f"effort {best['effort']:.3g}, {count(best['moves'], 'local move')}")
         )
     if best.get("resolution"):
-        taken = ", which likelihoods take into account" if best["rounded"] else ""
+        taken = "; likelihoods take it into account" if best["rounded"] else ""
         found.append(("data rounded to", steps_text(best["resolution"]) + taken))
     seconds = facts.get("seconds") or best["seconds"]
     if seconds:
-        found.append(("seconds", _seconds(seconds)))
+        total, stages = seconds.get("total"), stage_seconds(seconds)
+        if total is not None:
+            stages = f"{total:.2f}" + (f" (this fit: {stages})" if stages else "")
+        found.append(("seconds", stages))
     settings = {"added to variances": best["reg_covar"]} | (facts.get("settings") or {})
     found += [(name, plain_value(value)) for name, value in settings.items() if value is not None]
     found += [(name, facts[name]) for name in ("model", "labels") if facts.get(name)]
     return found
-
-
-def _seconds(seconds):
-    names = {"read": "read", "compile": "compile", "init": "start", "em": "EM"}
-    parts = ", ".join(f"{text} {seconds[key]:.2f}" for key, text in names.items() if key in seconds)
-    total = seconds.get("total")
-    if total is None:
-        return parts
-    return f"{total:.2f}" + (f" (this fit: {parts})" if parts else "")

@@ -1,4 +1,4 @@
-"""What the page says of numbers, of criteria and of the choice, in words."""
+"""Put numbers, criteria and the choice into words for the page."""
 
 import math
 
@@ -11,13 +11,13 @@ from ..text import count
 from .facts import is_number
 
 DASH = "–"
-# Characters of a name in a cell, and of any other text.
+# Limits on the characters of a name in a cell, and of any other text.
 LONGEST_NAME = 40
 LONGEST_VALUE = 1000
-# Elements of a list that are shown.
+# Elements of a list to show.
 MOST_ELEMENTS = 20
 
-# By criterion: what it is called, decimals, one sentence on it and one on how to read it.
+# By criterion: its name, decimals, what it is, and how to read it.
 CRITERIA = {
     "bic": (
         "BIC", 1,
@@ -30,14 +30,14 @@ CRITERIA = {
         "AIC", 1,
         "Akaike’s information criterion, −2 log-likelihood + 2 × parameters (Akaike 1974), "
         "estimates how well a model would predict new data.",
-        "Lower is better; with many samples it tends to more components than BIC.",
+        "Lower is better; with many samples it tends to choose more components than BIC.",
     ),
     "icl": (
         "ICL", 1,
         "the integrated completed likelihood is BIC plus a penalty for samples that could belong "
         "to several components (Biernacki, Celeux & Govaert 2000).",
-        "Lower is better; it prefers clusters that are well apart, BIC whatever describes the "
-        "density.",
+        "Lower is better; it prefers clusters that are well apart, while BIC prefers whatever "
+        "describes the density.",
     ),
     "silhouette": (
         "silhouette", 4,
@@ -56,7 +56,7 @@ CRITERIA = {
 
 
 def number(value, digits=1):
-    """A number as text; a dash for what is not defined."""
+    """A number as text; a dash where it is undefined."""
     return text.number(value, digits) if is_number(value) else DASH
 
 
@@ -73,30 +73,25 @@ def plain_value(value):
     if isinstance(value, list | tuple | np.ndarray):
         some = [plain_value(v) for v in value[:MOST_ELEMENTS]]
         return ", ".join(some) + (f", … ({len(value):,})" if len(value) > len(some) else "")
-    return short(str(value), LONGEST_VALUE)
-
-
-def short(text, most=LONGEST_NAME):
-    """Text that is cut where it is too long for a cell."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text.shorten(str(value), LONGEST_VALUE)
 
 
 def title(facts):
     name = (facts.get("data") or {}).get("name")
     what = "fit" if facts["criterion"] is None else "search"
-    return f"Gaussian mixture {what}" + ("" if name is None else f" of {short(name, 80)}")
+    return f"Gaussian mixture {what}" + ("" if name is None else f" of {text.shorten(name, 80)}")
 
 
 def choice(facts, rows):
-    """What was chosen, and by how much, in plain sentences."""
+    """The choice and its margin, in sentences."""
     best, criterion = facts["best"], facts["criterion"]
     model = _model(best["n_components"], best["covariance_type"])
     if criterion is None:
         return [f"{model}, as asked for."]
     how = "highest" if criterion in HIGHER else "lowest"
-    sentence = f"{_called(criterion)} is {how} for {model}"
+    sentence = f"{_subject(criterion)} is {how} for {model}"
     if facts.get("runner_up") is None or not is_number(facts.get("margin")):
-        found = [f"{sentence}; there is nothing else to compare it with."]
+        found = [f"{sentence}; there is nothing to compare it with."]
     else:
         k, family = _pair(facts["runner_up"])
         margin = number(facts["margin"], CRITERIA[criterion][1])
@@ -104,13 +99,13 @@ def choice(facts, rows):
         found = [f"{sentence}; the runner-up, {k:,} {family}, is {margin} {worse}."]
     if facts.get("early_stop") is not None:
         found.append(
-            f"The search ended early, at {count(facts['early_stop'], 'component')}: "
-            f"{CRITERIA[criterion][0]} had not improved any more."
+            f"The search stopped early, at {count(facts['early_stop'], 'component')}: "
+            f"{CRITERIA[criterion][0]} no longer improved."
         )
     return found
 
 
-def _called(criterion):
+def _subject(criterion):
     name = CRITERIA[criterion][0]
     return {"silhouette": "The silhouette", "CV": "The cross-validated log-likelihood"}.get(
         name, name
@@ -137,7 +132,7 @@ def has_values(rows, name):
 def glossary(rows):
     """(name, what it is, how to read it) of the criteria that the page shows."""
     return [
-        (text, what, how)
-        for name, (text, _, what, how) in CRITERIA.items()
+        (called, what, how)
+        for name, (called, _, what, how) in CRITERIA.items()
         if name != "cv" or has_values(rows, "cv")
     ]

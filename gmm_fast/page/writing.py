@@ -1,4 +1,4 @@
-"""`write_report`: the report of what Python found."""
+"""Write a report from Python: `write_report`."""
 
 import os
 
@@ -10,7 +10,7 @@ from ..estimator.arguments import memory_bytes, weights_of
 from ..estimator.gaussian_mixture import GaussianMixture
 from ..files.outputs import check_writable
 from ..selection import criteria
-from ..selection.choice import doubts
+from ..selection.choice import Candidate, doubts
 from .facts import (
     data_facts,
     fit_facts,
@@ -18,10 +18,10 @@ from .facts import (
     now,
     report_facts,
 )
-from .pictures import draw_pictures
-from .rendering import check_report, write_page
+from .pictures import write_illustrated
+from .rendering import check_report
 
-# Parameters of the estimator that say how a fit was made, and what a report calls them.
+# Parameters of the estimator that a report shows as settings, and their names there.
 _SETTINGS = {
     "init_params": "start",
     "n_init": "rounds of starts",
@@ -36,31 +36,31 @@ _SETTINGS = {
 
 
 def write_report(found, path, X=None, *, sample_weight=None, name=None, command=None, date=None):
-    """Write one HTML page on a search or a fit, to pass on: it loads nothing from elsewhere.
+    """Write a report on a search or a fit: one HTML page to pass on, which loads nothing else.
 
     Parameters
     ----------
     found : SearchResult or GaussianMixture
-        What `search` returned, or a fitted model.
+        The result of `search`, or a fitted model.
     path : str or path
-        Ends in .html or .htm.
+        Must end in .html or .htm.
     X : (n, d) array-like, table, Dask array, path, or what `open_source` returns, optional
-        The data that it was fitted to. One more pass over it summarises it; pictures show a sample
-        of it. The page is without both if it is None.
+        The data of the fit. The page summarises it, which takes one more pass over it, and pictures
+        show a sample of it; without it, the page has neither.
     sample_weight : (n,) array-like, optional
         As in the fit.
     name : str, optional
-        What the page calls the data; by default its path, if it has one.
+        Name of the data on the page; by default its path, if it has one.
     command : str, optional
-        What was called, to be shown.
+        The call to show on the page.
     date : str, optional
-        By default now; with the same one, the same result gives the same bytes.
+        By default now; with the same date, the same result gives the same bytes.
 
     Raises
     ------
     DataError
-        A ValueError: `path` is no name of a page or cannot be written, jinja2 or matplotlib is
-        missing, `found` is something else, `X` has other columns or is wrong.
+        A ValueError: `path` does not name a page or cannot be written, jinja2 or matplotlib is
+        missing, `found` is something else, or `X` is wrong or has other columns.
     sklearn.exceptions.NotFittedError
         The model was not fitted.
     FitError
@@ -79,25 +79,24 @@ def write_report(found, path, X=None, *, sample_weight=None, name=None, command=
     model, rows, criterion, more = _parts(found)
     backend = data = None
     if X is not None:
-        backend, data = _look(model, X, sample_weight, name)
+        backend, data = _open_data(model, X, sample_weight, name)
     row = next((r for r in rows or () if is_same(r, _key(model))), {})
     result = model._result()
-    best = fit_facts(result, row.get("silhouette"))
+    best = fit_facts(Candidate.of(result, row.get("silhouette")))
     parameters = model.get_params()
     settings = {text: parameters[parameter] for parameter, text in _SETTINGS.items()}
     more |= {"date": now() if date is None else date, "command": command, "settings": settings}
     facts, rows = report_facts(best, data, rows, criterion, **more)
-    pictures, troubles = draw_pictures(
-        result,
+    write_illustrated(
+        path,
+        facts,
         rows,
-        criterion,
+        result,
         backend=backend,
         names=None if data is None else data["features"],
         labels=model._recipe().labels,
         silhouette_rows=criteria.SILHOUETTE_ROWS,
     )
-    facts["warnings"] = [*(facts.get("warnings") or []), *troubles]
-    write_page(path, facts, rows, pictures)
 
 
 def _key(model):
@@ -105,14 +104,14 @@ def _key(model):
 
 
 def _parts(found):
-    """(model, rows, criterion, facts of the search) of what was found."""
+    """(model, rows, criterion, further facts) of the argument of `write_report`."""
     if isinstance(found, GaussianMixture):
         check_is_fitted(found, "means_")
         return found, None, None, {"warnings": doubts(found._result())}
     names = ("best", "table", "criterion")
     if not all(hasattr(found, name) for name in names):
         raise DataError(
-            f"a report is of what search returns or of a GaussianMixture, not of {type(found)}"
+            f"a report needs the result of search or a GaussianMixture, not {type(found)}"
         )
     other = found.runner_up
     more = {name: getattr(found, name) for name in ("margin", "warnings", "early_stop")}
@@ -120,8 +119,8 @@ def _parts(found):
     return found.best, found.table, found.criterion, more
 
 
-def _look(model, X, sample_weight, name):
-    """The data under a backend, and what is known of it."""
+def _open_data(model, X, sample_weight, name):
+    """A backend over the data, and the facts of the data."""
     source = model._open(X)
     n_samples = model._result().n_samples
     if source.n_samples != n_samples:
@@ -142,5 +141,5 @@ def _look(model, X, sample_weight, name):
     features = source.feature_names
     if features is None:
         features = getattr(model, "feature_names_in_", None)
-    said = None if sample_weight is None else "sample_weight"
-    return backend, data_facts(backend, name, features, said)
+    weights = None if sample_weight is None else "sample_weight"
+    return backend, data_facts(backend, name, features, weights)

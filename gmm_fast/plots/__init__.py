@@ -1,11 +1,11 @@
-"""Pictures of mixtures: clusters, uncertainty, silhouettes, log-likelihood, criteria.
+"""Draw mixtures: clusters, uncertainty, silhouettes, log-likelihood, criteria.
 
     from gmm_fast import plots
     ax = plots.clusters(model, X)
     plots.save(ax, "clusters.png")
 
-Every function draws on the `ax` that it is given, or on a new figure that needs no display, and
-returns the Axes. `pip install 'gmm-fast[plot]'` installs matplotlib, which they need.
+Every function draws on the given `ax`, or on a new figure that needs no display, and returns the
+Axes. They need matplotlib: `pip install 'gmm-fast[plot]'`.
 """
 
 from .canvas import save

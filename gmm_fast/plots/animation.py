@@ -1,4 +1,4 @@
-"""A fit as a film: the assignment of rows after every few iterations, as an animated GIF."""
+"""Animate a fit: a GIF with the assignment of rows after every few iterations."""
 
 import os
 from dataclasses import replace
@@ -14,22 +14,22 @@ from .drawing import Scene, describe, legend
 from .views import view_of
 
 ENDINGS = (".gif",)
-# Frames of a film, and bytes of parameters kept for them, at most.
+# Limits on the frames of a film, and on the bytes of parameters kept for them.
 MOST_FRAMES = 60
 MOST_BYTES = 64 * 2**20
-# Rows in a film, dots per inch, milliseconds of a frame and of the last one.
+# Rows in a film, dots per inch, milliseconds per frame and for the last one.
 FILM_ROWS = 3000
 DPI = 100
 FRAME_TIME = 200
 LAST_TIME = 2500
-# Colours of a film: the palette, faded, and the edges of letters.
+# Colours of a film: the palette, its faded colours, and the edges of letters.
 COLOURS = 192
 
 
 class Recorder:
-    """Keeps the parameters of every few iterations of a fit: call it with each `em.State`.
+    """Keeps the parameters of every few iterations of a fit; call it with each `em.State`.
 
-    When there are too many, every second one is let go, and from then on only so many are kept.
+    When there are too many, it drops every second one, and from then on keeps half as many.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Recorder:
             self.frames = [f for f in self.frames if f[0] % self._every == 0]
 
     def finish(self, result):
-        """Add the end of the fit, whatever iteration it came after."""
+        """Add the end of the fit, whatever its iteration."""
         last = (result.n_iter, result.trace[-1], result.params)
         if self.frames and self.frames[-1][0] == result.n_iter:
             self.frames.pop()
@@ -61,33 +61,33 @@ class Recorder:
 
 
 def check_animation(path, what="the animation"):
-    """Raise DataError unless a film of that name can be made; see `canvas.check_picture`."""
+    """Raise DataError unless a film can be written to `path`; see `canvas.check_picture`."""
     check_picture(path, what, ENDINGS)
 
 
 def write_animation(
     path, backend, frames, total_weight, names=None, *, labels=None, rows=FILM_ROWS, seed=0
 ):
-    """Draw the frames that a `Recorder` kept, and write them.
+    """Draw the frames of a `Recorder`, and write them.
 
-    All frames show the same rows through the same axes: for one or two features these, else the
-    discriminant directions of the last frame.
+    All frames show the same rows on the same axes: one or two features, or else the discriminant
+    directions of the last frame.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in ``.gif``.
+        Must end in ``.gif``.
     backend : Backend
         The data.
     frames : list of (iteration, log-likelihood, Params)
     total_weight : float
-        Sum of the samples' weights, which the log-likelihood is divided by.
+        Sum of the sample weights; log-likelihoods are divided by it.
     names : list of str, optional
-        Of the features.
+        Names of the features.
     labels : list of str, optional
         As for `view_of`.
     rows : int
-        Rows of the sample, at most.
+        Limit on the rows of the sample.
     seed : int
 
     Returns
@@ -98,7 +98,7 @@ def write_animation(
     Raises
     ------
     DataError
-        As `check_animation`; the file cannot be written.
+        As `check_animation`, or the file cannot be written.
     FitError
         Writing failed.
     """
@@ -123,7 +123,7 @@ def write_animation(
 
 
 class _Film:
-    """One figure that is drawn on again and again; the axes stay where the first frame put them."""
+    """One figure for all frames; the axes stay where the first frame put them."""
 
     def __init__(self, view, title):
         with drawing():
@@ -139,7 +139,7 @@ class _Film:
         self.ax.clear()
         panel(self.ax, scene, LEVELS)
         if len(scene.names) == 1:
-            # as high as in the first frame, so that heights can be compared
+            # the height of the first frame, so that heights can be compared
             self._top = getattr(self, "_top", self.ax.get_ylim()[1])
             self.ax.set_ylim(0, self._top)
         legend(self.ax, scene)
@@ -150,12 +150,12 @@ class _Film:
             self._placed = True
 
     def picture(self):
-        """What was drawn, (height, width, 3) uint8."""
+        """The pixels, (height, width, 3) uint8."""
         return np.asarray(self.canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def _with_few_colours(pictures):
-    """As images that share a palette: what stays the same has the same colour in all."""
+def _share_palette(pictures):
+    """Images that share one palette, so that still parts keep their colours."""
     from PIL import Image
 
     some = [pictures[i] for i in sorted({0, len(pictures) // 2, len(pictures) - 1})]
@@ -167,7 +167,7 @@ def _with_few_colours(pictures):
 
 
 def _write(path, pictures):
-    pictures = _with_few_colours(pictures)
+    pictures = _share_palette(pictures)
     times = [FRAME_TIME] * (len(pictures) - 1) + [LAST_TIME]
     with atomic_write(os.fspath(path)) as file:
         pictures[0].save(

@@ -1,6 +1,6 @@
-"""Figures and their files: PNG, SVG, PDF by ending, the same bytes for the same picture.
+"""Make figures and write them as PNG, SVG or PDF; the same picture gives the same bytes.
 
-matplotlib is imported on use, and without `pyplot`: no display is needed, nothing global changes.
+matplotlib is imported on first use, without `pyplot`: it needs no display and changes no globals.
 """
 
 import os
@@ -15,55 +15,55 @@ from ..sources.paths import require_package
 ENDINGS = (".png", ".svg", ".pdf")
 SIZE = (6.4, 4.8)
 DPI = 150
-# Inches below which axes have no room, and pixels that a picture may have: 400 MB of them.
+# Axes have no room on fewer inches. More pixels than this would take over 400 MB.
 LEAST_INCHES = 3.0
 MOST_PIXELS = 100_000_000
-# Dates and versions in files would make them differ.
+# Without dates and versions the same picture gives the same file.
 _METADATA = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-# names in SVG files are hashed with a setting that is one for all threads
+# the salt of the hashed names in an SVG is a setting that all threads share
 _SVG = threading.Lock()
 
 
 def check_picture(path, what="the picture", endings=ENDINGS):
-    """Make sure, before long work begins, that a picture of that name can be made.
+    """Check, before long work begins, that a picture can be written to this path.
 
     Parameters
     ----------
     path : str or os.PathLike
     what : str
-        Of which option it is, for messages.
+        The option that names it, for messages.
     endings : sequence of str
-        That are known.
+        The allowed endings.
 
     Raises
     ------
     DataError
-        An unknown ending; matplotlib is missing.
+        The ending is unknown, or matplotlib is missing.
     """
     name = os.fsdecode(path)
     if not name.lower().endswith(tuple(endings)):
         known = endings[0] if len(endings) == 1 else f"{', '.join(endings[:-1])} or {endings[-1]}"
-        raise DataError(f"{what} {name}: unknown ending; let it end in {known}")
+        raise DataError(f"{what} {name}: unknown ending; use {known}")
     check_matplotlib()
 
 
 def check_matplotlib():
-    """Raise DataError, which says how to install it, if matplotlib is missing."""
+    """Raise DataError, which says how to install matplotlib, if it is missing."""
     with drawing():
-        import matplotlib  # noqa: F401 - whether it is there
+        import matplotlib  # noqa: F401 - only to see whether it is installed
 
 
 def drawing():
-    """A context in which matplotlib is imported."""
+    """A context for importing matplotlib."""
     return require_package("drawing", "matplotlib", "plot")
 
 
 def check_size(size, dpi):
-    """Raise DataError unless a picture of (width, height) inches makes sense at that resolution."""
+    """Raise DataError unless a picture of (width, height) inches can be drawn at this dpi."""
     width, height = size
     if min(size) < LEAST_INCHES:
         raise DataError(
@@ -78,7 +78,7 @@ def check_size(size, dpi):
 
 
 def new_figure(size=SIZE):
-    """An empty `matplotlib.figure.Figure` that makes room for what is in it."""
+    """An empty `matplotlib.figure.Figure` whose layout makes room for labels and legends."""
     with drawing():
         from matplotlib.figure import Figure
     return Figure(figsize=size, layout="constrained")
@@ -87,7 +87,7 @@ def new_figure(size=SIZE):
 def save(ax, path, dpi=DPI):
     """Write the figure of an Axes, whole or not at all.
 
-    The same figure gives the same bytes: nothing of the time is written.
+    The same figure gives the same bytes: the file holds no date.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def save(ax, path, dpi=DPI):
     path : str or os.PathLike
         Ends in ``.png``, ``.svg`` or ``.pdf``.
     dpi : float
-        Dots per inch; of pictures within SVG and PDF, too.
+        Dots per inch, also of bitmaps within SVG and PDF.
 
     Raises
     ------
     DataError
-        An unknown ending, a size that makes no sense; the file cannot be written.
+        The ending is unknown, the size is too small or too large, or the file cannot be written.
     FitError
         Writing failed.
     """
@@ -108,14 +108,20 @@ def save(ax, path, dpi=DPI):
     figure = figure_of(ax)
     check_size(figure.get_size_inches(), dpi)
     kind = os.path.splitext(os.fsdecode(path))[1][1:].lower()
-    with atomic_write(path) as file, _quiet(), _reproducible(kind):
+    with atomic_write(path) as file:
+        write(figure, file, kind, dpi)
+
+
+def write(figure, file, kind, dpi=DPI):
+    """Write a figure to an open file as "png", "svg" or "pdf"; the same figure, the same bytes."""
+    with _quiet(), _reproducible(kind):
         figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
 
 
 def figure_of(ax):
-    """The figure that an Axes, an array of them, or the figure itself is in."""
+    """The figure of an Axes, of an array of Axes, or of a subfigure."""
     figure = getattr(ax, "flat", [ax])[0].figure
-    while figure.figure is not figure:  # a part of a figure
+    while figure.figure is not figure:  # a subfigure
         figure = figure.figure
     return figure
 
@@ -133,7 +139,7 @@ def _reproducible(kind):
 
 @contextmanager
 def _quiet():
-    """Without warnings of signs that the font has not: names of columns are what they are."""
+    """Silence warnings of missing glyphs: column names are what they are."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s)Glyph .* missing from")
         warnings.filterwarnings("ignore", message="(?s)Matplotlib currently does not support")

@@ -1,4 +1,4 @@
-"""What is drawn of data: a seeded sample of rows, or the density of all of them."""
+"""Gather the data to draw: a seeded sample of rows, or the density of all rows."""
 
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -9,23 +9,22 @@ from ..backends import backend_over
 from ..errors import DataError
 from .projection import inside
 
-# Rows drawn as points; of more data, densities are drawn.
+# Limit on rows drawn as points; larger data is drawn as a density.
 ROWS = 10_000
-# Bytes of rows taken at a time: they may have thousands of features, of which few are drawn.
+# Bytes of rows taken at a time: rows may have thousands of features, though few are drawn.
 PIECE_BYTES = 32 * 2**20
-# The share of rows, on either side, that does not decide how far axes reach, and how much farther
-# all rows would have to make them for it to be so.
+# Axes ignore this share of rows on either side, if all rows would make them FARTHER times longer.
 TRIMMED = 0.005
 FARTHER = 3.0
 MARGIN = 0.05
-# Fewer rows than that are all shown.
+# Fewer rows are all shown.
 FEW = 20
 MOST_BINS = 240
 
 
 @dataclass(eq=False)
 class Cloud:
-    """Rows as they are drawn.
+    """The rows to draw.
 
     Attributes
     ----------
@@ -33,18 +32,18 @@ class Cloud:
         Coordinates of the sample.
     labels : (r,) int32
     uncertainty : (r,) float64
-        One less the largest responsibility.
+        One minus the largest responsibility.
     n_samples : int
         Rows of the data.
     seed : int
     limits : (m, 2) float64
-        How far axes reach.
+        Ends of the axes.
     outside : int
-        Rows drawn that lie beyond them.
+        Drawn rows outside the axes.
     density : Density or None
-        Of all rows; it is drawn instead of the points.
+        Density of all rows, drawn instead of the points.
     x : (r, d) float64 or None
-        The rows themselves, where they were asked for.
+        The rows themselves, if they were asked for.
     """
 
     points: np.ndarray
@@ -59,11 +58,11 @@ class Cloud:
 
     @property
     def drawn(self):
-        """How many rows are in the picture."""
+        """Number of rows in the picture."""
         return self.n_samples if self.density is not None else len(self.points)
 
     def histogram(self, j, most_bins=100):
-        """Counts and edges of coordinate j, over all rows that are drawn."""
+        """Counts and edges of coordinate j, over all drawn rows."""
         if self.density is not None:
             return self.density.histograms[j], self.density.edges[j]
         edges = edges_of(self.points[:, j], self.limits[j], most_bins, self.drawn)
@@ -77,7 +76,7 @@ class Density:
     Attributes
     ----------
     edges : list of (bins + 1,) float64
-        For each coordinate.
+        One array per coordinate.
     histograms : list of (bins,) int64
     cells : dict of (i, j) -> (bins of i, bins of j, 4) float64
         For each pair i < j: counts, and sums of the colours of the rows' components.
@@ -89,7 +88,7 @@ class Density:
 
 
 def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=None, keep=False):
-    """Look at data as it is going to be drawn.
+    """Gather the data for a picture.
 
     Parameters
     ----------
@@ -97,12 +96,12 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
     params : Params
     view : projection.View
     rows : int
-        Size of the sample, at most.
+        Limit on the size of the sample.
     seed : int
     dense : bool
         Count all rows, in a pass over the data.
     colours : (K, 3) array, optional
-        Of the components; needed for `dense`.
+        Colours of the components; needed for `dense`.
     keep : bool
         Keep the rows themselves.
 
@@ -113,7 +112,7 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
     Raises
     ------
     DataError
-        Rows that are not finite.
+        A row is not finite.
     """
     chosen = choose_rows(backend.n_samples, rows, seed)
     step = max(1, PIECE_BYTES // (8 * backend.n_features))
@@ -147,7 +146,7 @@ def gather(backend, params, view, *, rows=ROWS, seed=0, dense=False, colours=Non
 
 
 def choose_rows(n_samples, rows, seed):
-    """Numbers of at most `rows` rows, uniformly without replacement, sorted."""
+    """Sorted numbers of at most `rows` rows, drawn uniformly without replacement."""
     if n_samples <= rows:
         return np.arange(n_samples)
     rng = np.random.default_rng([seed, 0x9107])
@@ -155,7 +154,7 @@ def choose_rows(n_samples, rows, seed):
 
 
 def assign(backend, params, x):
-    """Labels, (m,) int32, and uncertainties, (m,), of rows that `backend` gave."""
+    """Labels, (m,) int32, and uncertainties, (m,), of rows taken from `backend`."""
     parts = [
         (out.labels.copy(), 1 - out.resp.max(axis=1).astype(np.float64))
         for out in _scored(backend, params, x, resp=True)
@@ -169,18 +168,18 @@ def _labels(backend, params, x):
 
 
 def _scored(backend, params, x, **what):
-    """Yield what `Backend.score` finds for rows that `backend` gave."""
+    """Yield the results of `Backend.score` for rows taken from `backend`."""
     try:
         for _, out in backend_over(backend, x).score(params, labels=True, **what):
             yield out
     except DataError:
         if not np.isfinite(x).all():
-            backend.refuse_bad_values()  # which knows the row and the file
+            backend.refuse_bad_values()  # its error names the row and the file
         raise
 
 
 def robust_limits(values):
-    """How far an axis reaches: to all values but a few that lie far off the others.
+    """The ends of an axis: it shows all values except a few that lie far off.
 
     Parameters
     ----------
@@ -197,17 +196,17 @@ def robust_limits(values):
         inner = values[cut], values[-1 - cut]
         spread = inner[1] - inner[0]
         if spread > 0 and most - least > FARTHER * spread:
-            # each side by itself: there may be outliers on one
+            # each side by itself: only one may have outliers
             least, most = max(least, inner[0] - spread / 4), min(most, inner[1] + spread / 4)
     pad = MARGIN * (most - least) if most > least else 0.5 * max(abs(most), 1.0)
     return np.array([least - pad, most + pad])
 
 
 def edges_of(values, limits, most_bins, n_samples, *, exactly=False):
-    """Edges of the bins of a coordinate, all as wide; whole numbers fall amid them.
+    """Edges of equal bins for a coordinate; whole numbers fall in the middle of bins.
 
-    As wide as Freedman and Diaconis (1981) say for `n_samples` values like these, but narrower
-    where clusters far apart make that too wide; with `exactly`, about `most_bins` of them.
+    The width is that of Freedman and Diaconis (1981) for `n_samples` values like these, but less
+    where clusters far apart make it too wide; with `exactly`, there are about `most_bins` bins.
     """
     lo, hi = limits
     shown = values[(values >= lo) & (values <= hi)]
@@ -223,7 +222,7 @@ def edges_of(values, limits, most_bins, n_samples, *, exactly=False):
 
 
 def _count(backend, params, view, sample, limits, colours):
-    """`Density` of all rows, and how many of them lie outside of the limits."""
+    """The `Density` of all rows, and how many of them lie outside the limits."""
     bins = int(np.clip(np.sqrt(backend.n_samples) / 4, 60, MOST_BINS))
     n_axes = view.n_axes
     most, exactly = (100, False) if n_axes == 1 else (bins, True)
@@ -250,7 +249,7 @@ def _count(backend, params, view, sample, limits, colours):
 
 
 def _places(values, edges):
-    """The bin of each value, -1 outside of all."""
+    """The bin of each value, -1 outside all bins."""
     size = len(edges) - 1
     with np.errstate(over="ignore"):
         place = (values - edges[0]) * (size / (edges[-1] - edges[0]))

@@ -1,4 +1,4 @@
-"""Whole pictures of data over a backend: one Axes or pairs of them, title, caption, legend."""
+"""Compose whole pictures of data: one Axes or a grid of pairs, title, caption, legend."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from ..errors import DataError
 from ..selection import criteria as measures
 from .canvas import SIZE, figure_of, new_figure
 from .captions import (
+    axes_text,
     caption_of,
     facts_of,
-    outside,
+    outside_text,
     rows_drawn,
     title_of,
-    where,
 )
 from .cloud import ROWS, gather
 from .drawing import (
@@ -25,7 +25,6 @@ from .drawing import (
     line,
     name_axes,
     plane,
-    short,
     uncertain_line,
     uncertain_plane,
 )
@@ -38,7 +37,7 @@ LEVELS = (1.0, 2.0)
 def draw_clusters(
     backend,
     params,
-    seen,
+    view,
     *,
     style="auto",
     rows=ROWS,
@@ -48,44 +47,44 @@ def draw_clusters(
     ax=None,
     size=SIZE,
 ):
-    """`clusters` over a `Backend`, through what `view_of` returned.
+    """Draw `clusters` of a `Backend` through a view from `view_of`.
 
     Returns
     -------
     ax : Axes or array of Axes
     facts : dict
-        Of what is drawn: n_samples, rows, style, features, projection, outside.
+        Facts of the picture: n_samples, rows, style, features, projection, outside.
     """
-    # the rows of a cluster would all have to come here
+    # Dask workers would have to send all rows here
     many = backend.n_samples > rows and not isinstance(backend, DaskBackend)
     dense = style == "density" or (style == "auto" and many)
     cloud = gather(
         backend,
         params,
-        seen,
+        view,
         rows=rows,
         seed=seed,
         dense=dense,
         colours=colours_of(params.n_components),
     )
-    scene = Scene.of(cloud, seen, params)
+    scene = Scene.of(cloud, view, params)
     title = title or title_of(params)
-    if seen.n_axes > 2:
-        ax = _pairs(scene, seen, levels, title, ax, size)
+    if view.n_axes > 2:
+        ax = _pairs(scene, view, levels, title, ax, size)
     else:
         ax = axes_of(ax, size)
         panel(ax, scene, levels)
         legend(ax, scene)
-        describe(ax, title, caption_of(scene, seen, levels))
-    return ax, facts_of(scene, seen)
+        describe(ax, title, caption_of(scene, view, levels))
+    return ax, facts_of(scene, view)
 
 
-def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
-    """`uncertainty` over a `Backend`, through what `plane_of` returned; as `draw_clusters`."""
-    cloud = gather(backend, params, seen, rows=rows, seed=seed)
-    scene = Scene.of(cloud, seen, params)
+def draw_uncertainty(backend, params, view, *, rows=ROWS, seed=0, title=None, ax=None, size=SIZE):
+    """Draw `uncertainty` of a `Backend` through a view from `plane_of`; see `draw_clusters`."""
+    cloud = gather(backend, params, view, rows=rows, seed=seed)
+    scene = Scene.of(cloud, view, params)
     ax = axes_of(ax, size)
-    if seen.n_axes == 1:
+    if view.n_axes == 1:
         uncertain_line(ax, scene)
     else:
         uncertain_plane(ax, scene)
@@ -93,17 +92,17 @@ def draw_uncertainty(backend, params, seen, *, rows=ROWS, seed=0, title=None, ax
     caption = [
         rows_drawn(cloud),
         f"mean {sample.mean():.3g}, above 0.1: {(sample > 0.1).mean():.0%} of them",
-        *where(seen),
-        *outside(scene),
+        *axes_text(view),
+        *outside_text(scene),
     ]
     describe(ax, title or f"Uncertainty, {title_of(params)}", "; ".join(caption))
-    return ax, facts_of(scene, seen)
+    return ax, facts_of(scene, view)
 
 
 def draw_silhouette(
     backend, params, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None, size=SIZE
 ):
-    """`silhouette` over a `Backend`; returns as `draw_clusters`."""
+    """Draw `silhouette` of a `Backend`; returns what `draw_clusters` does."""
     check_several(params)
     sample = measures.SilhouetteSample(backend, rows, seed)
     labels = sample.labels(params)
@@ -126,16 +125,16 @@ def draw_silhouette(
 
 
 def panel(ax, scene, levels=LEVELS):
-    """One or two coordinates on one Axes."""
+    """Draw one or two coordinates on one Axes."""
     if len(scene.names) == 1:
         line(ax, scene, 0)
     else:
         plane(ax, scene, 0, 1, levels)
 
 
-def _pairs(scene, seen, levels, title, axes, size):
-    """Scatter plots below the diagonal, histograms on it, the legend above it."""
-    m = seen.n_axes
+def _pairs(scene, view, levels, title, axes, size):
+    """Draw scatter plots below the diagonal, histograms on it, the legend above it."""
+    m = view.n_axes
     own = axes is None
     if own:
         grown = max(1.0, m / 3)
@@ -154,12 +153,12 @@ def _pairs(scene, seen, levels, title, axes, size):
                 ax.set_yticks([])
             else:
                 plane(ax, scene, column, row, levels)
-            name_axes(ax, short(scene.names[column], 22), short(scene.names[row], 22))
+            name_axes(ax, scene.names[column], scene.names[row], most=22)
             _outer_labels(ax, row == m - 1, column == 0 and row > 0)
     legend(axes[0, 1], scene, loc="upper left", bbox_to_anchor=(0.0, 1.0))
-    caption = caption_of(scene, seen, levels)
-    if seen.columns is not None and seen.n_axes < len(seen.axes):
-        caption += f"; {seen.n_axes} of {len(seen.axes):,} features"
+    caption = caption_of(scene, view, levels)
+    if view.columns is not None and view.n_axes < len(view.axes):
+        caption += f"; {view.n_axes} of {len(view.axes):,} features"
     if own:
         describe_figure(figure_of(axes), title, caption)
     else:
@@ -168,7 +167,7 @@ def _pairs(scene, seen, levels, title, axes, size):
 
 
 def _outer_labels(ax, bottom, left):
-    """Names and numbers only at the edges of the figure."""
+    """Keep names and numbers at the edges of the figure only."""
     ax.tick_params(labelbottom=bottom, labelleft=left, labelsize=7)
     ax.locator_params(nbins=4)
     if not bottom:
@@ -180,7 +179,7 @@ def _outer_labels(ax, bottom, left):
 
 
 def axes_of(ax, size=SIZE):
-    """An Axes to draw on: `ax`, or that of a new figure."""
+    """The Axes to draw on: `ax`, or that of a new figure."""
     if ax is None:
         return new_figure(size).add_subplot()
     if not hasattr(ax, "add_artist"):

@@ -1,14 +1,15 @@
-"""What is drawn on one Axes: points, shades, ellipses, curves, numbers, legend, caption."""
+"""Draw on one Axes: points, shades, ellipses, curves, numbers, legend, caption."""
 
 import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..text import shorten
 from .canvas import drawing
 from .projection import inside
 
-# Okabe and Ito (2008), Color universal design: told apart by colour-blind readers.
+# Okabe and Ito (2008), Color universal design: colour-blind readers can tell these apart.
 PALETTE = (
     "#0072B2",
     "#E69F00",
@@ -19,34 +20,34 @@ PALETTE = (
     "#F0E442",
     "#000000",
 )
-# Beyond the palette other markers, and numbers at the means.
+# Beyond the palette, markers and the numbers at the means tell components apart.
 MARKERS = "os^DvP*X"
 GREY = "0.35"
-# Components that a legend lists, the heaviest.
+# Components in a legend, the heaviest ones.
 MOST_LISTED = 12
-# Components that a plot of silhouettes names.
+# Components named in a plot of silhouettes.
 MOST_NAMED = 40
-# Components beyond which lines are thin and numbers small.
+# With more components, lines are thin and numbers small.
 MANY = 12
-# Points beyond which SVG and PDF hold a picture of them.
+# SVG and PDF hold more points as a bitmap.
 MOST_SHAPES = 3000
 # Characters of a name on an axis.
 LONGEST_NAME = 70
-# Sizes of the picture that an ellipse may reach beyond it.
+# An ellipse may be this many times larger than the picture.
 MOST_REACH = 100
-# Corrected colours of lines, which have to be seen on white.
+# Lines are darker than points, to be seen on white.
 _DARKER = 0.75
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A mixture and rows in the coordinates that are drawn.
+    """A mixture and rows in the coordinates of a picture.
 
     Attributes
     ----------
     cloud : cloud.Cloud
     names : list of str
-        Of the coordinates.
+        Names of the coordinates.
     weights : (K,) float64
     means : (K, m) float64
     covariances : (K, m, m) float64
@@ -65,12 +66,12 @@ class Scene:
 
     @property
     def alive(self):
-        """Components of positive weight: the others are not drawn."""
+        """Components with positive weight; the others are not drawn."""
         return np.flatnonzero(self.weights > 0)
 
 
 def colours_of(n_components):
-    """(K, 3) colours, the palette again and again."""
+    """(K, 3) colours, repeating the palette."""
     rgb = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in PALETTE]
     return np.array(rgb)[np.arange(n_components) % len(PALETTE)]
 
@@ -83,24 +84,19 @@ def line_colour(k):
     return colours_of(k + 1)[k] * _DARKER
 
 
-def short(name, most=LONGEST_NAME):
-    """A name that an axis has room for."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
 def tidy(ax):
-    """A light grid, no box."""
+    """Set a light grid and no box."""
     ax.grid(True, color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, color="0.6")
     ax.xaxis.get_offset_text().set_fontsize(8)
-    # an offset or exponent would stand where the caption does
+    # an offset or exponent would overlap the caption
     ax.yaxis.set_major_formatter(lambda value, _: _number(value, ax.yaxis.get_majorticklocs()))
 
 
 def _number(value, ticks):
-    """A number on an axis, with the decimals of the others."""
+    """A number on an axis, with as many decimals as the other ticks."""
     texts = [f"{tick:.12g}" for tick in ticks]
     if any("e" in text for text in texts):
         return f"{value:.12g}".replace("-", "−")
@@ -108,16 +104,16 @@ def _number(value, ticks):
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
-def name_axes(ax, x=None, y=None):
-    """Labels as they are: a $ in the name of a column is no formula."""
+def name_axes(ax, x=None, y=None, most=LONGEST_NAME):
+    """Label axes without math: a $ in the name of a column is no formula."""
     if x is not None:
-        ax.set_xlabel(x, fontsize=9, parse_math=False)
+        ax.set_xlabel(shorten(x, most), fontsize=9, parse_math=False)
     if y is not None:
-        ax.set_ylabel(y, fontsize=9, parse_math=False)
+        ax.set_ylabel(shorten(y, most), fontsize=9, parse_math=False)
 
 
 def describe(ax, title, caption):
-    """A title, and below it, small, what is seen."""
+    """Set the title, and below it the caption in small letters."""
     inches = ax.figure.get_figwidth() if hasattr(ax.figure, "get_figwidth") else 6.4
     width = max(24, int(16 * inches * ax.get_position().width))
     text = "\n".join(textwrap.wrap(caption, width))
@@ -141,7 +137,7 @@ def describe(ax, title, caption):
 
 
 def describe_figure(figure, title, caption):
-    """The same for a figure of several Axes: the title above, the caption below them."""
+    """Set the title above, and the caption below, a figure of several Axes."""
     width = max(24, int(16 * figure.get_figwidth()))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     text = "\n".join(textwrap.wrap(caption, width))
@@ -149,7 +145,7 @@ def describe_figure(figure, title, caption):
 
 
 def plane(ax, scene, i, j, levels):
-    """Coordinate j over coordinate i: rows, ellipses, and the numbers of components."""
+    """Draw coordinate j over coordinate i: rows, ellipses, and the numbers of components."""
     cloud = scene.cloud
     if cloud.density is not None:
         _shades(ax, cloud.density, i, j)
@@ -160,11 +156,11 @@ def plane(ax, scene, i, j, levels):
     ax.set_xlim(*cloud.limits[i])
     ax.set_ylim(*cloud.limits[j])
     tidy(ax)
-    name_axes(ax, short(scene.names[i]), short(scene.names[j]))
+    name_axes(ax, scene.names[i], scene.names[j])
 
 
 def line(ax, scene, j, numbered=True):
-    """Coordinate j alone: a histogram, the components' densities and their sum."""
+    """Draw coordinate j alone: a histogram, the components' densities and their sum."""
     cloud = scene.cloud
     counts, edges = cloud.histogram(j)
     heights = counts / (cloud.drawn * np.diff(edges))
@@ -184,17 +180,17 @@ def line(ax, scene, j, numbered=True):
         peaks = weights / (np.sqrt(2 * np.pi) * deviations)
         numbers(ax, scene, np.stack([means, peaks], axis=1), cloud.limits[[j]])
     ax.set_xlim(*cloud.limits[j])
-    # one component as narrow as a line must not press all else flat
+    # one very narrow component must not flatten all else
     top = max(heights.max(), min(total.max(), 2.5 * heights.max()))
     ax.set_ylim(0, 1.12 * top if top > 0 else 1.0)
     tidy(ax)
-    name_axes(ax, short(scene.names[j]), "density")
+    name_axes(ax, scene.names[j], "density")
 
 
 def visible(centre, reach, limits):
-    """Whether an outline around `centre` that reaches so far is seen, and can be drawn.
+    """Whether an outline that extends `reach` from `centre` is in the picture and can be drawn.
 
-    matplotlib takes for ever over curves that are very much larger than the picture.
+    matplotlib takes forever to draw curves very much larger than the picture.
     """
     size = limits[:, 1] - limits[:, 0]
     met = (centre - reach <= limits[:, 1]) & (centre + reach >= limits[:, 0])
@@ -202,7 +198,7 @@ def visible(centre, reach, limits):
 
 
 def uncertain_plane(ax, scene):
-    """Rows that are the darker and larger, the more uncertain."""
+    """Draw rows in a plane: the more uncertain, the darker and larger."""
     cloud = scene.cloud
     order = np.argsort(cloud.uncertainty, kind="stable")
     order = order[inside(cloud.points[order], cloud.limits)]
@@ -212,7 +208,7 @@ def uncertain_plane(ax, scene):
         *cloud.points[order].T,
         c=values,
         s=sizes_of(n) * (0.6 + 3 * values),
-        cmap=_fading(),
+        cmap=_colour_map(),
         vmin=0,
         vmax=max(0.5, float(cloud.uncertainty.max())),
         linewidths=0,
@@ -225,7 +221,7 @@ def uncertain_plane(ax, scene):
     ax.set_xlim(*cloud.limits[0])
     ax.set_ylim(*cloud.limits[1])
     tidy(ax)
-    name_axes(ax, short(scene.names[0]), short(scene.names[1]))
+    name_axes(ax, scene.names[0], scene.names[1])
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.9, aspect=30)
     bar.set_label("uncertainty (1 − largest responsibility)", fontsize=8)
     bar.ax.tick_params(labelsize=8, color="0.6")
@@ -233,7 +229,7 @@ def uncertain_plane(ax, scene):
 
 
 def uncertain_line(ax, scene):
-    """Uncertainty over the only coordinate, in the colours of components."""
+    """Draw uncertainty over the only coordinate, in the colours of components."""
     cloud = scene.cloud
     colours = colours_of(len(scene.weights))
     for k in np.unique(cloud.labels):
@@ -251,17 +247,17 @@ def uncertain_line(ax, scene):
     ax.set_xlim(*cloud.limits[0])
     ax.set_ylim(-0.02, max(0.52, 1.05 * float(cloud.uncertainty.max())))
     tidy(ax)
-    name_axes(ax, short(scene.names[0]), "uncertainty (1 − largest responsibility)")
+    name_axes(ax, scene.names[0], "uncertainty (1 − largest responsibility)")
     legend(ax, scene)
 
 
 def bars(ax, values, labels):
-    """Sorted silhouettes of each component, the first one at the top."""
+    """Draw the sorted silhouettes of each component, the first component at the top."""
     colours = colours_of(int(labels.max()) + 1)
     present = np.unique(labels)
     gap = max(1.0, 0.02 * len(values))
     size = 8 if len(present) <= 20 else 6
-    every = -(-len(present) // MOST_NAMED)  # of very many components there is no room for all
+    every = -(-len(present) // MOST_NAMED)  # there is no room to name very many components
     place, ticks = 0.0, {}
     for i, k in enumerate(present):
         own = np.sort(values[labels == k])[::-1]
@@ -290,7 +286,7 @@ def bars(ax, values, labels):
 
 
 def legend(ax, scene, **options):
-    """The components and their weights, the heaviest of many."""
+    """Add a legend: the components and their weights, only the heaviest of many."""
     with drawing():
         from matplotlib.lines import Line2D
     order = np.argsort(-scene.weights, kind="stable")
@@ -328,7 +324,7 @@ def legend(ax, scene, **options):
 
 
 def percent(share):
-    """A share in per cent, with digits for small ones."""
+    """A share in per cent; small ones have a decimal."""
     if 0 < share < 0.001:
         return "< 0.1%"
     return f"{100 * share:.{0 if share >= 0.095 else 1}f}%"
@@ -339,8 +335,8 @@ def sizes_of(n):
     return float(np.clip(4000 / max(n, 1), 3.5, 26.0))
 
 
-def _fading():
-    """From light grey to dark: told apart also in black and white."""
+def _colour_map():
+    """A colour map from light to dark, which also works in black and white."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list(
@@ -349,12 +345,12 @@ def _fading():
 
 
 def _points(ax, scene, i, j):
-    """A scatter for each component; what is uncertain is faint, what lies outside left out."""
+    """Scatter the rows of each component inside the axes; uncertain rows are faint."""
     cloud = scene.cloud
     shown = inside(cloud.points[:, [i, j]], cloud.limits[[i, j]])
     n, colours = len(cloud.points), colours_of(len(scene.weights))
     base = float(np.clip(1.15 - 0.12 * np.log10(n + 1), 0.55, 0.9))
-    # half of the responsibility elsewhere is as uncertain as two components can be
+    # 0.5 is the largest uncertainty between two components
     opacity = base * np.clip(1 - 1.6 * cloud.uncertainty, 0.2, 1)
     for k in np.unique(cloud.labels[shown]):
         own = shown & (cloud.labels == k)
@@ -372,7 +368,7 @@ def _points(ax, scene, i, j):
 
 
 def _shades(ax, density, i, j):
-    """Cells in the mean colour of their rows, the darker the more rows."""
+    """Shade cells in the mean colour of their rows: the more rows, the darker."""
     cells = density.cells[i, j] if (i, j) in density.cells else density.cells[j, i].swapaxes(0, 1)
     counts = cells[:, :, 0]
     image = np.zeros((*counts.shape, 4))
@@ -391,7 +387,7 @@ def _shades(ax, density, i, j):
 
 
 def ellipses(ax, scene, i, j, levels):
-    """Ellipses at distances of so many standard deviations from the means."""
+    """Draw ellipses at `levels` standard deviations from the means."""
     with drawing():
         from matplotlib.patches import Ellipse
     width = 0.8 if len(scene.weights) > MANY else 1.3
@@ -420,7 +416,7 @@ def ellipses(ax, scene, i, j, levels):
 
 
 def numbers(ax, scene, places, limits):
-    """The numbers of the components at `places`, white around, where that is inside."""
+    """Write the numbers of the components, with a white outline, at the `places` inside."""
     with drawing():
         from matplotlib.patheffects import withStroke
     for k in scene.alive[inside(places[scene.alive, : len(limits)], limits)]:
@@ -440,7 +436,7 @@ def numbers(ax, scene, places, limits):
 
 
 def _abscissae(limits, mean, deviation):
-    """Where the curve of a component is evaluated: everywhere, and closely where it is."""
+    """Where to evaluate the curve of a component: on the whole axis, and densely near its mean."""
     near = mean + deviation * np.linspace(-5, 5, 81)
     near = near[(near >= limits[0]) & (near <= limits[1])]
     return np.union1d(np.linspace(*limits, 400), near)

@@ -1,4 +1,4 @@
-"""The figures: of a model and data, of a fit, of a search."""
+"""The public functions that draw models with data, fits and searches."""
 
 import math
 
@@ -10,6 +10,7 @@ from ..names import CRITERIA
 from ..selection import criteria as measures
 from ..selection.criteria import HIGHER
 from ..sources import axis_labels
+from ..text import count
 from .canvas import check_matplotlib
 from .cloud import ROWS
 from .composition import (
@@ -54,10 +55,9 @@ def clusters(
 
     One feature: a histogram, the components' densities (lines) and the mixture's (dashed). Two: a
     scatter plot with the covariance ellipses. Three to five: all pairs of them. More: the two
-    discriminant directions, in which components are separated best (see
-    `projection.discriminant_view`). Rows whose component is uncertain are faint; numbers stand at
-    the means. A few rows far off all others do not decide how far axes reach; the caption counts
-    those outside.
+    discriminant directions, which separate the components best (see
+    `projection.discriminant_view`). Rows with an uncertain component are faint; numbers mark the
+    means. The axes ignore a few rows far off all others; the caption counts those outside.
 
     Parameters
     ----------
@@ -66,19 +66,19 @@ def clusters(
     X : (n, d) array-like, table, path, or what `open_source` returns
         Data with the features of the fit.
     features : list of str or int, optional
-        Draw these features: names, or numbers from 0 on; at most five.
+        Draw these features: names, or numbers from 0; at most five.
     view : {'auto', 'pairs', 'projection'}
-        'pairs' draws pairs of the five features that tell components apart best, also where there
-        are more; 'projection' draws discriminant directions, also where there are fewer.
+        'pairs' draws pairs of the five features that tell components apart best, even if there are
+        more; 'projection' draws discriminant directions, even if there are fewer.
     style : {'auto', 'points', 'density'}
-        'points' draws a sample of `rows` rows, 'density' shades by the number of all of them, in a
-        pass over the data; 'auto' is 'points' for no more rows than that.
+        'points' draws a sample of `rows` rows, 'density' shades by the number of rows, in a pass
+        over all data; 'auto' is 'points' for at most `rows` rows.
     rows : int
-        Rows drawn as points, at most.
+        Limit on the rows drawn as points.
     seed : int
-        Of the sample.
+        Seed of the sample.
     levels : sequence of float
-        Standard deviations at which ellipses are drawn. That of r holds 1 - exp(-r^2 / 2) of a
+        Draw ellipses at these standard deviations. The ellipse at r holds 1 - exp(-r^2 / 2) of a
         component's samples.
     title : str, optional
     ax : Axes, or (m, m) array of Axes for pairs of m features, optional
@@ -91,28 +91,29 @@ def clusters(
     Raises
     ------
     DataError
-        A ValueError: a parameter is wrong, the data does not fit the model, matplotlib is missing.
+        A ValueError: a parameter is wrong, the data does not match the model, or matplotlib is
+        missing.
     """
     check_matplotlib()
     check_choices(view, style, rows, seed, levels)
-    params, source, names, labels = _opened(model, X)
-    seen = view_of(params, names, features, view, labels)  # checked before the data is read
+    params, source, names, labels = _open(model, X)
+    chosen = view_of(params, names, features, view, labels)  # checked before the data is read
     options = {"style": style, "rows": rows, "seed": seed, "levels": levels, "title": title}
-    return draw_clusters(model._backend(source), params, seen, **options, ax=ax)[0]
+    return draw_clusters(model._backend(source), params, chosen, **options, ax=ax)[0]
 
 
 def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=None):
-    """Draw how uncertain the components of rows are: one less the largest responsibility.
+    """Draw how uncertain the components of rows are: one minus the largest responsibility.
 
-    Over the only feature, over two of them, or over the discriminant directions of more than two.
-    What is uncertain is dark and large.
+    It is drawn over one or two features, or over the discriminant directions of more than two.
+    Uncertain rows are dark and large.
 
     Parameters
     ----------
     model, X, rows, seed, title
         As for `clusters`.
     features : list of str or int, optional
-        One or two features to draw it over.
+        Draw over these features, one or two.
     ax : Axes, optional
 
     Returns
@@ -126,10 +127,10 @@ def uncertainty(model, X, *, features=None, rows=ROWS, seed=0, title=None, ax=No
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, names, labels = _opened(model, X)
-    seen = plane_of(params, names, features, labels)  # checked before the data is read
+    params, source, names, labels = _open(model, X)
+    view = plane_of(params, names, features, labels)  # checked before the data is read
     options = {"rows": rows, "seed": seed, "title": title}
-    return draw_uncertainty(model._backend(source), params, seen, **options, ax=ax)[0]
+    return draw_uncertainty(model._backend(source), params, view, **options, ax=ax)[0]
 
 
 def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, ax=None):
@@ -143,8 +144,8 @@ def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, a
     model, X, title
         As for `clusters`.
     rows : int
-        Rows of the sample that is measured, at most; the one of the same size and seed that fits
-        and searches measure.
+        Limit on the rows of the sample. Fits and searches with the same size and seed measure the
+        same sample.
     seed : int
     ax : Axes, optional
 
@@ -159,7 +160,7 @@ def silhouette(model, X, *, rows=measures.SILHOUETTE_ROWS, seed=0, title=None, a
     """
     check_matplotlib()
     check_choices("auto", "auto", rows, seed, LEVELS)
-    params, source, *_ = _opened(model, X)
+    params, source, *_ = _open(model, X)
     check_several(params)
     options = {"rows": rows, "seed": seed, "title": title}
     return draw_silhouette(model._backend(source), params, **options, ax=ax)[0]
@@ -182,7 +183,7 @@ def loglik(model, *, title=None, ax=None):
     Raises
     ------
     DataError
-        A ValueError: the model does not know its iterations; matplotlib is missing.
+        A ValueError: the model does not know its iterations, or matplotlib is missing.
     """
     check_matplotlib()
     values, of, end = _trace(model)
@@ -199,18 +200,17 @@ def loglik(model, *, title=None, ax=None):
         linewidth=1.5,
     )
     tidy(ax)
-    _whole_numbers(ax)
+    _integer_ticks(ax)
     name_axes(ax, "EM iteration (0: the start)", of)
-    n_iter = len(values) - 1
-    caption = f"{values[-1]:.6g} after {n_iter:,} iteration{'' if n_iter == 1 else 's'}{end}"
+    caption = f"{values[-1]:.6g} after {count(len(values) - 1, 'iteration')}{end}"
     describe(ax, title or "Log-likelihood", caption)
     return ax
 
 
 def criteria(table, criterion=None, *, title=None, ax=None):
-    """Draw a criterion against the number of components, a line for each family.
+    """Draw a criterion against the number of components, with a line for each family.
 
-    The best of all is marked, and what `SearchResult.table` calls unsound or rounded.
+    Marks the best fit, and those that `SearchResult.table` calls unsound or rounded.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def criteria(table, criterion=None, *, title=None, ax=None):
         What `search` returned, what ``gmm-fast search --json`` printed, or rows with the keys
         n_components, covariance_type and the criterion. Rows without a value are not drawn.
     criterion : {'bic', 'aic', 'icl', 'silhouette', 'cv'}, optional
-        By default what the search went by, else BIC. Lower is better, but for the last two.
+        By default the criterion of the search, else BIC. Lower is better, except for the last two.
     title : str, optional
     ax : Axes, optional
 
@@ -229,7 +229,8 @@ def criteria(table, criterion=None, *, title=None, ax=None):
     Raises
     ------
     DataError
-        A ValueError: no table, or one without values of that criterion; matplotlib is missing.
+        A ValueError: this is not a table, it has no values of the criterion, or matplotlib is
+        missing.
     """
     check_matplotlib()
     rows, criterion = table_of(table, criterion)
@@ -252,8 +253,9 @@ def criteria(table, criterion=None, *, title=None, ax=None):
             label=family,
         )
     sound = [pair for pair in drawn if not pair[0].get("unsound")]
+    rounded = [pair for pair in sound if pair[0].get("rounded")]
     _mark(ax, [pair for pair in drawn if pair[0].get("unsound")], "x", "cannot win: unsound", 8)
-    _mark(ax, [pair for pair in sound if pair[0].get("rounded")], "o", "knows the rounding", 2)
+    _mark(ax, rounded, "o", "takes rounding into account", 2)
     sign = -1 if criterion in HIGHER else 1
     best, value = min(sound or drawn, key=lambda pair: sign * pair[1])  # the first of equals
     ax.plot(
@@ -269,8 +271,8 @@ def criteria(table, criterion=None, *, title=None, ax=None):
         gid="best",
     )
     tidy(ax)
-    _whole_numbers(ax)
-    what = "cross-validated log-likelihood" if criterion == "cv" else measures.named(criterion)
+    _integer_ticks(ax)
+    what = "cross-validated log-likelihood" if criterion == "cv" else measures.label_of(criterion)
     name_axes(ax, "components", what)
     ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     caption = f"{'higher' if criterion in HIGHER else 'lower'} is better"
@@ -282,7 +284,7 @@ def criteria(table, criterion=None, *, title=None, ax=None):
 
 
 def _mark(ax, pairs, marker, label, size):
-    """A sign on candidates that are not like the others."""
+    """Mark some candidates, and name the mark in the legend."""
     if pairs:
         points = [(row["n_components"], value) for row, value in pairs]
         colour = "0.1" if marker == "x" else "1.0"
@@ -298,7 +300,7 @@ def _mark(ax, pairs, marker, label, size):
 
 
 def check_choices(view, style, rows, seed, levels):
-    """Raise DataError for what is no choice."""
+    """Raise DataError unless these parameters are allowed."""
     for name, value, known in (("view", view, VIEWS), ("style", style, STYLES)):
         if value not in known:
             raise DataError(f"unknown {name} {value!r}; choose from {', '.join(known)}")
@@ -309,12 +311,12 @@ def check_choices(view, style, rows, seed, levels):
 
 
 def table_of(table, criterion=None):
-    """Rows and criterion of what `criteria` takes.
+    """Rows and criterion of a table that `criteria` takes.
 
     Raises
     ------
     DataError
-        It is no table; the criterion is unknown.
+        It is not a table, or the criterion is unknown.
     """
     if isinstance(table, dict):
         rows, own = table.get("candidates"), table.get("criterion")
@@ -328,14 +330,14 @@ def table_of(table, criterion=None):
     good = isinstance(rows, list) and all(isinstance(r, dict) and keys <= set(r) for r in rows)
     if not good or not rows:
         raise DataError(
-            "not the table of a search; give what search returned, or what `gmm-fast search "
-            "--json` printed"
+            "not the table of a search; give the result of search, or the output of `gmm-fast "
+            "search --json`"
         )
     return rows, criterion
 
 
-def _opened(model, X):
-    """Parameters of a fitted model, the source of data, names of its features, labels of axes."""
+def _open(model, X):
+    """(Parameters, source, names of the features, labels of the axes) of a model and its data."""
     if not hasattr(model, "_params"):
         raise DataError(
             f"a fitted gmm_fast.GaussianMixture is needed, not {type(model).__name__}; "
@@ -349,7 +351,7 @@ def _opened(model, X):
 
 
 def _trace(model):
-    """Values to draw, what they are, and how the fit ended, in words."""
+    """(Values to draw, their name, how the fit ended in words)."""
     result = getattr(model, "result_", model)
     if hasattr(result, "trace"):
         values = np.array(result.trace, np.float64) / result.total_weight
@@ -372,7 +374,7 @@ def _value(row, criterion):
     return float(value) if math.isfinite(value) else None
 
 
-def _whole_numbers(ax):
+def _integer_ticks(ax):
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -1,11 +1,13 @@
-"""Where a mixture is looked at from: some of its features, or its discriminant directions."""
+"""Project a mixture to coordinates to draw: some features, or discriminant directions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# Features that the name of a direction mentions, what share of the largest correlation they have at
-# least, and how much of their names is shown.
+from ..text import shorten
+
+# The name of a direction mentions at most MOST_NAMED features. Each has at least LEAST_SHARE of the
+# largest correlation, and is cut to LONGEST_NAME characters.
 MOST_NAMED = 3
 LEAST_SHARE = 0.6
 LONGEST_NAME = 20
@@ -13,7 +15,7 @@ LONGEST_NAME = 20
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Coordinates that rows and mixtures are drawn in.
+    """Coordinates in which rows and mixtures are drawn.
 
     Attributes
     ----------
@@ -21,11 +23,11 @@ class View:
         A coordinate is (x - `centre`) @ `axes`.
     centre : (d,) float64
     names : list of str
-        Of the coordinates, m of them.
+        Names of the m coordinates.
     columns : (m,) int array or None
-        The features that the coordinates are, where they are features; `centre` is zero then.
+        The features, where the coordinates are features; then `centre` is zero.
     ratios : (m,) float64 or None
-        Fisher's ratio of each direction, where they separate components.
+        Fisher's ratio of each direction, where directions separate components.
     """
 
     axes: np.ndarray
@@ -43,23 +45,23 @@ class View:
         return x[:, self.columns] if self.columns is not None else (x - self.centre) @ self.axes
 
     def mixture(self, params):
-        """The mixture of the coordinates, as (K, m) means and (K, m, m) covariances.
+        """The mixture in these coordinates: (K, m) means and (K, m, m) covariances.
 
-        Those of `x @ A` are `mean @ A` and `A' Sigma A`: a linear map of a Gaussian is one.
+        A linear map `x @ A` of a Gaussian is a Gaussian with `mean @ A` and `A' Sigma A`.
         """
         covariances = np.stack([_sandwich(one, self.axes) for one in _each(params)])
         return self.rows(params.means), covariances
 
 
 def features_view(params, columns, names):
-    """Look at some features.
+    """View some features.
 
     Parameters
     ----------
     params : Params
     columns : sequence of int
     names : list of str
-        Of all features.
+        Names of all features.
 
     Returns
     -------
@@ -73,31 +75,30 @@ def features_view(params, columns, names):
 
 
 def discriminant_view(params, names, n_axes=2):
-    """Look along the directions that separate the components of a mixture best.
+    """View the directions that separate the components of a mixture best.
 
-    The directions are those of linear discriminant analysis with the components for classes
-    [1]_: with W the covariance within components, B that of their means (both weighted), they
-    maximise Fisher's ratio v' B v / v' W v, uncorrelated with the ones before
-    (v_i' W v_j = 0). They depend on the parameters alone, and affine maps of the features leave
-    what is drawn the same, but for signs.
+    These are the directions of linear discriminant analysis with components as classes [1]_. With
+    W the covariance within components and B the covariance of their means (both weighted), each
+    maximises Fisher's ratio v' B v / v' W v among directions uncorrelated with those before
+    (v_i' W v_j = 0). They depend on the parameters alone, and an affine map of the features changes
+    nothing in the picture but signs.
 
-    At most K - 1 directions tell means apart. After them come those in which the covariances of
-    the components differ most, sum of w_k (S_k - 1)^2 for covariances S_k on the scale where W
-    is 1, as in dimension reduction for mixtures [2]_; and after these, those most correlated with
-    all features.
+    At most K - 1 directions tell means apart. Next come those in which the covariances of the
+    components differ most, by the sum of w_k (S_k - 1)^2 for covariances S_k on the scale where W
+    is 1, as in dimension reduction for mixtures [2]_; then those most correlated with all features.
 
     Parameters
     ----------
     params : Params
     names : list of str
-        Of the features.
+        Names of the features.
     n_axes : int
         At most the number of features.
 
     Returns
     -------
     View
-        Coordinates have a standard deviation of 1 within components, and zero at the mean.
+        Coordinates have a standard deviation of 1 within components, and are zero at the mean.
 
     References
     ----------
@@ -127,14 +128,15 @@ def discriminant_view(params, names, n_axes=2):
     alone = np.count_nonzero(weights) == 1
     what = "direction" if alone else "discriminant"
     labels = [
-        f"{what} {i + 1} ({_mostly(loadings[:, i] * signs[i], names)})" for i in range(n_axes)
+        f"{what} {i + 1} ({_main_features(loadings[:, i] * signs[i], names)})"
+        for i in range(n_axes)
     ]
     ratios = None if alone else ratios
     return View(axes * signs / scale[:, None], centre, labels, ratios=ratios)
 
 
 def fisher_ratio(params, axes):
-    """v' B v / v' W v of each direction.
+    """Fisher's ratio v' B v / v' W v of each direction.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def fisher_ratio(params, axes):
     Returns
     -------
     (m,) float64
-        Variance between components over that within them, both weighted.
+        Variance between components over variance within them, both weighted.
     """
     weights = params.weights / params.weights.sum()
     between = weights @ ((params.means - weights @ params.means) @ axes) ** 2
@@ -152,7 +154,7 @@ def fisher_ratio(params, axes):
 
 
 def telling_features(params, most):
-    """The features that tell the components apart best, each by itself, in their own order.
+    """The features that, each by itself, tell the components apart best; in their own order.
 
     Returns
     -------
@@ -165,19 +167,19 @@ def telling_features(params, most):
 
 
 def inside(points, limits):
-    """Which of (n, m) points lie within (m, 2) limits."""
+    """Mask of the (n, m) points within (m, 2) limits."""
     return ((points >= limits[:, 0]) & (points <= limits[:, 1])).all(axis=1)
 
 
 def _each(params):
-    """Covariances of the components one by one: (d, d), (d,) of a diagonal."""
+    """Covariances of the components, each (d, d), or (d,) for a diagonal."""
     if params.family.matrices:
         return params.family.each(params.covariances, params.n_components)
     return params.family.component_variances(params)
 
 
 def _sandwich(covariance, axes):
-    """A' Sigma A, of a matrix or of the diagonal of one."""
+    """A' Sigma A, for a matrix or its diagonal."""
     if covariance.ndim == 1:
         return (axes.T * covariance) @ axes
     return axes.T @ covariance @ axes
@@ -191,10 +193,10 @@ def _within(params, weights):
 
 
 def _whitening(within, scale):
-    """(d, d) map to where W is 1, on features divided by `scale`; and their correlations."""
+    """(d, d) map of features divided by `scale` to where W is 1, and their correlations."""
     correlation = within / scale / scale[:, None]
     values, vectors = np.linalg.eigh(correlation)
-    # nearly singular: as far as digits go
+    # where W is nearly singular: no more than the digits allow
     least = len(scale) * np.finfo(np.float64).eps * values[-1]
     return vectors / np.sqrt(np.maximum(values, least)), correlation
 
@@ -208,7 +210,7 @@ def _span(means, most):
 
 
 def _complete(basis, matrix, n_axes):
-    """`basis`, (d, m), and the main axes of `matrix` orthogonal to it, as far as there are any."""
+    """Add to `basis`, (d, m), the main axes of `matrix` orthogonal to it, up to `n_axes`."""
     rest = np.eye(len(matrix)) - basis @ basis.T
     values, vectors = np.linalg.eigh(rest @ matrix @ rest)
     wanted = n_axes - basis.shape[1]
@@ -217,7 +219,7 @@ def _complete(basis, matrix, n_axes):
 
 
 def _spread_of_covariances(params, weights, scale, whitening):
-    """Weighted sum of (S_k - 1)^2, (d, d), of covariances on the scale where W is 1."""
+    """Weighted sum of (S_k - 1)^2, (d, d), for covariances S_k on the scale where W is 1."""
     total = np.zeros((len(scale), len(scale)))
     if params.family.shared:
         return total
@@ -228,10 +230,10 @@ def _spread_of_covariances(params, weights, scale, whitening):
     return total
 
 
-def _mostly(loadings, names):
-    """The features that a direction is correlated with, most of all."""
+def _main_features(loadings, names):
+    """The features most correlated with a direction."""
     strength = np.abs(loadings)
     order = np.argsort(-strength, kind="stable")[:MOST_NAMED]
     order = [j for j in order if strength[j] >= LEAST_SHARE * strength[order[0]]]
-    texts = [n if len(n) <= LONGEST_NAME else n[: LONGEST_NAME - 1] + "…" for n in names]
-    return ", ".join(("−" if loadings[j] < 0 else "") + texts[j] for j in order)
+    sign = {True: "−", False: ""}
+    return ", ".join(sign[bool(loadings[j] < 0)] + shorten(names[j], LONGEST_NAME) for j in order)

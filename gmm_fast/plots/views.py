@@ -1,27 +1,27 @@
-"""How a mixture is looked at: which features or directions, from what users say."""
+"""Choose the view of a mixture, features or directions, from the options of users."""
 
 from ..errors import DataError
 from ..sources.columns import choose
 from .projection import discriminant_view, features_view, telling_features
 
 VIEWS = ("auto", "pairs", "projection")
-# Features that a pair plot shows, at most.
+# Limit on the features of a pair plot.
 MOST_FEATURES = 5
 
 
 def view_of(params, names, features=None, view="auto", labels=None):
-    """How a mixture is looked at.
+    """The view of a mixture.
 
     Parameters
     ----------
     params : Params
     names : list of str or None
-        Of the features.
+        Names of the features.
     features : list of str or int, optional
     view : str
         One of `VIEWS`.
     labels : list of str, optional
-        What to call the features on axes instead.
+        Names for the axes instead.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def view_of(params, names, features=None, view="auto", labels=None):
     Raises
     ------
     DataError
-        No such features, or too many.
+        There are no such features, or too many.
     """
     d = params.n_features
     names = [f"feature {j}" for j in range(d)] if names is None else list(names)
@@ -48,23 +48,23 @@ def view_of(params, names, features=None, view="auto", labels=None):
 
 
 def plane_of(params, names, features=None, labels=None):
-    """As `view_of`, with one or two coordinates."""
+    """The view of a mixture with one or two coordinates; see `view_of`."""
     if features is None and params.n_features > 2:
         return view_of(params, names, view="projection")
-    seen = view_of(params, names, features, labels=labels)
-    if seen.n_axes > 2:
+    view = view_of(params, names, features, labels=labels)
+    if view.n_axes > 2:
         raise DataError("uncertainty is drawn over one or two features; name no more of them")
-    return seen
+    return view
 
 
 def check_several(params):
-    """Raise DataError for one component: it has no silhouette."""
+    """Raise DataError for one component, which has no silhouette."""
     if params.n_components == 1:
         raise DataError("the silhouette needs two components, the model has one; draw another kind")
 
 
 def _choose(features, names, d):
-    """Numbers of the features that are named."""
+    """Numbers of the named features."""
     columns = choose(features, names, d, "features")
     if len(columns) > MOST_FEATURES:
         raise DataError(

@@ -1,1 +1,1 @@
-"""Which K and family: criteria, silhouettes, cross-validation, the search and its choice."""
+"""Choose K and the family: criteria, silhouettes, cross-validation, the search."""

@@ -1,4 +1,4 @@
-"""Candidates of a search, which of them is the best, and how sure that is."""
+"""Choose the best candidate of a search, and say how clear the choice is."""
 
 from dataclasses import dataclass, field
 
@@ -7,37 +7,50 @@ import numpy as np
 from .. import fitting
 from ..em import rescue
 from ..em.loop import FitResult
+from ..text import count
 from . import criteria, crossval
-from .criteria import HIGHER, in_words, named
+from .criteria import HIGHER, in_words, label_of
 
-# A margin below which the choice is not clear. Of BIC: less than 10 is no "very strong" evidence
-# (Kass & Raftery 1995, Bayes factors, JASA 90). For cross-validation it is the standard error of
-# the difference.
+# The choice is not clear below these margins. A difference of BIC below 10 is not "very strong"
+# evidence (Kass & Raftery 1995, Bayes factors, JASA 90). Cross-validation has the standard error
+# of the difference instead.
 SLIGHT = {"bic": 10.0, "aic": 10.0, "icl": 10.0, "silhouette": 0.01}
-# The same of cross-validation, where all folds agree.
+# At least this share of the best value for cross-validation, where all folds may agree.
 LEVEL_CV = 1e-9
-# Losses that are apart by less than this share are level: rounding does not choose.
+# Losses that differ by a smaller share are level: rounding must not choose.
 LEVEL = 1e-12
+# What JSON, tables and reports tell of a candidate, and of a fit by itself.
+ROW = (
+    "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl",
+    "silhouette", "cv", "cv_se", "n_iter", "converged", "stop_reason", "rounded", "excess",
+    "unsound", "effort", "moves", "events", "failure",
+)  # fmt: skip
+_OF_A_SEARCH = ("cv", "cv_se", "rounded", "excess", "unsound", "failure")
+FIT = tuple(name for name in ROW if name not in _OF_A_SEARCH)
+_OF_RESULT = {
+    "log_likelihood", "n_iter", "converged", "stop_reason", "rounded", "excess", "effort", "moves",
+    "events",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One fit of a search, or why there is none.
+    """One fit of a search, or the reason why it failed.
 
     Attributes
     ----------
     n_components : int
     covariance_type : str
     result : FitResult or None
-        None, as are the criteria, when it could not be fitted.
+        None where the fit failed; so are the criteria.
     bic, aic, icl : float or None
         Lower is better.
     silhouette : float or None
-        Higher is better; NaN when there are not at least two clusters.
+        Higher is better; NaN for fewer than two clusters.
     held_out : crossval.HeldOut, optional
-        Where cross-validation was asked for, and possible.
+        The result of cross-validation.
     failure : str, optional
-        Why it could not be fitted.
+        Why the fit failed.
     """
 
     n_components: int
@@ -62,7 +75,7 @@ class Candidate:
 
     @property
     def cv(self):
-        """Mean log-likelihood of a sample that was held out; higher is better."""
+        """Mean log-likelihood of a held-out sample; higher is better."""
         return None if self.held_out is None else self.held_out.mean
 
     @property
@@ -71,7 +84,7 @@ class Candidate:
         return None if self.held_out is None else self.held_out.standard_error
 
     def loss(self, criterion):
-        """The criterion, turned so that lower is better; infinite where it is undefined."""
+        """The criterion, with its sign such that lower is better; infinite where undefined."""
         value = getattr(self, criterion)
         if value is None or not np.isfinite(value):
             return np.inf
@@ -79,7 +92,7 @@ class Candidate:
 
     @property
     def unsound(self):
-        """Why it cannot win a search although it was fitted, or None."""
+        """Why this fit cannot win a search, or None."""
         if self.result is None:
             return None
         return next((e for e in self.result.events if rescue.is_unsound(e)), None)
@@ -90,7 +103,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class SearchTable:
-    """All candidates of a search, and which is the best.
+    """All candidates of a search, and the choice among them.
 
     Attributes
     ----------
@@ -98,11 +111,11 @@ class SearchTable:
         By family, then by K.
     criterion : str
     silhouette_rows : int
-        Rows that silhouettes were measured on.
+        Rows of the sample for silhouettes.
     folds : int, optional
-        Of the cross-validation.
+        Folds of the cross-validation.
     stopped_at : int, optional
-        The last K, where the search ended before its range.
+        The last K of a search that stopped early.
     """
 
     candidates: list
@@ -113,21 +126,21 @@ class SearchTable:
     _ranked: list = field(init=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "_ranked", _ranked(self.candidates, self.criterion))
+        object.__setattr__(self, "_ranked", _rank(self.candidates, self.criterion))
 
     @property
     def best(self):
-        """The candidate of the lowest loss, of equals the simplest; None where none has a loss."""
+        """The candidate with the lowest loss, the simplest of equals; None if none has a loss."""
         return self._ranked[0] if self._ranked else None
 
     @property
     def runner_up(self):
-        """The candidate of the next lowest loss, or None."""
+        """The candidate with the next lowest loss, or None."""
         return self._ranked[1] if len(self._ranked) > 1 else None
 
     @property
     def margin(self):
-        """How much worse the runner-up is by the criterion, in its own unit; None without one."""
+        """By how much the runner-up is worse, in units of the criterion; None without one."""
         if self.runner_up is None:
             return None
         best, other = (c.loss(self.criterion) for c in (self.best, self.runner_up))
@@ -135,16 +148,16 @@ class SearchTable:
 
     @property
     def warnings(self):
-        """What makes the choice doubtful, of the best fit itself first; a list of str."""
-        of_the_best = [] if self.best.result is None else doubts(self.best.result)
-        return [*of_the_best, *self._at_the_edge(), *self._slight()]
+        """What makes the choice doubtful, a list of str; doubts of the best fit come first."""
+        of_best = [] if self.best.result is None else doubts(self.best.result)
+        return [*of_best, *self._edge_warnings(), *self._margin_warnings()]
 
-    def _at_the_edge(self):
+    def _edge_warnings(self):
         best = self.best.n_components
         tried = sorted({c.n_components for c in self.candidates})
         if len(tried) == 1:
             return
-        # of one component there is no silhouette: 2 is no edge
+        # one component has no silhouette: 2 is no edge
         least = 2 if self.criterion == "silhouette" else 1
         if best == tried[0] > least:
             yield f"the best K, {best}, is the lowest that was tried; try lower ones"
@@ -153,17 +166,17 @@ class SearchTable:
             what = "was tried; try higher ones" if fitted == tried[-1] else "could be fitted"
             yield f"the best K, {best}, is the highest that {what}"
 
-    def _slight(self):
+    def _margin_warnings(self):
         margin, runner_up = self.margin, self.runner_up
         if margin is None:
             return
         if self.criterion == "cv":
-            # of mixtures that are level the error is rounding, too
-            least = max(self._error_of_the_margin(), LEVEL_CV * abs(self.best.cv))
+            # between level mixtures the error, too, is rounding
+            least = max(self._margin_error(), LEVEL_CV * abs(self.best.cv))
             what, unit = "its standard error", ""
         else:
             least = SLIGHT[self.criterion]
-            what, unit = f"{least:g}", f" of {named(self.criterion)}"
+            what, unit = f"{least:g}", f" of {label_of(self.criterion)}"
         if margin < least:
             yield (
                 f"the choice is not clear: the margin to the runner-up, {runner_up}, is "
@@ -171,8 +184,8 @@ class SearchTable:
                 + (f" of {in_words('cv', least)}" if self.criterion == "cv" else "")
             )
 
-    def _error_of_the_margin(self):
-        """Standard error of the difference of the best two, which were seen on the same folds."""
+    def _margin_error(self):
+        """Standard error of the margin: the best two were measured on the same folds."""
         best, other = (np.array(c.held_out.folds) for c in (self.best, self.runner_up))
         return crossval.standard_error(best - other)
 
@@ -180,32 +193,31 @@ class SearchTable:
 def doubts(result):
     """What makes a fit doubtful, a list of str.
 
-    Its events, as they are, but those of the data alone; and that it did not converge.
+    These are its events, except those of the data alone, and that it did not converge.
 
     Parameters
     ----------
     result : FitResult
     """
     found = [event for event in result.events if not fitting.is_of_data(event)]
-    if result.stop_reason == "max_iter" and result.n_iter:  # of a start alone nobody asked for more
+    if result.stop_reason == "max_iter" and result.n_iter:  # max_iter=0 asks for the start alone
         found.append(not_converged(result.n_iter))
     return list(dict.fromkeys(found))
 
 
 def not_converged(n_iter):
-    """The warning that a fit ended at the limit of `n_iter` iterations."""
-    many = "1 iteration" if n_iter == 1 else f"{n_iter:,} iterations"
-    return f"EM did not converge in {many}; raise --max-iter or --tol"
+    """The warning that a fit reached the limit of `n_iter` iterations."""
+    return f"EM did not converge in {count(n_iter, 'iteration')}; raise --max-iter or --tol"
 
 
 def in_the_running(candidates, criterion):
-    """Candidates that may win: those that have a value, and are sound, if any of them is."""
+    """Candidates that may win: those with a value, and only the sound ones if there are any."""
     valued = [c for c in candidates if np.isfinite(c.loss(criterion))]
     return [c for c in valued if c.unsound is None] or valued
 
 
-def _ranked(candidates, criterion):
-    """Candidates that have a loss, the lowest first; of those that are level the simplest first."""
+def _rank(candidates, criterion):
+    """Candidates with a loss, lowest first; those level with the best by number of parameters."""
     scored = [(c.loss(criterion), c) for c in in_the_running(candidates, criterion)]
     scored = sorted(scored, key=lambda s: s[0])
     if not scored:
@@ -215,28 +227,15 @@ def _ranked(candidates, criterion):
     return sorted(first, key=lambda c: c.n_parameters) + [c for loss, c in scored if loss > level]
 
 
-def candidate_row(candidate):
-    """A candidate as one row of a table, JSON values."""
+def candidate_row(candidate, names=ROW):
+    """Facts of a candidate by name, JSON values; None, and no events, where the fit failed."""
     result = candidate.result
-    return {
-        "n_components": candidate.n_components,
-        "covariance_type": candidate.covariance_type,
-        "log_likelihood": None if result is None else result.log_likelihood,
-        "n_parameters": candidate.n_parameters,
-        "bic": candidate.bic,
-        "aic": candidate.aic,
-        "icl": candidate.icl,
-        "silhouette": candidate.silhouette,
-        "cv": candidate.cv,
-        "cv_se": candidate.cv_se,
-        "n_iter": None if result is None else result.n_iter,
-        "converged": None if result is None else result.converged,
-        "stop_reason": None if result is None else result.stop_reason,
-        "rounded": None if result is None else result.rounded,
-        "excess": None if result is None else result.excess,
-        "unsound": candidate.unsound,
-        "effort": None if result is None else result.effort,
-        "moves": None if result is None else result.moves,
-        "events": [] if result is None else list(result.events),
-        "failure": candidate.failure,
-    }
+    row = {}
+    for name in names:
+        if name not in _OF_RESULT:
+            row[name] = getattr(candidate, name)
+        elif name == "events":
+            row[name] = [] if result is None else list(result.events)
+        else:
+            row[name] = None if result is None else getattr(result, name)
+    return row

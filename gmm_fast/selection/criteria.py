@@ -1,4 +1,4 @@
-"""How good a fit is: BIC, AIC, ICL and the silhouette, and which of them are better low."""
+"""Measure how good a fit is: BIC, AIC, ICL and the silhouette."""
 
 from typing import NamedTuple
 
@@ -9,40 +9,40 @@ from ..backends.threads import share_out
 from ..kernels import pairs
 from ..text import LONGEST
 
-# Of which more is better; "cv" is the mean log-likelihood of held-out samples (`crossval`).
+# Criteria that are better when higher; "cv" is the mean log-likelihood of held-out samples.
 HIGHER = ("silhouette", "cv")
 SILHOUETTE_ROWS = 10_000
-# Sums of distances held at a time; labelings that need more are measured in several turns.
+# Sums of distances held at a time; labelings that need more are measured in batches.
 SUMS_BYTES = 64 * 2**20
 
 
-def named(criterion):
-    """What a criterion is called in tables and messages."""
+def label_of(criterion):
+    """The name of a criterion in tables and messages."""
     return criterion if criterion == "silhouette" else criterion.upper()
 
 
 def in_words(criterion, value):
-    """A value of a criterion, or a difference of two, with its usual decimals."""
+    """A value of a criterion, or a difference of two, as text with its usual decimals."""
     if abs(value) >= LONGEST:
         return f"{value:.6g}"
     return f"{value:,.4f}" if criterion in HIGHER else f"{value:,.1f}"
 
 
 def n_parameters(params):
-    """Free parameters of a mixture."""
+    """Number of free parameters of a mixture."""
     family = params.family
     return family.n_parameters(params.n_components, params.n_features)
 
 
 class Likelihood(NamedTuple):
-    """As much of a result as AIC and BIC look at, where the number of parameters is given."""
+    """The part of a result that `bic` and `aic` need when the number of parameters is given."""
 
     log_likelihood: float
     total_weight: float
 
 
 def bic(result, p=None):
-    """-2 LL + p ln n (Schwarz 1978), n the sum of the weights; mclust prints the negative.
+    """-2 LL + p ln n (Schwarz 1978), with n the sum of the weights; mclust prints the negative.
 
     p is the number of free parameters, by default that of the family.
     """
@@ -61,7 +61,7 @@ def icl(result, p=None):
 
 
 def likelihood_facts(result):
-    """What a fit is judged by but for the silhouette, by the names that JSON has."""
+    """The likelihood and all criteria but the silhouette, by their names in JSON."""
     return {
         "log_likelihood": result.log_likelihood,
         "mean_log_likelihood": result.mean_log_likelihood,
@@ -73,19 +73,19 @@ def likelihood_facts(result):
 
 
 def silhouette_bytes(rows, n_features, families, numbers):
-    """Memory that silhouettes on `rows` rows take, of fits of all families with all numbers."""
+    """Bytes that silhouettes on `rows` rows take, for all families and numbers of components."""
     n_components = len(families) * sum(numbers)
     return 8 * rows * 4 * n_features + 3 * min(8 * rows * n_components, SUMS_BYTES)
 
 
 class SilhouetteSample:
-    """Rows on which silhouettes are measured, the same for every labeling.
+    """A sample of rows for silhouettes, the same for every labeling.
 
     Parameters
     ----------
     backend : Backend
     rows : int
-        At most this many, drawn uniformly without replacement.
+        Limit on the rows, which are drawn uniformly without replacement.
     seed : int
     """
 
@@ -107,21 +107,21 @@ class SilhouetteSample:
         )
 
     def silhouettes(self, labelings):
-        """Mean silhouette of each labeling (Rousseeuw 1987); NaN where one cluster holds all."""
+        """Mean silhouette of each labeling; see `silhouettes`."""
         return silhouettes(self.x, labelings, self.threads)
 
     def silhouette_samples(self, labels):
-        """Silhouette of each sample, (m,), as `silhouette_samples`."""
+        """Silhouette of each sample, (m,); see `silhouette_samples`."""
         return silhouette_samples(self.x, labels, self.threads)
 
 
 class Silhouettes:
-    """Silhouettes of models, on one sample of the data.
+    """Measure silhouettes of models on one sample of the data.
 
     Attributes
     ----------
     n_rows : int
-        Size of the sample; 0 as long as nothing was measured.
+        Size of the sample; 0 before the first measurement.
     """
 
     def __init__(self, backend, rows, seed):
@@ -133,7 +133,7 @@ class Silhouettes:
         return 0 if self._sample is None else len(self._sample.x)
 
     def of(self, models):
-        """A list of float, all from one look at the pairs; NaN for K = 1."""
+        """Silhouettes of models, a list of float, in one pass over the pairs; NaN for K = 1."""
         scores = [float("nan")] * len(models)
         several = [i for i, params in enumerate(models) if params.n_components > 1]
         if self._how[1] == 0 or not several:
@@ -147,7 +147,7 @@ class Silhouettes:
 
 
 def silhouettes(x, labelings, threads):
-    """Mean silhouette of each labeling of the same samples, by Euclidean distance.
+    """Mean silhouette of each labeling of the same samples (Rousseeuw 1987), Euclidean.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def silhouettes(x, labelings, threads):
     Returns
     -------
     list of float
-        NaN for a labeling with fewer than two clusters, or as many as samples.
+        NaN for a labeling with fewer than two clusters, or with as many as samples.
     """
     return [float(values.mean()) for values in _samples(x, labelings, threads)]
 
@@ -175,7 +175,7 @@ def silhouette_samples(x, labels, threads):
     Returns
     -------
     (m,) float64
-        NaN for fewer than two clusters, or as many as samples; 0 for a sample alone in its cluster.
+        NaN for fewer than two clusters, or as many as samples; 0 for the only sample of a cluster.
     """
     return next(_samples(x, [labels], threads))
 
@@ -187,7 +187,7 @@ def _samples(x, labelings, threads):
     m = len(x)
     columns = np.pad(np.ascontiguousarray(x.T), ((0, 0), (0, -m % pairs.ROWS)))
     counts = np.array([int(labels.max()) + 1 for labels in labelings])
-    # as many labelings at once as their sums of distances have room for
+    # as many labelings at once as there is room for their sums of distances
     at_once = max(1, SUMS_BYTES // (8 * columns.shape[1] * int(counts.max())))
     for first in range(0, len(labelings), at_once):
         some, sizes = labelings[first : first + at_once], counts[first : first + at_once]

@@ -1,4 +1,4 @@
-"""V-fold cross-validation of a search: what the rows that were held out say of each candidate."""
+"""Cross-validate a search: measure each candidate on rows that were held out of its fits."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from ..em.loop import FitResult
 from ..errors import DataError, FitError
 from .searching import Failure, Work
 
-# Folds when nothing is said.
+# The default number of folds.
 FOLDS = 5
-# Rows whose folds are drawn at a time.
+# Rows that get their folds at a time.
 _PIECE = 2**20
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Log-likelihood of the rows that a candidate was not fitted to (Smyth 2000).
+    """Log-likelihood of held-out rows (Smyth 2000).
 
     Attributes
     ----------
     mean : float
-        Of a sample, weighted, over all folds.
+        Weighted mean over the samples of all folds.
     folds : tuple of float
         Mean of each fold.
     """
@@ -33,17 +33,17 @@ class HeldOut:
 
     @property
     def standard_error(self):
-        """Of the mean, from the spread of the folds."""
+        """Standard error of the mean, from the spread of the folds."""
         return standard_error(self.folds)
 
 
 def standard_error(values):
-    """Standard error of the mean of values, one a fold."""
+    """Standard error of the mean of values, one per fold."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def check_folds(folds, largest, n_samples=None):
-    """`folds` as an int, or None for none.
+    """Check the number of folds and return it as an int, or None.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def check_folds(folds, largest, n_samples=None):
     largest : int
         The largest number of components.
     n_samples : int, optional
-        Of positive weight, if it is known.
+        Number of samples with positive weight, if known.
 
     Raises
     ------
     DataError
-        Fewer than two, more than samples, or no room for so many components.
+        There are fewer than two folds, more folds than samples, or too few samples outside a fold.
     """
     if folds is None:
         return None
@@ -70,17 +70,17 @@ def check_folds(folds, largest, n_samples=None):
     left = n_samples - -(-n_samples // folds)
     if left < largest:
         raise DataError(
-            f"with {folds} folds of {n_samples} samples {left} are left to fit, fewer than "
-            f"{largest} components; lower the highest K, or ask for more folds"
+            f"{folds} folds of {n_samples} samples leave {left} to fit, fewer than {largest} "
+            "components; lower the highest K, or ask for more folds"
         )
     return folds
 
 
 def draw_folds(weights, n_samples, folds, seed):
-    """The fold of each row, (n,) uint8 or uint16.
+    """Draw the fold of each row, (n,) uint8, uint16 or uint32.
 
-    Of every `folds` rows that follow one another, each is in another fold, in random order: sizes
-    differ by one at most, and data that is sorted does no harm. Rows of weight zero do not count.
+    Every `folds` consecutive rows go to all folds in random order. So sizes differ by at most one,
+    and sorted data does no harm. Rows of weight zero do not count.
     """
     dtype = np.uint8 if folds <= 256 else np.uint16 if folds <= 2**16 else np.uint32
     rng = np.random.default_rng([seed, 0xC5])
@@ -102,7 +102,7 @@ def draw_folds(weights, n_samples, folds, seed):
 
 
 class FoldWeights:
-    """Sample weights that are zero in one fold, or in all others; made where they are asked for.
+    """Sample weights that are zero inside, or outside, one fold; computed when indexed.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ class FoldWeights:
         As `draw_folds` returns them.
     fold : int
     weights : (n,) float64 or None
-        Of the data.
+        Weights of the data.
     held_out : bool
-        Whether the fold has the weight, or all others.
+        Whether the fold keeps its weights, rather than all other rows.
     """
 
     def __init__(self, folds, fold, weights, held_out):
@@ -130,11 +130,11 @@ class FoldWeights:
 
 
 class CrossValidation:
-    """A search for each fold, on the rows outside of it.
+    """Run the fits of a search for each fold, on the rows outside it.
 
-    Data is held once: the rows of a fold have weight zero. All that a fit depends on, its sample,
-    its seeds, its splits and its `reg_covar`, is found without them. (The origin that float32
-    kernels subtract is that of all data; no result but the rounding depends on it.)
+    The data is held once: the rows of a fold get weight zero. Everything that a fit depends on, its
+    sample, seeds, splits and `reg_covar`, is computed without them. (Only the origin that float32
+    kernels subtract is that of all data; it affects nothing but rounding.)
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ class CrossValidation:
             )
 
     def pieces(self, numbers):
-        """As `Work.pieces`."""
+        """See `Work.pieces`."""
         return len(self.works) * self.works[0].pieces(numbers)
 
     def measure(self, numbers):
-        """Fit those numbers of components, above all before, in every family and fold.
+        """Fit more numbers of components, in ascending order, in every family and fold.
 
         Returns
         -------
@@ -179,17 +179,18 @@ class CrossValidation:
                     failures.setdefault(job, Failure(reason))
                 else:
                     scores.setdefault(job, []).append(score)
-        return {job: failures.get(job) or _together(scores[job]) for job in scores | failures}
+        return {job: failures.get(job) or _pool(scores[job]) for job in scores | failures}
 
 
 def _score(inside, result):
-    """(Sum of log-likelihoods, of weights) of the rows that were held out."""
+    """(Sum of log-likelihoods, sum of weights) of the held-out rows."""
     if not isinstance(result, FitResult):
         raise FitError(result.reason)
     stats = inside.stats(result.params)
     return stats.log_likelihood, stats.total_weight
 
 
-def _together(scores):
+def _pool(scores):
+    """The `HeldOut` of the scores of all folds."""
     sums = np.array(scores)
     return HeldOut(float(sums[:, 0].sum() / sums[:, 1].sum()), tuple(sums[:, 0] / sums[:, 1]))

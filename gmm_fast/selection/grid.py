@@ -1,4 +1,4 @@
-"""Model search: the call checked, K x family fitted and measured, one table."""
+"""Search for a model: check the call, fit and measure every K and family, return one table."""
 
 from numbers import Integral
 
@@ -16,18 +16,18 @@ from .choice import Candidate, SearchTable, in_the_running
 from .criteria import Silhouettes
 from .searching import OneAtATime, Watch, Work
 
-# Values of K without a better one after which an early stop ends the search.
+# An early stop ends the search after this many values of K without an improvement.
 PATIENCE = 3
-# Candidates that are not worse than the best by more than this are searched farther, with so many
-# times the effort, where one of these criteria decides.
+# Where one of these criteria decides, candidates within NEAR of the best are searched farther, with
+# FARTHER times the effort.
 NEAR, FARTHER = 20.0, 2.0
 DECIDING = ("bic", "aic", "icl")
-# Reasons named in one message.
+# Limit on the reasons in one message.
 MOST_REASONS = 3
 
 
 def numbers_of(n_components):
-    """Numbers of components as an ascending sequence of distinct integers.
+    """Return numbers of components as an ascending sequence of distinct integers.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def numbers_of(n_components):
     Raises
     ------
     DataError
-        Not integers, less than 1, or none at all.
+        They are not integers, less than 1, or none at all.
     """
     if isinstance(n_components, Integral):
         n_components = [n_components]
-    if isinstance(n_components, range):  # never made a list: it may be as long as it likes
+    if isinstance(n_components, range):  # not made a list: it may be very long
         numbers = n_components if n_components.step > 0 else n_components[::-1]
         ends = numbers[:1]
     else:
@@ -73,9 +73,9 @@ def check_search(
     silhouette_rows=criteria.SILHOUETTE_ROWS,
     folds=None,
 ):
-    """Raise DataError when a search of that call cannot work; `numbers` as of `numbers_of`.
+    """Raise DataError if a search with these arguments cannot work.
 
-    `n_samples` are those of positive weight, as far as that is known.
+    `numbers` are what `numbers_of` returns; `n_samples` counts positive weights, if known.
     """
     highest = numbers[-1]
     checks.integer("silhouette_rows", silhouette_rows, 0)
@@ -97,7 +97,7 @@ def check_search(
 
 
 def folds_of(criterion, folds):
-    """Folds of the cross-validation: what is asked for, or the default if it is to choose."""
+    """The number of folds: what was asked for, or the default if the criterion is "cv"."""
     if folds is None and isinstance(criterion, str) and criterion == "cv":
         return crossval.FOLDS
     return folds
@@ -117,7 +117,7 @@ def search(
     watch=None,
     keeper=None,
 ):
-    """Fit every K with every family, and compare them.
+    """Fit every K in every family, and compare the fits.
 
     Parameters
     ----------
@@ -133,12 +133,12 @@ def search(
     silhouette_rows : int
         Rows of the sample for silhouettes; 0 for none.
     folds : int, optional
-        Of a cross-validation; none without, unless it is the criterion.
+        Folds of a cross-validation; by default none, unless it is the criterion.
     early_stop : bool
-        Whether to end after `PATIENCE` values of K, ascending, of which none was better by the
-        criterion, in any family, than the best before.
+        Whether to stop after `PATIENCE` ascending values of K that, in no family, improve the
+        criterion.
     watch : searching.Watch, optional
-        Told what runs.
+        Receives the progress.
     keeper : checkpoint.Keeper, optional
         As for `fitting.fit`. Fits of a cross-validation are not kept.
 
@@ -149,7 +149,7 @@ def search(
     Raises
     ------
     DataError
-        The call cannot work (`check_search`), or the data is wrong.
+        The arguments cannot work (`check_search`), or the data is wrong.
     FitError
         No candidate has a value of `criterion`.
     """
@@ -165,7 +165,7 @@ def search(
         validation = crossval.CrossValidation(backend, folds, *how, watch=watch)
     watch.plan(work.pieces(numbers) + (validation.pieces(numbers) if validation else 0))
     silhouettes = Silhouettes(backend, silhouette_rows, start.seed)
-    rows = _Rows(silhouettes)
+    rows = _Results(silhouettes)
     stop = _Stop(criterion)
     stopped_at = None
     for some in [[k] for k in numbers] if early_stop else [numbers]:
@@ -183,9 +183,9 @@ def search(
 
 
 def _search_on(work, rows, criterion, start):
-    """Search farther from the candidates among which the choice is, until none was left out.
+    """Search farther from every candidate near the best, as long as there are new ones.
 
-    Where the likelihood does not decide, it would change nothing.
+    Where the likelihood does not decide, this would change nothing.
     """
     if criterion not in DECIDING:
         return
@@ -193,17 +193,17 @@ def _search_on(work, rows, criterion, start):
     seen = {
         job
         for job, result in before.items()
-        if isinstance(result, FitResult) and result.effort > start.effort  # of a checkpoint
+        if isinstance(result, FitResult) and result.effort > start.effort  # from a checkpoint
     }
     while jobs := [job for job in rows.near_the_best(criterion, NEAR) if job not in seen]:
         seen |= set(jobs)
         rows.replace(work.search_on(rows.results, jobs, FARTHER * start.effort))
-    # together: who is near the best must not depend on where a search was interrupted
+    # all at once: which are near the best must not depend on where a search was interrupted
     work.keep({job: r for job, r in rows.results.items() if r is not before[job]})
 
 
-class _Rows:
-    """What is known of each candidate, as the search goes on."""
+class _Results:
+    """What is known of each candidate as the search goes on."""
 
     def __init__(self, silhouettes):
         self._silhouettes = silhouettes
@@ -223,7 +223,7 @@ class _Rows:
         return dict(self._results)
 
     def replace(self, results):
-        """Take other results of the same candidates; what changed is measured again."""
+        """Replace results of candidates; those that changed are measured again."""
         for job, result in results.items():
             if result is not self._results[job]:
                 if result.params is not self._results[job].params:
@@ -234,19 +234,19 @@ class _Rows:
                 self._results[job] = result
 
     def near_the_best(self, criterion, margin):
-        """Jobs of candidates that are no more than `margin` worse than the best one."""
+        """Jobs of candidates that are at most `margin` worse than the best."""
         running = in_the_running([self._candidate(j) for j in self._results], criterion)
         losses = {Job(c.covariance_type, c.n_components): c.loss(criterion) for c in running}
         least = min(losses.values(), default=np.inf)
         return [job for job, loss in losses.items() if loss <= least + margin]
 
     def of(self, n_components, *, measured):
-        """Candidates of that K, with silhouettes if they are `measured`."""
+        """Candidates with one K; with silhouettes if `measured`."""
         jobs = [job for job in self._results if job.n_components == n_components]
         return self._candidates(jobs, measured)
 
     def all(self, covariance_types):
-        """Every candidate, by family and then by K, with all there is to know."""
+        """All candidates with silhouettes, by family and then by K."""
         order = {name: place for place, name in enumerate(covariance_types)}
         jobs = sorted(self._results, key=lambda j: (order[j.covariance_type], j.n_components))
         return self._candidates(jobs, True)
@@ -257,7 +257,7 @@ class _Rows:
         return [self._candidate(job) for job in jobs]
 
     def _measure(self, jobs):
-        """Silhouettes of several, all in one look at the pairs."""
+        """Measure the silhouettes of several fits in one pass over the pairs."""
         jobs = [job for job in jobs if isinstance(self._results[job], FitResult)]
         scores = self._silhouettes.of([self._results[job].params for job in jobs])
         self._scores |= zip(jobs, scores, strict=True)
@@ -271,7 +271,7 @@ class _Rows:
 
 
 class _Stop:
-    """Says when a search has gone on for long enough without a better candidate."""
+    """Decides when a search has gone on long enough without an improvement."""
 
     def __init__(self, criterion):
         self._criterion = criterion
@@ -279,7 +279,7 @@ class _Stop:
         self._waited = 0
 
     def after(self, candidates):
-        """Whether to stop after those of one more K."""
+        """Whether to stop, given the candidates of the next K."""
         running = in_the_running(candidates, self._criterion)
         loss = min((c.loss(self._criterion) for c in running), default=np.inf)
         better = loss < self._lowest
@@ -289,10 +289,10 @@ class _Stop:
 
 
 def _reasons(candidates):
-    """Why candidates could not be fitted, for a message."""
+    """The end of a message: why candidates could not be fitted."""
     failed = [c for c in candidates if c.failure is not None]
     if not failed:
         return ""
-    told = "; ".join(f"{c}: {c.failure}" for c in failed[:MOST_REASONS])
+    reasons = "; ".join(f"{c}: {c.failure}" for c in failed[:MOST_REASONS])
     more = f"; and {len(failed) - MOST_REASONS} more" if len(failed) > MOST_REASONS else ""
-    return f": {told}{more}"
+    return f": {reasons}{more}"

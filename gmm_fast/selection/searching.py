@@ -1,4 +1,4 @@
-"""The fits of a search to one data set: what they share, and in which order they run."""
+"""Run the fits of a search to one data set: share what they can, and order them."""
 
 import threading
 import time
@@ -14,11 +14,11 @@ from ..errors import DataError, FitError
 from ..fitting.checkpoint import Job, Keeper
 from ..starts import initial, optimum
 
-# Nanoseconds of a pass over the sample, of an average K, from which on pieces run side by side. In
-# shorter ones threads wait for one another's Python most of the time: a search from 2 to 10 on
-# 300 x 2 (0.02 ms) took 0.09 s one after another and 0.11 s on two threads.
+# Nanoseconds of a pass over the sample, for an average K, from which on pieces run side by side. In
+# shorter ones threads mostly wait for the interpreter lock: a search from 2 to 10 on 300 x 2
+# (0.02 ms) took 0.09 s one after another and 0.11 s on two threads.
 SIDE_BY_SIDE = 200_000
-# Mean log-likelihoods that are apart by less are level, whatever the tolerance.
+# Mean log-likelihoods that differ by less are level, whatever the tolerance.
 LEVEL = 1e-6
 
 
@@ -29,38 +29,39 @@ class Failure:
     Attributes
     ----------
     reason : str
-        In plain words.
+        The reason in words.
     """
 
     reason: str
 
 
 class Watch:
-    """Told how far a search is; here of no consequence, meant to be overridden.
+    """Receives the progress of a search; does nothing unless methods are overridden.
 
-    Pieces of work run side by side, but only one of these methods is called at a time.
+    Pieces of work run side by side, but only one method is called at a time.
     """
 
     def plan(self, total, more=False):
-        """At most `total` pieces of work are going to begin, and end; or as many `more`."""
+        """At most `total` pieces of work, or as many `more`, are going to begin and end."""
 
     def begins(self, n_components, covariance_type, what):
-        """A piece begins: `what` is "start", "fit" or "second look", and its fold if it has one."""
+        """A piece begins; `what` is "start", "fit" or "second look", with its fold if any."""
 
     def iteration(self, n_components, covariance_type, iteration, mean_log_likelihood, change):
-        """An iteration on all of the data ended."""
+        """An iteration on all data ended."""
 
     def ends(self, n_components, covariance_type):
-        """The piece ended that had begun for this candidate."""
+        """The piece that had begun for this candidate ended."""
 
 
 class Logged(Watch):
-    """A search as records of a logger: every piece that ended, on demand every iteration.
+    """Logs the end of every piece of a search.
 
     Parameters
     ----------
     logger : logging.Logger
     iterations : bool
+        Whether to log every iteration, too.
     """
 
     def __init__(self, logger, iterations=False):
@@ -92,7 +93,7 @@ class Logged(Watch):
 
 
 class OneAtATime(Watch):
-    """Passes on to another `Watch` from several threads, one call at a time."""
+    """Passes calls from several threads on to another `Watch`, one at a time."""
 
     def __init__(self, watch):
         self._watch = watch
@@ -120,24 +121,24 @@ class OneAtATime(Watch):
 class Work:
     """All fits of a search to one data set.
 
-    Every candidate starts as a fit of it alone would, to the same bits: only the sample and its
-    seeds are shared. Where the likelihood falls with K, which it cannot of the best fits, K starts
-    from the solution of fewer components, too, if there are samples enough for it to tell. Starts
-    and fits run side by side on threads where passes are short, unless they are tiny. Results are
+    Every candidate starts as a separate fit would, to the same bits: only the sample and its seeds
+    are shared. The likelihood of the best fits never falls with K. Where it does fall, K starts
+    from the solution with fewer components, too, if there are enough samples for it to tell. Starts
+    and fits run side by side on threads where passes are short, unless they are tiny; results are
     the same bits.
 
     Parameters
     ----------
     backend : Backend
     numbers : sequence of int, ascending
-        All K of the search.
+        Every K of the search.
     covariance_types : sequence of str
     start : starting.Start
     settings : em.Settings
     watch : Watch
     keeper : checkpoint.Keeper, optional
     stage : str
-        Added to what the watch is told.
+        Added to `what` in calls of the watch.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class Work:
         self.backend = backend
         self.covariance_types = list(covariance_types)
         self.start = start
-        # before threads look: with which kernel must not depend on who comes first
+        # before threads start: the kernel of the survey must not depend on which comes first
         backend.survey(self.covariance_types[0])
         self.settings = {f: settings.for_data(backend, f) for f in self.covariance_types}
         self._numbers = numbers
@@ -158,17 +159,17 @@ class Work:
         self._keeper = Keeper() if keeper is None else keeper
         self._stage = stage
         self._shared = optimum.Shared(backend, start)
-        # a named start is what the user asked for: nothing else may take its place
+        # the user asked for a named start: nothing else may replace it
         self._searches = start.method == "auto" and not start.given and settings.max_iter > 0
         self._last = {}
 
     def pieces(self, numbers):
-        """How many pieces of work these numbers of components are, at most."""
+        """An upper limit on the pieces of work for these numbers of components."""
         return len(self.covariance_types) * 2 * len(numbers)
 
     @serial_blas()
     def fit(self, numbers):
-        """Fit those numbers of components, above all that were fitted before, in every family.
+        """Fit these numbers of components, all above those fitted before, in every family.
 
         Returns
         -------
@@ -180,9 +181,9 @@ class Work:
         todo = [job for job in jobs if results[job] is None]
         largest_first = sorted(todo, key=lambda job: -job.n_components)
         new = [job for job in largest_first if not self._keeper.state(job)]
-        # scikit-learn's starts set filters of warnings and limits of threads of the whole process
+        # scikit-learn's starts change warning filters and thread limits of the whole process
         threads = self._threads if self._is_small() else 1
-        found = side_by_side(self._own, new, threads if self.start.method == "auto" else 1)
+        found = side_by_side(self._timed_start, new, threads if self.start.method == "auto" else 1)
         starts = dict(zip(new, found, strict=True))
 
         def fit(job):
@@ -194,7 +195,7 @@ class Work:
             results |= zip(largest_first, fits, strict=True)
         else:
             results |= {job: fit(job) for job in todo}
-        found = self._rising(results)
+        found = self._raise_falling(results)
         self.keep({job: result for job, result in found.items() if result is not results[job]})
         return found
 
@@ -203,8 +204,8 @@ class Work:
         whole = self.backend.n_samples == self._rows
         return whole and isinstance(self.backend, LocalBackend) and self.backend.in_memory
 
-    def _own(self, job):
-        """A candidate's own start, a `Found` or `Failure`, and the seconds that took."""
+    def _timed_start(self, job):
+        """The start of a candidate, a `Found` or `Failure`, and the seconds that it took."""
         began = time.perf_counter()
         found = self._attempt(job, "start", lambda: self._start(job))
         return found, time.perf_counter() - began
@@ -215,7 +216,7 @@ class Work:
         return initial.initial_params(self.backend, k, family, *how)
 
     def _fit(self, job, start):
-        """The result of a candidate, or why there is none."""
+        """The result of a candidate, or its `Failure`."""
         found, seconds = start or (None, 0.0)
         if isinstance(found, Failure):
             return found
@@ -240,8 +241,8 @@ class Work:
 
     # Second looks -----------------------------------------------------------------------------
 
-    def _rising(self, results):
-        """The same, K starting from fewer components where its likelihood is lower than theirs."""
+    def _raise_falling(self, results):
+        """`results`, where each K below its predecessor has also started from that solution."""
         if not self._searches:
             return results
         results = dict(results)
@@ -259,20 +260,20 @@ class Work:
 
     @serial_blas()
     def search_on(self, results, jobs, effort):
-        """Search on from the solutions of some candidates, that much farther.
+        """Search on from the solutions of some candidates, with more effort.
 
         Parameters
         ----------
         results : dict of Job -> FitResult or Failure
-            Of all candidates.
+            Results of all candidates.
         jobs : list of Job
-            Those that have results to go on from.
+            Candidates with results, from which to search on.
         effort : float
 
         Returns
         -------
         dict
-            `results` with what was found; no likelihood is lower than it was.
+            `results` with those found; no likelihood is lower than before.
         """
         if not self._searches or self.start.effort == 0:
             return results
@@ -282,15 +283,15 @@ class Work:
                 job, results[job], lambda s, r=results[job]: s.searched_on(r, effort)
             )
         self._last = {}
-        return self._rising(found)
+        return self._raise_falling(found)
 
     def keep(self, results):
-        """Write results of candidates to the checkpoint in place of those before."""
+        """Replace results of candidates in the checkpoint."""
         for job, result in results.items():
             self._keeper.finish(job, result)
 
     def _better(self, job, result, find):
-        """`result`, or that of another start if it is higher; `find` gets an `optimum.Search`."""
+        """The better of `result` and the fit from what `find` returns for an `optimum.Search`."""
 
         def look():
             family, k = job
@@ -312,13 +313,13 @@ class Work:
         return result if isinstance(found, Failure) else found
 
     def _attempt(self, job, what, function):
-        """What `function` returns, or the `Failure` of this candidate."""
-        told = f"{what}, {self._stage}" if self._stage else what
-        self._watch.begins(job.n_components, job.covariance_type, told)
+        """The result of `function`, or the `Failure` of this candidate."""
+        stage = f"{what}, {self._stage}" if self._stage else what
+        self._watch.begins(job.n_components, job.covariance_type, stage)
         try:
             return function()
         except (DataError, FitError) as error:
-            # data that is not that of the checkpoint, a cluster that is gone: no candidate's fault
+            # other data than the checkpoint's, or a lost cluster, is no fault of the candidate
             resumed = isinstance(error, DataError) and self._keeper.state(job) is not None
             remote = what == "fit" and not isinstance(self.backend, LocalBackend)
             if resumed or (remote and isinstance(error, FitError)):
@@ -329,12 +330,12 @@ class Work:
         except np.linalg.LinAlgError as error:
             return Failure(f"a covariance could not be factorised ({error})")
         except ArithmeticError as error:
-            return Failure(f"a number that is no number came out ({error})")
+            return Failure(f"arithmetic failed ({error})")
         finally:
             self._watch.ends(job.n_components, job.covariance_type)
 
 
 def _falls(before, result, settings):
-    """Whether a result is lower than that of fewer components, by more than what is level."""
+    """Whether a result is clearly lower than that with fewer components."""
     level = max(settings.tol, LEVEL) * result.total_weight
     return result.log_likelihood < before.log_likelihood - 0.01 * level

@@ -22,11 +22,10 @@ from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from gmm_fast.cli import inputs, progress
-from gmm_fast.cli.options import FAMILIES
 from gmm_fast.files import archive, outputs
 from gmm_fast.files.modelfile import read_model
 from gmm_fast.fitting.checkpoint import read_checkpoint
-from gmm_fast.names import CRITERIA
+from gmm_fast.names import CRITERIA, FAMILIES
 from gmm_fast.selection import criteria
 from gmm_fast.starts import starting
 
@@ -160,7 +159,7 @@ def test_the_silhouette_is_of_a_sample_where_asked(x):
 def test_the_table_of_a_fit_says_what_the_json_says(x):
     facts = run_json("fit -k 3 data.npy")
     shown = run("fit -k 3 data.npy --threads 1 --labels l.npy")
-    assert shown.stderr == "note: --model data.gmm.npz: the file that is there is replaced\n"
+    assert shown.stderr == "note: --model data.gmm.npz: the existing file is replaced\n"
     lines = shown.stdout.splitlines()
     assert lines[0] == "data.npy"
     rows = dict(line.strip().split("  ", 1) for line in lines[1:11])

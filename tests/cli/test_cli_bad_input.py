@@ -175,7 +175,7 @@ def test_data_whose_squares_overflow(folder, monkeypatch):
 
 
 FIT = [
-    ("", "say how many components: --k 4 (or let `gmm-fast search` choose)"),
+    ("", "give the number of components: --k 4 (or let `gmm-fast search` choose)"),
     ("-k 0", "Invalid value for '-k' / '--k' / '--n-components': 0 is not in the range x>=1."),
     ("-k -3", "-3 is not in the range x>=1."),
     ("-k 2.5", "'2.5' is not a valid integer."),
@@ -203,7 +203,10 @@ FIT = [
     ("-k 2 --weights w_nan.npy", "--weights w_nan.npy: row 6 (counting from 0) is NaN; weights mu"),
     ("-k 2 --weights w_zero.npy", "--weights w_zero.npy: all weights are zero"),
     ("-k 2 --weights w_wide.npy", "w_wide.npy: has 2 columns; one value per row is needed"),
-    ("-k 2 --weights w.h5", "--weights w.h5: is read from .npy, .npz, .csv, .tsv, .parquet, .arr"),
+    (
+        "-k 2 --weights w.h5",
+        "--weights w.h5: must be one of .npy, .npz, .csv, .tsv, .parq",
+    ),
     ("-k 2 --weights two.npz", "two.npz: holds 2 tables"),
     ("-k 2 --weights names.csv", "names.csv: has 2 columns, none of them called 'weight'; one val"),
     ("-k 2 --weights .", ".: is a directory"),
@@ -271,7 +274,7 @@ def test_fit_options(folder, monkeypatch, options, message):
         ("search 2 3 x.npy --folds 61", "61 folds are more than 60 samples; ask for at most 60"),
         (
             "search 2 31 x.npy --criterion cv --folds 2",
-            "with 2 folds of 60 samples 30 are left to fit, fewer than 31 components; lower the",
+            "2 folds of 60 samples leave 30 to fit, fewer than 31 components; lower the",
         ),
         (
             "search 2 3 x.npy --criterion cv --workers 2",

@@ -207,7 +207,7 @@ def test_silhouette_of_a_sample(x):
         ({"folds": 1}, "folds must be at least 2, not 1"),
         ({"folds": 2.0}, "folds must be an integer, not 2.0"),
         ({"folds": 201}, "201 folds are more than 200 samples; ask for at most 200"),
-        ({"n_components": [2, 101], "folds": 2}, "folds of 200 samples 100 are left to fit, fewer"),
+        ({"n_components": [2, 101], "folds": 2}, "folds of 200 samples leave 100 to fit, fewer"),
         ({"early_stop": 3}, "early_stop must be True or False, not 3"),
         ({"covariance": "round"}, "unknown covariance family 'round'"),
         ({"covariance": []}, "at least one covariance family"),

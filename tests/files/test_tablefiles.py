@@ -223,7 +223,7 @@ def test_what_is_replaced_is_told_or_refused(cells, line, told):
     assert f"{told}: exists already, and --no-clobber says not to replace it" in error
     assert Path(path).read_bytes() == content
     assert not Path("x.npy").exists()
-    assert f"note: {told}: the file that is there is replaced" in run(line).stderr
+    assert f"note: {told}: the existing file is replaced" in run(line).stderr
     assert Path(path).read_bytes() != content
 
 
@@ -283,7 +283,7 @@ def test_no_output_becomes_data(cells, data, out, refused):
         run(line)
         assert Path(out).exists()
         return
-    told = f"{out}: would be a file of {data}, and data of the next run"
+    told = f"{out}: would become a file of {data}, and the next run would read it"
     assert f"--out {told}" in run(line, 2).stderr
     assert f"--labels {told}" in run(f"fit -k 2 '{data}' --labels {out}", 2).stderr
     assert not Path(out).exists()
@@ -296,7 +296,7 @@ def test_models_may_lie_beside_their_data(cells, monkeypatch):
     run("fit -k 2 . --report r.html")
     run("predict parts.gmm.npz .")
     assert set(os.listdir()) == {"1.csv", "parts.gmm.npz", "parts.labels.npy", "r.html"}
-    assert "--model m.npz: would be a file of ." in run("fit -k 2 . -o m.npz", 2).stderr
+    assert "--model m.npz: would become a file of ." in run("fit -k 2 . -o m.npz", 2).stderr
 
 
 def test_a_fit_that_goes_on_replaces_nothing_either(cells):

@@ -510,7 +510,7 @@ def test_a_search_goes_on_without_fitting_again(x, monkeypatch):
     stopped = interrupted(f"{SEARCH} -o m --checkpoint c", 22)
     assert fits == jobs[:3]
     assert stopped.stderr == (
-        "note: --model m: the file that is there is replaced\n"
+        "note: --model m: the existing file is replaced\n"
         "Interrupted at iteration 4 of K=3 full; go on with: gmm-fast search --resume c\n"
     )
     stopped = interrupted("search --resume c", 5 + 9 + 1)  # the first iteration of the fifth
@@ -655,15 +655,15 @@ def search_ckpt(x):
         ("--seed 1", "--seed 1 differs from the checkpoint's 0"),
         ("--silhouette-rows 5", "--silhouette-rows 5 differs from the checkpoint's 10000"),
         ("--dtype float32", "--dtype float32 differs from the checkpoint's auto"),
-        ("--one-feature", "--one-feature differs from the checkpoint, which is without"),
-        ("--weights w.npy", "--weights w.npy differs from the checkpoint, which is without"),
+        ("--one-feature", "--one-feature differs from the checkpoint, which lacks it"),
+        ("--weights w.npy", "--weights w.npy differs from the checkpoint, which lacks it"),
         ("-o other", "--model other differs from the checkpoint's data.gmm.npz"),
-        ("--labels l", "--labels l differs from the checkpoint, which is without"),
-        ("--no-model", "--no-model differs from the checkpoint, which is without"),
+        ("--labels l", "--labels l differs from the checkpoint, which lacks it"),
+        ("--no-model", "--no-model differs from the checkpoint, which lacks it"),
         ("-k 4", "--k 4 differs from the checkpoint's 3"),
         ("-c tied", "--covariance tied differs from the checkpoint's full"),
-        ("--from m", "--from m differs from the checkpoint, which is without"),
-        ("--from-labels l", "--from-labels l differs from the checkpoint, which is without"),
+        ("--from m", "--from m differs from the checkpoint, which lacks it"),
+        ("--from-labels l", "--from-labels l differs from the checkpoint, which lacks it"),
         ("other.npy", "DATA other.npy differs from the checkpoint's data.npy"),
     ],
 )
@@ -678,8 +678,8 @@ def test_another_option_is_refused(fit_ckpt, option, text):
         ("2", "LO 2 differs from the checkpoint's 1"),
         ("-c diag", "--covariance diag differs from the checkpoint's full,diag"),
         ("--criterion aic", "--criterion aic differs from the checkpoint's bic"),
-        ("--folds 3", "--folds 3 differs from the checkpoint, which is without"),
-        ("--early-stop", "--early-stop differs from the checkpoint, which is without"),
+        ("--folds 3", "--folds 3 differs from the checkpoint, which lacks it"),
+        ("--early-stop", "--early-stop differs from the checkpoint, which lacks it"),
     ],
 )
 def test_another_search_is_refused(search_ckpt, option, text):
@@ -707,7 +707,7 @@ def test_other_data_is_refused(fit_ckpt, x, change, text):
     np.save("data.npy", change(x))
     message = refused("fit --resume c")
     assert text in message
-    assert "when the checkpoint was begun; give the data of then, or start a new fit" in message
+    assert "when the checkpoint was begun; give the same data, or start a new fit" in message
 
 
 def test_sums_may_differ_in_the_last_digits_on_another_machine(fit_ckpt, monkeypatch):
@@ -763,16 +763,19 @@ def test_files_that_are_no_checkpoints(fit_ckpt):
         ("fit --resume data.npy", "data.npy: holds data (.npy), not a checkpoint; give the file"),
         ("search --resume c", "c: is the checkpoint of a fit; go on with: gmm-fast fit --resume c"),
         ("predict c data.npy", "c: is a checkpoint, not a model; give the model file"),
-        (f"{FIT} --checkpoint m", "--checkpoint m: would overwrite a file that is no checkpoint"),
+        (f"{FIT} --checkpoint m", "--checkpoint m: would overwrite a file that is not a check"),
         (f"{FIT} --checkpoint text", "--checkpoint text: would overwrite a file that is no"),
         (f"{FIT} --checkpoint data.npy", "--checkpoint data.npy: would overwrite a file that"),
-        (f"{FIT} --checkpoint c", "--checkpoint c: is the checkpoint of a fit that has not ended"),
+        (f"{FIT} --checkpoint c", "--checkpoint c: is the checkpoint of an unfinished fit"),
         (f"{FIT} --checkpoint c", "go on with gmm-fast fit --resume c, replace it with"),
         (f"{FIT} --checkpoint new -o new", "--checkpoint new: would overwrite the --model file"),
         (f"{FIT} --checkpoint no/new", "no/new: there is no folder "),
         (f"{FIT} --checkpoint ''", "--checkpoint is empty; give the path of a file"),
         (f"{FIT} --checkpoint new --resume c", "--checkpoint and --resume contradict each other"),
-        (f"{FIT} --every 5s", "--every needs --checkpoint or --resume: nothing is kept without"),
+        (
+            f"{FIT} --every 5s",
+            "--every needs --checkpoint or --resume; without them",
+        ),
         (f"{FIT} --checkpoint new --every 5d", "'5d' is not a duration; write 30s, 5m or 1h."),
         (f"{FIT} --checkpoint new --every -1s", "'-1s' is not a duration"),
         (f"{FIT} --checkpoint new --every nan", "'nan' is not a duration"),
@@ -837,7 +840,7 @@ def test_a_complete_checkpoint_is_replaced(fit_ckpt):
     assert "replace it with --overwrite" in refused(other)
     run(f"{FIT} --checkpoint c --overwrite -o m")
     said = run(f"{FIT} --checkpoint c -o m").stderr
-    assert "note: --checkpoint c: the file that is there is replaced" in said
+    assert "note: --checkpoint c: the existing file is replaced" in said
     assert "--overwrite needs --checkpoint" in refused(f"{FIT} --overwrite")
 
 

@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +26,8 @@ from gmm_fast.page import (
 )
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
 from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
+from gmm_fast.plots import composition, figures, views
+from gmm_fast.text import shorten
 
 
 def page(facts=None, rows=None, pictures=()):
@@ -125,7 +128,7 @@ def test_what_users_name_is_text(attack):
     assert tags[0] == tags[1]
     assert harmless.text.count("plain") > 10
     # names of columns are cut, so that not all of it need be there
-    start = wording.short(attack)[:-1]
+    start = shorten(attack, wording.LONGEST_NAME)[:-1]
     assert attacked.text.count(start) == harmless.text.count("plain")
 
 
@@ -203,11 +206,11 @@ def test_it_says_what_was_chosen_and_how():
         ({"criterion": "silhouette", "margin": 0.05}, "the runner-up, 4 full, is 0.0500 lower."),
         ({"criterion": "cv", "margin": 0.0123}, "log-likelihood is highest for 3 components"),
         ({"runner_up": {"n_components": 9, "covariance_type": "tied"}}, "the runner-up, 9 tied,"),
-        ({"runner_up": None, "margin": None}, "there is nothing else to compare it with."),
+        ({"runner_up": None, "margin": None}, "there is nothing to compare it with."),
         ({"criterion": None}, "3 components with full covariances (VVV), as asked for."),
         ({"best": pages.fit(1)}, "BIC is lowest for 1 component with full covariance (VVV);"),
         ({"best": pages.fit(2, family="tied")}, "2 components with a tied covariance (EEE);"),
-        ({"early_stop": 5}, "The search ended early, at 5 components: BIC had not improved"),
+        ({"early_stop": 5}, "The search stopped early, at 5 components: BIC no longer improved"),
     ],
 )
 def test_sentences(changed, sentence):
@@ -344,12 +347,15 @@ def plots(monkeypatch):
 
         return function
 
-    kinds = ("criteria", "draw_clusters", "draw_uncertainty", "draw_silhouette", "loglik")
-    module = SimpleNamespace(asked=asked, **{kind: draw(kind) for kind in kinds})
-    module.view_of = module.plane_of = lambda params, names, labels: names
-    monkeypatch.setitem(sys.modules, "gmm_fast.plots", module)
-    monkeypatch.setattr(gmm_fast, "plots", module, raising=False)
-    return module
+    for module, kinds in (
+        (figures, ("criteria", "loglik")),
+        (composition, ("draw_clusters", "draw_uncertainty", "draw_silhouette")),
+    ):
+        for kind in kinds:
+            monkeypatch.setattr(module, kind, draw(kind))
+    for name in ("view_of", "plane_of"):
+        monkeypatch.setattr(views, name, lambda params, names, labels: names)
+    return asked
 
 
 def test_report_of_a_search(x, tmp_path, plots):
@@ -368,7 +374,7 @@ def test_report_of_a_search(x, tmp_path, plots):
     for j, (_, mean, deviation) in enumerate(features):
         assert float(mean) == pytest.approx(x[:, j].mean(), abs=0.01)
         assert float(deviation) == pytest.approx(x[:, j].std(), rel=0.01)
-    asked = {kind: arguments for kind, *arguments in plots.asked}
+    asked = {kind: arguments for kind, *arguments in plots}
     assert asked["criteria"] == [found.table, "bic", {}]
     assert asked["loglik"] == [found.best.result_, {}]
     backend, params, names, _ = asked["draw_clusters"]
@@ -434,7 +440,7 @@ def test_a_picture_that_fails_is_a_warning(x, tmp_path, plots, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(plots, "draw_clusters", fails)
+    monkeypatch.setattr(composition, "draw_clusters", fails)
     write_report(GaussianMixture(2, random_state=0).fit(x), tmp_path / "a.html", x)
     page = Page((tmp_path / "a.html").read_text())
     assert "the picture “Clusters” could not be drawn: no ink" in page.text
@@ -450,7 +456,7 @@ def test_pictures_show_a_sample(plots, fitted):
     assert "5,000 of 5,100 samples (seed 3)" in captions["Clusters"]
     assert "5,000 of 5,100 samples (seed 3)" in captions["Uncertainty"]
     assert "70 of 5,100 samples (seed 3)" in captions["Silhouette"]
-    asked = {kind: rest for kind, *rest in plots.asked}
+    asked = {kind: rest for kind, *rest in plots}
     assert asked["draw_clusters"][2:] == [["a", "b"], {"style": "points", "rows": 5000, "seed": 3}]
     assert asked["draw_silhouette"][-1] == {"rows": 70, "seed": 3}
     without, _ = draw_pictures(fitted.result_, [], None, **options | {"silhouette_rows": 0})
@@ -466,6 +472,13 @@ def test_large_pictures_are_png(plots, fitted, monkeypatch):
     assert all(content.startswith(b"\x89PNG") for *_, content in large)
 
 
+def test_threads_draw_the_same(fitted):
+    """The salt of names in SVG is one setting for all threads."""
+    with ThreadPoolExecutor(4) as pool:
+        drawn = pool.map(lambda _: draw_pictures(fitted.result_, [], None), range(8))
+        assert len({pictures[0][-1] for pictures, _ in drawn}) == 1
+
+
 def test_a_report_of_what_was_set_by_hand(x, tmp_path):
     """Of the mixture as it is now, not of the fit."""
     model = GaussianMixture(3, random_state=0).fit(x)
@@ -479,7 +492,7 @@ def test_a_report_of_what_was_set_by_hand(x, tmp_path):
 
 def test_wrong_calls(x, fitted, tmp_path):
     path = tmp_path / "report.html"
-    with pytest.raises(DataError, match="a report is of what search returns"):
+    with pytest.raises(DataError, match="a report needs the result of search"):
         write_report([1, 2], path)
     with pytest.raises(NotFittedError):
         write_report(GaussianMixture(2), path)
@@ -493,7 +506,7 @@ def test_wrong_calls(x, fitted, tmp_path):
 
 
 def test_importing_the_page_is_cheap():
-    code = "import sys, gmm_fast.commands; print(' '.join(sys.modules))"
+    code = "import sys, gmm_fast.cli.commands, gmm_fast.cli.models; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert not loaded & {"jinja2", "matplotlib", "sklearn"}

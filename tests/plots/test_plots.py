@@ -622,7 +622,7 @@ def test_pictures_have_their_size(plane, tmp_path):
 
 def test_wrong_files(plane, tmp_path):
     ax = plane[2]
-    with pytest.raises(DataError, match=r"out\.bmp: unknown ending; let it end in \.png, \.svg"):
+    with pytest.raises(DataError, match=r"out\.bmp: unknown ending; use \.png, \.svg"):
         plots.save(ax, tmp_path / "out.bmp")
     with pytest.raises(DataError, match="create it first"):
         plots.save(ax, tmp_path / "none" / "out.png")
@@ -766,5 +766,5 @@ def test_a_film_has_its_frames(tmp_path, d):
 def test_wrong_endings_of_films(tmp_path):
     x, model = sampled("full", 2, 2, 50)
     frames = [(0, 0.0, model.result_.params)]
-    with pytest.raises(DataError, match=r"a\.png: unknown ending; let it end in \.gif"):
+    with pytest.raises(DataError, match=r"a\.png: unknown ending; use \.gif"):
         write_animation(tmp_path / "a.png", LocalBackend(ArraySource(x)), frames, 50.0)

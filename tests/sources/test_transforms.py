@@ -253,7 +253,7 @@ def test_going_on(raw):
     assert "--transform arcsinh:5 differs from the checkpoint's arcsinh:150=CD3 arcs" in said
     run("fit -k 3 x.fcs --checkpoint g.ckpt -o g.npz")
     said = run("fit --resume g.ckpt --transform arcsinh:5", 2).stderr
-    assert "--transform arcsinh:5 differs from the checkpoint, which is without" in said
+    assert "--transform arcsinh:5 differs from the checkpoint, which lacks it" in said
 
     run("fit --from m.npz x.fcs -o again.npz --checkpoint h.ckpt")
     assert load("again.npz").transforms_ == [None, "arcsinh:150", "arcsinh:150"]
@@ -275,7 +275,7 @@ def test_going_on(raw):
         ("--transform logicle:1,2,3", "transform 'logicle:1,2,3': W must lie between 0 and M / 2"),
         ("--transform logicle:1,1,4,3", "A must lie between -W and M - 2 W"),
         ("--transform arcsinh:5=CD9", "x.fcs: transform: has no column 'CD9'; did you mean 'CD"),
-        ("--transform arcsinh:5=", "names no column behind ="),
+        ("--transform arcsinh:5=", "names no column after ="),
         ("--transform logicle --transform arcsinh:5=CD3", "logicle is for all columns"),
         ("--transform arcsinh:5=CD3,CD3", "column 'CD3' is given two transforms"),
         ("--transform logicle=CD3 --transform arcsinh:5=1", "column 'CD3' ('1') is given two"),
