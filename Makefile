@@ -1,6 +1,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Processes that run tests side by side.
+JOBS ?= logical --maxprocesses 4
+# Libraries leave each of them a core; kernels start no thread for what is small.
+ONE_CORE = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 # Random cases that each fuzz test runs.
 CASES ?= 10000
 
@@ -18,7 +22,8 @@ demo: $(VENV)/.demo ## Install, and fit the pixels of a photo
 	cd demo && ../$(BIN)/gmm-fast search 2 10 china.npy -o china.best.npz
 
 test: $(VENV)/.test ## Run the tests
-	$(BIN)/python -m pytest
+	$(ONE_CORE) $(BIN)/python -m pytest -m 'not serial' -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -m serial
 
 fuzz: $(VENV)/.test ## Run the fuzz tests with CASES=10000 new random cases each
 	FUZZ_CASES=$(CASES) $(BIN)/python -m pytest --hypothesis-profile fuzz --durations=0 \

@@ -44,7 +44,11 @@ from gmm_fast.sources.boundaries import Listed
 from gmm_fast.starts import starting
 
 # Dask's own: sockets of a loop that is closed while a worker is killed
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.serial,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 FAMILIES = ("full", "tied", "diag", "spherical")
 
 

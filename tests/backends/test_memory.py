@@ -155,6 +155,7 @@ def peak_of(command, folder):
 
 @linux
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "options",
     [[], ["--dtype", "float32"], ["--weights", "w.npy"], ["--weights", "w.parquet"]],
@@ -255,6 +256,7 @@ def test_chunks_larger_than_the_promise(tmp_path, monkeypatch):
 
 @linux
 @pytest.mark.slow
+@pytest.mark.serial
 def test_the_promise_is_kept_with_large_chunks(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         x = np.random.default_rng(0).normal(size=(1_000_000, 8))

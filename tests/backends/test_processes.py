@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
 FORKS = "fork" in multiprocessing.get_all_start_methods()
 PATIENCE = 300  # seconds until a process counts as hanging

@@ -810,6 +810,7 @@ def start_on_a_terminal(line):
     return process, read
 
 
+@pytest.mark.serial
 def test_progress_on_a_terminal(x):
     """Iteration, log-likelihood and rate while it runs; a clean line afterwards."""
     process, read = start_on_a_terminal(
@@ -829,6 +830,7 @@ def test_progress_on_a_terminal(x):
     assert last == "warning: EM did not converge in 3,000 iterations; raise --max-iter or --tol"
 
 
+@pytest.mark.serial
 def test_quiet_shows_no_progress_on_a_terminal(x):
     process, read = start_on_a_terminal("search 2 4 data.npy --json --threads 1 --quiet")
     text = read()
@@ -838,6 +840,7 @@ def test_quiet_shows_no_progress_on_a_terminal(x):
     assert "\x1b" not in text
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_can_be_stopped(x, kind, code):
     process, read = start_on_a_terminal(

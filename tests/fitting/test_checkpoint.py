@@ -940,6 +940,7 @@ def progress_of(path):
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "line",
     [
@@ -974,6 +975,7 @@ def test_killed_at_any_moment(large, line):
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 def test_ctrl_c_tells_how_to_go_on(large):
     """What it says can be typed as it stands."""
     line = "fit -k 8 data.npy --tol 0 --max-iter 700 --init random_from_data --silhouette-rows 0"
