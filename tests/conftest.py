@@ -25,7 +25,7 @@ REFERENCE = Path(__file__).parent / "reference"
 FAMILIES = ("full", "tied", "diag", "spherical")
 
 
-@pytest.fixture(params=FAMILIES, scope="session")
+@pytest.fixture(params=FAMILIES, scope="module")
 def family(request):
     """Name of each covariance family in turn."""
     return request.param

@@ -493,7 +493,7 @@ def test_wrong_calls(x, fitted, tmp_path):
 
 
 def test_importing_the_page_is_cheap():
-    code = "import sys, gmm_fast.commands; print(' '.join(sys.modules))"
+    code = "import sys, gmm_fast.cli.commands; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert not loaded & {"jinja2", "matplotlib", "sklearn"}
