@@ -20,6 +20,7 @@ from gmm_fast.backends import local, memory
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli.main import main
 from gmm_fast.errors import DataError
+from gmm_fast.fitting import opening
 from gmm_fast.sources import ArraySource, open_source, take
 from gmm_fast.sources.boundaries import Even, Joined, Listed
 
@@ -100,7 +101,7 @@ def test_same_bits_kept_or_streamed(monkeypatch, tmp_path):
     source = open_source(tmp_path / "x.npy")
     found = []
     for room in (0, 2**40):
-        monkeypatch.setattr(fitting, "room_for_data", lambda promise, working, room=room: room)
+        monkeypatch.setattr(opening, "room_for_data", lambda promise, working, room=room: room)
         backend, _, _ = fitting.open_backend(source, ["full"], [3])
         assert backend.in_memory == (room > 0)
         model = GaussianMixture(3, random_state=0).fit(tmp_path / "x.npy")
@@ -176,7 +177,7 @@ def large(tmp_path_factory):
 @pytest.mark.serial
 @pytest.mark.parametrize(
     "options",
-    [[], ["--dtype", "float32"], ["--weights", "w.npy"], ["--weights", "w.parquet"]],
+    ["-k 8", "-k 2 --dtype float32", "-k 2 --weights w.npy", "-k 2 --weights w.parquet"],
     ids=["plain", "cast", "weights", "weights in a table"],
 )
 def test_the_promise_is_kept(large, tmp_path, options):
@@ -184,8 +185,8 @@ def test_the_promise_is_kept(large, tmp_path, options):
     promise = 240 * 10**6
     for path in large.iterdir():
         os.link(path, tmp_path / path.name)
-    command = [sys.executable, "-m", "gmm_fast", "fit", "-k", "8", "x.npy", "--json", "-v"]
-    command += ["--memory", "240MB", "--max-iter", "2", "--labels", "labels.npy", *options]
+    command = [sys.executable, "-m", "gmm_fast", "fit", "x.npy", *options.split(), "--json", "-v"]
+    command += ["--memory", "240MB", "--max-iter", "2", "--labels", "labels.npy"]
     output, errors, peak = peak_of(command, tmp_path)
     assert os.path.getsize(large / "x.npy") > promise > peak > 0
     assert json.loads(output)["n_samples"] == 4_000_000
@@ -253,7 +254,7 @@ def read_so_far():
 
 def test_chunks_larger_than_the_promise(tmp_path, monkeypatch):
     path = chunked(tmp_path / "x y.h5", (3_000_000, 8), (3_000_000, 8), compression="lzf")
-    monkeypatch.setattr(fitting, "anonymous_bytes", lambda: 10**8)
+    monkeypatch.setattr(opening, "anonymous_bytes", lambda: 10**8)
     monkeypatch.setattr(memory, "anonymous_bytes", lambda: 10**8)
     for source in (open_source(path), open_source(path, columns=[1]), open_source(path.parent)):
         assert source.reading_bytes == 3 * 192 * 10**6
@@ -262,7 +263,7 @@ def test_chunks_larger_than_the_promise(tmp_path, monkeypatch):
         message = str(refused.value)
         assert f"h5repack -l /X:CHUNK=16384x8 '{path}' NEW.h5; or promise 720MB" in message
         assert not fitting.scoring_backend(source, memory=72 * 10**7).in_memory
-    monkeypatch.setattr(fitting, "free_bytes", lambda: 5 * 10**8)
+    monkeypatch.setattr(opening, "free_bytes", lambda: 5 * 10**8)
     with pytest.raises(DataError, match=r"takes 576 MB of memory, more than there is.*NEW\.h5$"):
         fitting.scoring_backend(source)
 
