@@ -1,12 +1,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Processes that run tests side by side.
+JOBS ?= logical --maxprocesses 4
+# Libraries leave each of them a core; kernels start no thread for what is small.
+ONE_CORE = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 # Random cases that each fuzz test runs.
 CASES ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz lint bench bench-scaling bench-large bench-cluster bench-scale \
-	bench-starts bench-search bench-suite clean
+	bench-starts bench-search bench-suite bench-check clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +22,8 @@ demo: $(VENV)/.demo ## Install, and fit the pixels of a photo
 	cd demo && ../$(BIN)/gmm-fast search 2 10 china.npy -o china.best.npz
 
 test: $(VENV)/.test ## Run the tests
-	$(BIN)/python -m pytest
+	$(ONE_CORE) $(BIN)/python -m pytest -m 'not serial and not bench_check' -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -m serial
 
 fuzz: $(VENV)/.test ## Run the fuzz tests with CASES=10000 new random cases each
 	FUZZ_CASES=$(CASES) $(BIN)/python -m pytest --hypothesis-profile fuzz --durations=0 \
@@ -53,6 +58,9 @@ bench-search: $(VENV)/.bench ## Measure a search from 2 to 10 beside scikit-lear
 
 bench-suite: $(VENV)/.bench ## Run the benchmarks of kernels and fits with pytest
 	$(BIN)/python -m pytest bench --benchmark-only
+
+bench-check: $(VENV)/.test ## Check that whole benchmarks run, at sizes that take seconds
+	$(BIN)/python -m pytest -m bench_check
 
 clean: ## Remove what the other targets made, compiled kernels too
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks

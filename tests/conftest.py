@@ -1,11 +1,13 @@
 """What the numerical tests share: data, starts, a backend in one call."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from blobs import D, K, blobs
+from compiling import compile_each_function_once
 from hypothesis import settings
 from sklearn.datasets import load_iris
 
@@ -16,11 +18,14 @@ settings.register_profile("gmm_fast", derandomize=True, deadline=None, database=
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("gmm_fast")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    compile_each_function_once()
+
 REFERENCE = Path(__file__).parent / "reference"
 FAMILIES = ("full", "tied", "diag", "spherical")
 
 
-@pytest.fixture(params=FAMILIES, scope="session")
+@pytest.fixture(params=FAMILIES, scope="module")
 def family(request):
     """Name of each covariance family in turn."""
     return request.param

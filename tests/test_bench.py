@@ -199,6 +199,7 @@ def test_slope(bench):
 
 
 @pytest.mark.slow
+@pytest.mark.bench_check
 def test_large(tmp_path):
     sizes = ("--sizes", "3000,3,float64", "3000,2,float32")
     options = ("--k", "2", "--iterations", "2", "--folder", ".", "--out", "results")
@@ -220,6 +221,7 @@ def test_large_says_when_the_disk_is_too_small(tmp_path, bench):
 
 
 @pytest.mark.slow
+@pytest.mark.bench_check
 def test_search(tmp_path):
     """Both run in turn, and the report has a figure of each data set."""
     run("search.py", "--rows", "600", "--rounds", "2", "--out", ".", cwd=tmp_path)
@@ -233,6 +235,7 @@ def test_search(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.bench_check
 def test_scale_model(tmp_path):
     """Constants, predictions beside passes on one worker and two, and the table."""
     pytest.importorskip("distributed")
@@ -340,6 +343,7 @@ for family in ("full", "diag"):
 
 
 @pytest.mark.slow
+@pytest.mark.bench_check
 def test_scale(tmp_path):
     """Streaming, Parquet and two workers, at a size that takes seconds."""
     sizes = ("--sizes", "60000,4,float32", "--cluster", "40000,3,float64")
@@ -354,6 +358,7 @@ def test_scale(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.bench_check
 def test_starts(tmp_path):
     """One case, then two groups' smallest, of which the file keeps the first."""
     printed = run("starts.py", "faithful", "--seeds", "2", "--out", ".", cwd=tmp_path)

@@ -25,6 +25,8 @@ from gmm_fast.backends.threads import (
 from gmm_fast.mixture.params import Params
 from gmm_fast.sources import ArraySource
 
+pytestmark = pytest.mark.serial
+
 BLAS = ThreadpoolController().select(user_api="blas")
 
 

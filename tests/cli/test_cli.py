@@ -762,7 +762,7 @@ def test_closed_streams(x, closed):
     assert len(np.load("l.npy")) == 240
     assert read_model("data.gmm.npz")[0].n_components == 2
     done = subprocess.run(
-        ["sh", "-c", shell, sys.executable, "info", "none.npz"], capture_output=True, timeout=300
+        ["sh", "-c", shell, sys.executable, "info"], capture_output=True, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 
@@ -809,6 +809,7 @@ def start_on_a_terminal(line):
     return process, read
 
 
+@pytest.mark.serial
 def test_progress_on_a_terminal(x):
     """Iteration, log-likelihood and rate while it runs; a clean line afterwards."""
     process, read = start_on_a_terminal(
@@ -828,6 +829,7 @@ def test_progress_on_a_terminal(x):
     assert last == "warning: EM did not converge in 3,000 iterations; raise --max-iter or --tol"
 
 
+@pytest.mark.serial
 def test_quiet_shows_no_progress_on_a_terminal(x):
     process, read = start_on_a_terminal("search 2 4 data.npy --json --threads 1 --quiet")
     text = read()
@@ -837,6 +839,7 @@ def test_quiet_shows_no_progress_on_a_terminal(x):
     assert "\x1b" not in text
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_can_be_stopped(x, kind, code):
     process, read = start_on_a_terminal(

@@ -411,14 +411,9 @@ def test_fewer_distinct_rows_than_components(tmp_path, monkeypatch, family):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("fit -k 3 none.npy", "none.npy: no such file"),
-        ("fit -k 3 objects.npy", "objects.npy: holds Python objects"),
         ("fit -k 3 nan.npy --threads 1", "nan.npy: row 7 (counting from 0), column 1 is NaN"),
         ("fit -k 3 x.npy -c ful", "'ful' is not one of"),
-        ("fit -k 61 x.npy", "60 samples are fewer than 61 components"),
-        ("search 3 2 x.npy", "nothing to search"),
         ("predict new.npz x.npy", "version 9"),
-        ("score m.npz columns3.npy", "columns3.npy has 3 columns, but m.npz has 2"),
     ],
 )
 def test_as_a_process(folder, line, message):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn.mixture
 from conftest import FAMILIES
+from pairwise import pairwise
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
@@ -92,15 +93,17 @@ def test_a_valid_model(name, family, dtype):
         assert any(re.search(said, event) for event in model.events_)
 
 
-@pytest.mark.parametrize("reg_covar", [0.0, 1e-6, "auto"])
-@pytest.mark.parametrize("init", ["k-means++", "kmeans", "random", "random_from_data"])
-@pytest.mark.parametrize("name", CASES)
+@pairwise(
+    name=list(CASES),
+    init=["k-means++", "kmeans", "random", "random_from_data"],
+    reg_covar=[0.0, 1e-6, "auto"],
+    family=["full", "spherical"],
+)
 @pytest.mark.filterwarnings("ignore:reg_covar .* is not small:UserWarning")
-def test_a_valid_model_from_every_start(name, init, reg_covar):
+def test_a_valid_model_from_every_start(name, init, reg_covar, family):
     x, k, _ = CASES[name]
-    for family in ("full", "spherical"):
-        model = fitted(x, k, init_params=init, covariance_type=family, reg_covar=reg_covar)
-        assert_valid(model, x)
+    model = fitted(x, k, init_params=init, covariance_type=family, reg_covar=reg_covar)
+    assert_valid(model, x)
 
 
 def test_a_start_that_leaves_components_empty(family):

@@ -943,11 +943,12 @@ def progress_of(path):
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "line",
     [
-        "fit -k 8 data.npy --tol 0 --max-iter 1000 --init random_from_data --silhouette-rows 0",
-        "search 5 8 data.npy --tol 0 --max-iter 300 --init random_from_data --silhouette-rows 0",
+        "fit -k 8 data.npy --tol 0 --max-iter 400 --init random_from_data --silhouette-rows 0",
+        "search 5 8 data.npy --tol 0 --max-iter 100 --init random_from_data --silhouette-rows 0",
     ],
 )
 def test_killed_at_any_moment(large, line):
@@ -977,9 +978,10 @@ def test_killed_at_any_moment(large, line):
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 def test_ctrl_c_tells_how_to_go_on(large):
     """What it says can be typed as it stands."""
-    line = "fit -k 8 data.npy --tol 0 --max-iter 700 --init random_from_data --silhouette-rows 0"
+    line = "fit -k 8 data.npy --tol 0 --max-iter 300 --init random_from_data --silhouette-rows 0"
     run(f"{line} -o whole")
     process = start(f"{line} -o m --checkpoint 'my fit.ckpt' --every 0.01")
     while not Path("my fit.ckpt").exists() or not read_checkpoint("my fit.ckpt").begun:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pytest
 from blobs import identity_precisions
 from cases import backend, draw, fit, full_covariances, random_params
+from conftest import FAMILIES
+from pairwise import pairwise
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -348,22 +350,20 @@ def test_a_sorted_stream_leaves_a_valid_model(family):
     assert_valid(model)
 
 
-@pytest.mark.parametrize(("reg_covar", "decay"), [(0.0, 0.7), (1e-6, 0.0)])
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda rng: np.repeat(rng.normal(size=(1, 2)), 30, axis=0),
-        lambda rng: rng.normal(size=(30, 1)) * [1, 0] + [0, 3.3],
-        lambda rng: rng.normal(size=(30, 2)) * np.where(np.arange(30) == 7, 1e9, 1)[:, None],
-        lambda rng: rng.normal(1e7, 1e-3, (30, 2)),
-        lambda rng: np.zeros((1, 2)),
-        lambda rng: np.full((3, 2), -1e100),
-    ],
-    ids=["one row", "constant", "outlier", "elsewhere", "a zero", "huge"],
-)
+ODD = {
+    "one row": lambda rng: np.repeat(rng.normal(size=(1, 2)), 30, axis=0),
+    "constant": lambda rng: rng.normal(size=(30, 1)) * [1, 0] + [0, 3.3],
+    "outlier": lambda rng: rng.normal(size=(30, 2)) * np.where(np.arange(30) == 7, 1e9, 1)[:, None],
+    "elsewhere": lambda rng: rng.normal(1e7, 1e-3, (30, 2)),
+    "a zero": lambda rng: np.zeros((1, 2)),
+    "huge": lambda rng: np.full((3, 2), -1e100),
+}
+
+
+@pairwise(family=FAMILIES, reg_covar=[0.0, 1e-6], decay=[0.7, 0.0], spoil=list(ODD))
 def test_odd_batches_leave_a_valid_model(family, reg_covar, decay, spoil):
     rng = np.random.default_rng(4)
-    odd = spoil(rng)
+    odd = ODD[spoil](rng)
     kind = {"covariance_type": family, "reg_covar": reg_covar, "learning_decay": decay}
     new = GaussianMixture(3, init_params="k-means++", random_state=0, **kind)
     # in the middle of a stream, time and again

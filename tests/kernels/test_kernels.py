@@ -10,9 +10,11 @@ import numba
 import numpy as np
 import pytest
 from cases import backend, draw, full_covariances, random_params
+from conftest import FAMILIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import LONG
+from pairwise import pairwise
 
 from gmm_fast.backends import LocalBackend, local, threads
 from gmm_fast.checks import spell
@@ -360,10 +362,13 @@ def look(one, params, how):
         list(one.score(params, log_prob=True))
 
 
-@pytest.mark.parametrize("how", ["survey", "stats", "score"])
-@pytest.mark.parametrize("row", [0, 500, 1536, 1999])
-@pytest.mark.parametrize("stored", [np.float64, np.float32])
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pairwise(
+    family=FAMILIES,
+    how=["survey", "stats", "score"],
+    row=[0, 500, 1536, 1999],
+    stored=[np.float64, np.float32],
+    bad=[np.nan, np.inf, -np.inf],
+)
 def test_bad_values_are_refused(family, how, row, stored, bad):
     _, params, x = make_case(family, stored, 2000, 3, 2, seed=10)
     x[row, 1] = bad
@@ -373,10 +378,12 @@ def test_bad_values_are_refused(family, how, row, stored, bad):
         look(backend(x), params, how)
 
 
-@pytest.mark.parametrize("how", ["survey", "stats", "score"])
-@pytest.mark.parametrize("row", [0, 500, 1999])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("streamed", [False, True])
+@pairwise(
+    how=["survey", "stats", "score"],
+    row=[0, 500, 1999],
+    bad=[np.nan, np.inf],
+    streamed=[False, True],
+)
 def test_bad_values_in_float32_of_float64_data(how, row, bad, streamed, monkeypatch, tmp_path):
     _, params, x = make_case("full", np.float64, 2000, 3, 2, seed=11)
     x[row, 1] = bad

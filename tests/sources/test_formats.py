@@ -680,6 +680,7 @@ def big_file(request, tmp_path_factory):
     path.unlink()
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc to measure")
 def test_memory_stays_bounded(big_file):
     """In MiB, of which two buffers of chunks take 8 to 10."""

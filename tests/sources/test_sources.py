@@ -539,6 +539,7 @@ def big_file(request, tmp_path_factory):
     path.unlink()
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc to measure")
 def test_memory_stays_bounded(big_file):
     """In MiB, beside 49 for the data in float32 and 98 in float64.

@@ -457,7 +457,10 @@ def test_a_quote_that_is_never_closed(put):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(b"a,b\n1,2\n"), r"compressed by gzip, not text; rename it to end in \.gz"),
+        (
+            gzip.compress(b"a,b\n1,2\n", mtime=0),
+            r"compressed by gzip, not text; rename it to end in \.gz",
+        ),
         (b"PAR1" + bytes(9), "is a Parquet file, not text"),
         (b"PK\3\4" + bytes(9), "is a zip archive, as spreadsheets .*; export the table to CSV"),
     ],

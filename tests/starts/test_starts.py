@@ -5,6 +5,8 @@ import pytest
 import sklearn.mixture
 from blobs import blobs
 from cases import backend, draw, full_covariances, random_params
+from conftest import FAMILIES
+from pairwise import pairwise
 from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import load_iris
 
@@ -129,8 +131,7 @@ def test_few_samples_far_away_deserve_their_component():
 # -- scikit-learn's ways, by name ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("init_params", ["kmeans", "random"])
+@pairwise(family=FAMILIES, init_params=["kmeans", "random"], seed=[0, 1, 2])
 def test_the_same_start_as_scikit_learns(x, family, init_params, seed):
     """So the same fit, after one iteration and after many."""
     for steps in (1, 30):
