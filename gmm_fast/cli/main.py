@@ -21,6 +21,7 @@ from .options import (
     checkpoint_options,
     clobber_option,
     data_options,
+    each_once,
     em_options,
     json_option,
     keep_option,
@@ -233,9 +234,11 @@ def fit(as_json, **settings):
     "--covariance",
     "families",
     type=Families(),
-    default=FAMILY,
+    multiple=True,
+    callback=each_once,
+    default=[FAMILY],
     show_default=True,
-    help="Families to try, with commas: " + ",".join(FAMILIES) + "; or all.",
+    help="Families to try, with commas: " + ",".join(FAMILIES) + "; or all. May be repeated.",
 )
 @click.option(
     "--criterion",

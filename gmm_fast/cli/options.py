@@ -110,6 +110,15 @@ class Names(click.ParamType):
         return names
 
 
+def _listed(ctx, param, lists):
+    """What an option of lists names in all, however often it is said; None where it is not."""
+    return [name for names in lists for name in names] if lists else None
+
+
+# Of options that take lists: the second time does not replace the first.
+_NAMES = {"type": Names(), "multiple": True, "callback": _listed}
+
+
 class Scale(click.ParamType):
     """A transform, and the columns that it is of, as `Names`: arcsinh:150=CD3,CD4; both, or one."""
 
@@ -163,6 +172,11 @@ class Families(click.ParamType):
             if name not in (*FAMILIES, "all"):
                 self.fail(f"{name!r} is not one of {known}, or 'all'.", param, ctx)
         return list(FAMILIES) if "all" in names else list(dict.fromkeys(names))
+
+
+def each_once(ctx, param, lists):
+    """As `_listed`, each name once."""
+    return list(dict.fromkeys(_listed(ctx, param, lists)))
 
 
 class Duration(click.ParamType):
@@ -222,9 +236,7 @@ dtype_option = click.option(
 )
 columns_option = click.option(
     "--columns",
-    type=Names(),
-    multiple=True,
-    callback=lambda ctx, param, lists: [name for names in lists for name in names] or None,
+    **_NAMES,
     help="Only these columns, in this order: names, or numbers from 0. Quote names with commas: "
     "'\"CD4, PE\",x'. May be repeated.",
 )
@@ -256,8 +268,8 @@ dialect_options = several(
     ),
     click.option(
         "--na",
-        type=Names(),
-        help="What else means missing in text: '?', or several with commas.",
+        **_NAMES,
+        help="What else means missing in text: '?', or several with commas. May be repeated.",
     ),
     click.option(
         "--missing",
@@ -381,8 +393,9 @@ output_options = several(
 )
 keep_option = click.option(
     "--keep",
-    type=Names(),
-    help="Write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) beside, in a table: .csv ...",
+    **_NAMES,
+    help="Write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) beside, in a table: "
+    ".csv ... May be repeated.",
 )
 plot_option = click.option(
     "--plot", type=click.Path(), help="Draw the result, too (.png, .svg, .pdf)."
@@ -403,8 +416,8 @@ picture_options = several(
     ),
     click.option(
         "--features",
-        type=Names(),
-        help="Draw these features, at most five: names, or numbers from 0.",
+        **_NAMES,
+        help="Draw these features, at most five: names, or numbers from 0. May be repeated.",
     ),
     click.option(
         "--view",
