@@ -10,6 +10,7 @@ from ..plots import (
     animation,
     canvas,
     composition,
+    figures,
     views,
 )
 from ..sources import axis_labels, files_of, stem_of
@@ -174,7 +175,7 @@ def _loglik(model, out, kind, settings):
 
 
 def _criteria(model, out, kind, settings):
-    rows, criterion = plots.table_of(read_table(model), settings["criterion"])
+    rows, criterion = figures.table_of(read_table(model), settings["criterion"])
     check_written({"--out": out}, [model], settings)
     ax = canvas.new_figure(settings["size"]).add_subplot()
     return plots.criteria(rows, criterion, ax=ax), {"criterion": criterion, "fits": len(rows)}

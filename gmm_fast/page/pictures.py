@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from ..plots import composition, figures, views
 from ..selection.criteria import HIGHER
 from .facts import is_number
 from .tables import MOST_COMPONENTS
@@ -53,8 +54,6 @@ def draw_pictures(
     troubles : list of str
         What could not be drawn, and why.
     """
-    from .. import plots
-
     wanted = _criterion(rows, criterion)
     if backend is not None:
         wanted += _of_data(result.params, backend, names, labels, seed, silhouette_rows)
@@ -62,7 +61,7 @@ def draw_pictures(
     pictures, troubles = [], []
     for title, caption, draw in wanted:
         try:
-            pictures.append((title, caption, _bytes_of(draw(plots))))
+            pictures.append((title, caption, _bytes_of(draw())))
         except Exception as error:  # a report without one picture is worth more than none
             reason = str(error) or type(error).__name__
             troubles.append(f"the picture “{title}” could not be drawn: {reason}")
@@ -70,12 +69,12 @@ def draw_pictures(
 
 
 def _criterion(rows, criterion):
-    """(title, caption, function of `plots` that draws) of the picture of a search."""
+    """(title, caption, function that draws) of the picture of a search."""
     if criterion is None or len({row["n_components"] for row in rows}) == 1:
         return []
     better = "higher" if criterion in HIGHER else "lower"
     caption = f"{CRITERIA[criterion][0]} of the candidates; {better} is better."
-    return [("Criterion", caption, lambda plots: plots.criteria(rows, criterion))]
+    return [("Criterion", caption, lambda: figures.criteria(rows, criterion))]
 
 
 def _trace(result):
@@ -83,7 +82,7 @@ def _trace(result):
     if sum(map(is_number, result.trace)) < 2:
         return []
     caption = "Log-likelihood of the start and after each iteration of EM."
-    return [("Log-likelihood", caption, lambda plots: plots.loglik(result))]
+    return [("Log-likelihood", caption, lambda: figures.loglik(result))]
 
 
 def _of_data(params, backend, names, labels, seed, silhouette_rows):
@@ -93,8 +92,8 @@ def _of_data(params, backend, names, labels, seed, silhouette_rows):
     found = [(
         "Clusters",
         f"Samples in the colours of their components; {caption}.",
-        lambda plots: plots.draw_clusters(
-            backend, params, plots.view_of(params, names, labels=labels), style="points", **drawn
+        lambda: composition.draw_clusters(
+            backend, params, views.view_of(params, names, labels=labels), style="points", **drawn
         )[0],
     )]  # fmt: skip
     if params.n_components > 1:
@@ -102,8 +101,8 @@ def _of_data(params, backend, names, labels, seed, silhouette_rows):
             "Uncertainty",
             "One less the probability of the component that each sample is assigned to; "
             f"{caption}.",
-            lambda plots: plots.draw_uncertainty(
-                backend, params, plots.plane_of(params, names, labels=labels), **drawn
+            lambda: composition.draw_uncertainty(
+                backend, params, views.plane_of(params, names, labels=labels), **drawn
             )[0],
         ))  # fmt: skip
     if silhouette_rows and 1 < params.n_components <= MOST_COMPONENTS:
@@ -112,7 +111,7 @@ def _of_data(params, backend, names, labels, seed, silhouette_rows):
             "Silhouette",
             "A bar for each sample, by component; below 0 it is nearer to another one; "
             f"{_drawn(backend.n_samples, silhouette_rows, seed)}.",
-            lambda plots: plots.draw_silhouette(backend, params, **measured)[0],
+            lambda: composition.draw_silhouette(backend, params, **measured)[0],
         ))  # fmt: skip
     return found
 
