@@ -66,7 +66,7 @@ def test_who_leaves_last_restores():
 import threading
 import numpy, scipy.linalg
 from threadpoolctl import ThreadpoolController
-from gmm_fast.threads import serial_blas
+from gmm_fast.backends.threads import serial_blas
 
 blas = ThreadpoolController().select(user_api="blas")
 blas.limit(limits=2)  # in no context, which would hide what is to be seen

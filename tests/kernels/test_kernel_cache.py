@@ -104,7 +104,7 @@ def test_compiled_now_or_found_in_the_cache_gives_the_same_bits(tmp_path):
     code = (
         "import numpy as np\n"
         "from gmm_fast.backends import LocalBackend\n"
-        "from gmm_fast.params import Params\n"
+        "from gmm_fast.mixture.params import Params\n"
         "from gmm_fast.sources import open_source\n"
         "rng = np.random.default_rng(0)\n"
         "x = rng.normal(size=(20_000, 4))\n"

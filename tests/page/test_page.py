@@ -347,8 +347,8 @@ def plots(monkeypatch):
     kinds = ("criteria", "draw_clusters", "draw_uncertainty", "draw_silhouette", "loglik")
     module = SimpleNamespace(asked=asked, **{kind: draw(kind) for kind in kinds})
     module.view_of = module.plane_of = lambda params, names, labels: names
-    monkeypatch.setitem(sys.modules, "gmm_fast.plots", module)
-    monkeypatch.setattr(gmm_fast, "plots", module, raising=False)
+    for name in ("composition", "figures", "views"):
+        monkeypatch.setattr(f"gmm_fast.page.pictures.{name}", module)
     return module
 
 
@@ -493,7 +493,7 @@ def test_wrong_calls(x, fitted, tmp_path):
 
 
 def test_importing_the_page_is_cheap():
-    code = "import sys, gmm_fast.commands; print(' '.join(sys.modules))"
+    code = "import sys, gmm_fast.cli.commands; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert not loaded & {"jinja2", "matplotlib", "sklearn"}
