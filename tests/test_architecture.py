@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import importlib.util
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +100,32 @@ def test_no_circles():
         if path.name != "__init__.py":
             graph[name_of(path)] = {other for other in imports(path)[0] if "." in other}
     graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_what_is_asked_of_modules_is_there():
+    names = (f"gmm_fast.{name}".rstrip(".") for name in sorted(NAMES - {"__main__"}))
+    missing = []
+    for module in [importlib.import_module(name) for name in names]:
+        tree = ast.parse(Path(module.__file__).read_text())
+        ours = ours_in(tree, module.__spec__.parent)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id=name), attr=attr) if name in ours:
+                    if not hasattr(ours[name], attr):
+                        missing.append(f"{module.__name__}:{node.lineno}: {name}.{attr}")
+    assert not missing
+
+
+def ours_in(tree, package):
+    """Our modules by the names that a module in that package imports them under."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            path = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            there = importlib.import_module(path)
+            taken = {alias.asname or alias.name: getattr(there, alias.name) for alias in node.names}
+            found |= {name: value for name, value in taken.items() if inspect.ismodule(value)}
+    return found
 
 
 def test_the_check_sees_imports():

@@ -56,9 +56,10 @@ def open_data(settings, recipe=None):
         raise DataError("DATA is empty; name a file")
     options = {name: settings[name] for name in OPTIONS if settings.get(name) is not None}
     options["one_feature"] = settings["one_feature"]
-    for name in ("columns", "transform"):
-        if settings.get(name) is not None:
-            options[name] = settings[name]
+    if settings["columns"] is not None:
+        options["columns"] = settings["columns"]
+    if settings.get("transform") is not None:
+        options["transform"] = _of_columns(settings["transform"], settings["columns"])
     progress = Progress(quiet=settings["quiet"])
     with progress.shown():
         progress.say(f"opening {data}")
@@ -69,6 +70,18 @@ def open_data(settings, recipe=None):
             f"{quote_list(recipe.names)}, one by one"
         )
     return source
+
+
+def _of_columns(transform, columns):
+    """--transform with places among --columns for what is named there, so that numbers are those
+    of the file in both."""
+    if columns is None or not isinstance(transform, dict):
+        return transform
+    for name in transform:
+        if name not in columns and name.isdigit():
+            raise DataError(f"--transform: column {name} is none of --columns; write it as there")
+    places = {name: i for i, name in enumerate(columns)}
+    return {places.get(name, name): text for name, text in transform.items()}
 
 
 def open_for(settings, model, params, facts):

@@ -19,6 +19,7 @@ from .options import (
     checkpoint_options,
     clobber_option,
     data_options,
+    each_once,
     em_options,
     json_option,
     keep_option,
@@ -232,9 +233,13 @@ def fit(as_json, **settings):
     "--covariance",
     "families",
     type=Families(),
-    default=FAMILY,
+    multiple=True,
+    callback=each_once,
+    default=[FAMILY],
     show_default=True,
-    help="Families to try, separated by commas: " + ",".join(FAMILIES) + "; or all.",
+    help="Families to try, separated by commas: "
+    + ",".join(FAMILIES)
+    + "; or all. May be repeated.",
 )
 @click.option(
     "--criterion",

@@ -18,6 +18,20 @@ from .values import (
 KINDS = ("clusters", "uncertainty", "silhouette", "loglik", "criteria")
 
 
+def _join_lists(ctx, param, lists):
+    """All that an option of lists names, however often it is given; None where it is not."""
+    return [name for names in lists for name in names] if lists else None
+
+
+def each_once(ctx, param, lists):
+    """As `_join_lists`, each name once."""
+    return list(dict.fromkeys(_join_lists(ctx, param, lists)))
+
+
+# Of options that take lists: the second time does not replace the first.
+_NAMES = {"type": Names(), "multiple": True, "callback": _join_lists}
+
+
 def _transform_by_column(ctx, param, scales):
     """The `transform` of `open_source`: one for all columns, or one per column."""
     found = {}
@@ -68,9 +82,7 @@ dtype_option = click.option(
 )
 columns_option = click.option(
     "--columns",
-    type=Names(),
-    multiple=True,
-    callback=lambda ctx, param, lists: [name for names in lists for name in names] or None,
+    **_NAMES,
     help="Use only these columns, in this order: names, or numbers from 0. Quote names with "
     "commas: '\"CD4, PE\",x'. May be repeated.",
 )
@@ -100,8 +112,9 @@ dialect_options = several(
     ),
     click.option(
         "--na",
-        type=Names(),
-        help="Further marks of missing values in text: '?', or several separated by commas.",
+        **_NAMES,
+        help="Further marks of missing values in text: '?', or several separated by commas. May be "
+        "repeated.",
     ),
     click.option(
         "--missing",
@@ -225,8 +238,9 @@ output_options = several(
 )
 keep_option = click.option(
     "--keep",
-    type=Names(),
-    help="Also write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) to the table: .csv ...",
+    **_NAMES,
+    help="Also write these columns of DATA (Parquet, Arrow, FCS, CSV, TSV) to the table: .csv ... "
+    "May be repeated.",
 )
 plot_option = click.option(
     "--plot", type=click.Path(), help="Also draw the result (.png, .svg, .pdf)."
@@ -247,8 +261,8 @@ picture_options = several(
     ),
     click.option(
         "--features",
-        type=Names(),
-        help="Draw these features, at most five: names, or numbers from 0.",
+        **_NAMES,
+        help="Draw these features, at most five: names, or numbers from 0. May be repeated.",
     ),
     click.option(
         "--view",

@@ -1,1 +1,12 @@
 """The Python face: the estimator, its parameters, search, files of models, conversion."""
+
+__all__ = ["GaussianMixture"]
+
+
+def __getattr__(name):
+    # on first use: commands, which read models, need no scikit-learn
+    if name != "GaussianMixture":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .gaussian_mixture import GaussianMixture
+
+    return GaussianMixture

@@ -16,6 +16,7 @@ from ..sources import (
     written_of,
 )
 from ..sources.columns import quote_list
+from ..sources.layout import is_number
 from .feature_names import open_fitted, open_named
 
 # Of what was said of the fit's file, what means something for files that are no text.
@@ -111,6 +112,19 @@ class Recipe:
                 found.append(f"{name}{now} (the fit's file: {then})")
         return found
 
+    def taken_for_values(self, source):
+        """What meant missing in the fit's text, and is a number of a file that is no text.
+
+        Returns
+        -------
+        str
+            In words; empty where there is none.
+        """
+        if written_of(source) or not files_of(source):
+            return ""
+        numbers = [token for token in self.given.get("na", ()) if is_number(token, ".")]
+        return f"{_one('na', numbers)} is looked for in text only" if numbers else ""
+
 
 def open_alike(data, recipe, memory, advice="", **options):
     """Open a file for a model: as the file of its fit, where nothing else is said.
@@ -142,6 +156,8 @@ def open_alike(data, recipe, memory, advice="", **options):
     remarks = [_said(taken)] if taken else []
     if found := recipe.differences(source):
         remarks.append(", ".join(found))
+    if "na" not in options and (values := recipe.taken_for_values(source)):
+        remarks.append(f"{values}: here such values count; --na '' says that this is meant")
     source.remarks = tuple(remarks)
     return source
 
@@ -175,6 +191,8 @@ def warn_of_reading(recipe, source):
     if lost and written_of(source):
         said = ", ".join(_one(name, value) for name, value in lost.items())
         found.append(f"without {said}, which was said of the fit's file")
+    if values := recipe.taken_for_values(source):
+        found.append(f"{values}, where it was said of the fit's file; here such values count")
     if recipe.transforms is None and source.transforms is not None:
         how = describe_transforms(source.transforms, source.feature_names)
         found.append(f"{how}, while the model knows of no transform")

@@ -286,8 +286,9 @@ def _evenness(rows, sign):
     cells = [cell for row in rows[lead + 1 :] or rows[lead:] for cell in row]
     numbers = _count_numbers([cells])
     clear = sign != "," and even and numbers * 2 > len(cells)
-    if sign == BLANKS:  # words and dates contain blanks, too
-        return width > 1 and even and numbers > 0, clear, False, False, 0
+    if sign == BLANKS:  # words and dates contain blanks, too, unless those are in quotes
+        quoted = even and any(" " in cell and '"' not in cell for row in rows for cell in row)
+        return width > 1 and even and numbers > 0, clear, False, quoted, 0
     # beside text there are few numbers: then the delimiter splits the first line evenly, too
     return width > 1, clear, _is_even(rows), even, width, sign != ","
 
@@ -377,10 +378,11 @@ def _even_delimiter(look):
 def _refuse_comma(look):
     """Raise `DataError` for one name above two cells: row names, or decimal commas?"""
     cells = [",".join(row) for row in look.rows[1:]]
-    if look.delimiter == "," and all(COMMA_NUMBER.fullmatch(c) for c in cells):
+    if look.delimiter == "," and all(c in MISSING or is_number(c, ",") for c in cells):
+        example = next(c for c in cells if COMMA_NUMBER.fullmatch(c))
         raise DataError(
-            f"{look.name}: line {look.lines[0][2]} has one cell, the next have two, e.g. "
-            f"{cells[0]!r}; is that a number (--delimiter ';' --decimal ',') or two (--skip "
+            f"{look.name}: line {look.lines[0][2]} has one cell, others have two, e.g. "
+            f"{example!r}; is that a number (--delimiter ';' --decimal ',') or two (--skip "
             f"{look.lines[0][2]})?"
         )
 

@@ -1,6 +1,7 @@
 """A model reads the next file as that of its fit, and says where it is written otherwise."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,24 @@ def test_what_was_said_of_the_fit_holds_for_the_next_file(frame):
     assert told.startswith("note: reading cells.npy: missing 'drop', as was said")
     np.testing.assert_array_equal(np.load("l.npy"), labels)
     run("predict m.npz cells.npy --decimal ,", 2)
+    said = "note: reading cells.npy: na '-999' is looked for in text only: here such values count"
+    assert said in run("predict m.npz cells.npy -o l.npy").stderr
+    assert "looked for" not in run("predict m.npz cells.npy --na '' -o l.npy").stderr
+    with pytest.warns(UserWarning, match=r"cells\.npy: na '-999' is looked for in text only, wh"):
+        load("m.npz").predict("cells.npy")
+    load("m.npz").predict(frame)  # arrays are what they are
+
+
+@pytest.mark.parametrize("said", ["--na=-999,?", "--na=-999 --na ?"])
+def test_lists_may_be_said_in_parts(frame, said):
+    frame.iloc[7, 1] = np.nan
+    frame.to_csv("cells.csv", index=False, na_rep="?")
+    run(f"fit -k 2 cells.csv {said} --missing drop --labels l.csv -o m.npz")
+    assert np.flatnonzero(pd.read_csv("l.csv").label < 0).tolist() == [3, 7, 90]
+    run("predict m.npz cells.csv --keep a --keep b -o l.csv")
+    assert pd.read_csv("l.csv").columns.tolist() == ["a", "b", "label"]
+    line = "search 2 2 cells.csv --columns a,b --missing drop --na=-999 --na ? -c tied -c diag"
+    assert re.findall(r"2  (tied|diag) ", run(line).stdout) == ["tied", "diag"]
 
 
 def test_a_file_that_is_written_otherwise(frame):

@@ -336,6 +336,7 @@ def test_thousands(put, cells, options, numbers):
         ("a;b\n1\u202f234;2\n", {}, r"thousands separator, U\+202F \(--thousands ' '\)"),
         ("a;b\n1.234,5;2\n", {"thousands": "'"}, r"thousands separator \(--thousands '\.'\)"),
         ("x\n1,5\n2,7\n", {}, r"line 1 has one cell, .*'1,5'; is that a number .*or two"),
+        ("x\n1,5\n2,7\n3,1\nNA\n", {}, r"line 1 has one cell, .*'1,5'; is that a number .*or two"),
     ],
 )
 def test_thousands_and_decimals_refused(put, content, options, message):
@@ -369,6 +370,12 @@ def test_blanks(put, name):
 def test_blanks_in_quotes(put):
     content = '"name of it" "b c"\n"x y" 1\n"z" 2\n'
     check(open_source(put(content, "x.txt"), columns=["b c"]), ["b c"], [[1], [2]])
+
+
+def test_blanks_and_commas_in_quotes(put):
+    """As R's write.table writes them."""
+    content = '"age" "town"\n"1" 30 "Honda"\n"2" 41 "Bath, Somerset"\n"3" 50 "Milton, Keynes"\n'
+    check(open_source(put(content, "x.csv"), columns=["age"]), ["age"], [[30], [41], [50]])
 
 
 def test_blanks_in_many_blocks(put, monkeypatch):

@@ -266,6 +266,16 @@ def test_going_on(raw):
 
 
 @pytest.mark.parametrize(
+    ("columns", "name"), [("1,2,0", "1"), ("1,2,0", "CD3"), ("CD3,2,0", "CD3")]
+)
+def test_numbers_of_columns_are_those_of_the_file(raw, columns, name):
+    run(f"fit -k 2 x.fcs --columns {columns} --transform arcsinh:5={name} -o m.npz")
+    model = load("m.npz")
+    assert model.feature_names_in_.tolist() == ["CD3", "CD4", "FSC"]
+    assert model.transforms_ == ["arcsinh:5", None, None]
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ("--transform sqrt", "transform 'sqrt' is not known; give arcsinh:COFACTOR"),
@@ -280,6 +290,7 @@ def test_going_on(raw):
         ("--transform arcsinh:5=CD3,CD3", "column 'CD3' is given two transforms"),
         ("--transform logicle=CD3 --transform arcsinh:5=1", "column 'CD3' ('1') is given two"),
         ("--columns CD3 --transform logicle=CD4", "x.fcs: transform: has no column 'CD4'"),
+        ("--columns 1,2 --transform logicle=0", "column 0 is none of --columns"),
     ],
 )
 def test_what_makes_no_sense_is_refused(raw, options, message):
