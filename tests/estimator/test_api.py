@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -16,8 +17,6 @@ from sklearn.metrics import silhouette_score
 import gmm_fast
 import gmm_fast.cli.main
 import gmm_fast.estimator
-import gmm_fast.estimator.gaussian_mixture
-import gmm_fast.estimator.search
 from gmm_fast import (
     DataError,
     GaussianMixture,
@@ -353,7 +352,7 @@ def in_python(code):
 
 def test_import_is_light():
     heavy = in_python(
-        "import sys, gmm_fast, gmm_fast.cli; dir(gmm_fast); gmm_fast.__version__\n"
+        "import sys, gmm_fast, gmm_fast.cli.main; dir(gmm_fast); gmm_fast.__version__\n"
         "print(*sys.modules)"
     )
     assert "gmm_fast.cli.main" in heavy
@@ -361,9 +360,9 @@ def test_import_is_light():
 
 
 def test_names_are_functions_whatever_was_imported_before():
-    modules = "api, selection, criteria, estimator, sampling, modelfile, commands, fitting, init"
     found = in_python(
-        f"from gmm_fast import {modules}\n"
+        "from gmm_fast import estimator, fitting, plots, selection, starts\n"
+        "from gmm_fast.estimator import search\n"
         "import gmm_fast, inspect\n"
         "from gmm_fast import GaussianMixture, SearchResult, load, save, search\n"
         "print(*(inspect.isfunction(f) for f in (search, load, save)))\n"
@@ -379,10 +378,10 @@ def test_unknown_names():
         gmm_fast.serach  # noqa: B018 - the look-up is what raises
 
 
-@pytest.mark.parametrize("module", [gmm_fast.estimator.gaussian_mixture, gmm_fast.estimator.search])
-def test_examples(module):
-    result = doctest.testmod(module)
-    assert result.attempted >= 7
+@pytest.mark.parametrize("name", ["exchange", "gaussian_mixture", "search", "streaming"])
+def test_examples(name):
+    result = doctest.testmod(import_module(f"gmm_fast.estimator.{name}"))
+    assert result.attempted >= 3
     assert result.failed == 0
 
 
