@@ -155,8 +155,8 @@ def test_a_fit_compiles_the_kernel_of_its_family_and_no_other(family, kernels):
 def test_threads_of_a_search_compile_nothing():
     """What they launch side by side was compiled, or loaded, before they began."""
     code = (
-        "import threading, numpy as np; from gmm_fast import search, searching\n"
-        "from gmm_fast.kernels import gaussian\n"
+        "import threading, numpy as np; from gmm_fast import search\n"
+        "from gmm_fast.kernels import gaussian; from gmm_fast.selection import searching\n"
         "from numba.core import event\n"
         "searching.SIDE_BY_SIDE = 0\n"
         "class Listener(event.Listener):\n"
