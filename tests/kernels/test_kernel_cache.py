@@ -156,8 +156,7 @@ def test_threads_of_a_search_compile_nothing():
     """What they launch side by side was compiled, or loaded, before they began."""
     code = (
         "import threading, numpy as np; from gmm_fast import search\n"
-        "from gmm_fast.selection import searching\n"
-        "from gmm_fast.kernels import gaussian\n"
+        "from gmm_fast.kernels import gaussian; from gmm_fast.selection import searching\n"
         "from numba.core import event\n"
         "searching.SIDE_BY_SIDE = 0\n"
         "class Listener(event.Listener):\n"
