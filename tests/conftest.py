@@ -18,7 +18,8 @@ settings.register_profile("gmm_fast", derandomize=True, deadline=None, database=
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("gmm_fast")
 
-if "PYTEST_XDIST_WORKER" in os.environ:
+# Not for the children of tests, which are processes like any others.
+if os.environ.pop("PYTEST_XDIST_WORKER", None):
     compile_each_function_once()
 
 REFERENCE = Path(__file__).parent / "reference"

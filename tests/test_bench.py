@@ -23,6 +23,7 @@ def bench(monkeypatch):
     """Imports a module of bench/, which pauses before no measurement."""
     monkeypatch.syspath_prepend(str(BENCH))
     monkeypatch.setenv("BENCH_PAUSE", "0")
+    monkeypatch.delitem(sys.modules, "formats", raising=False)  # the tests' own
     return importlib.import_module
 
 

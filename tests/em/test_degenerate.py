@@ -82,8 +82,7 @@ def assert_valid(model, x):
     assert np.isfinite(model.sample(20)[0]).all()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", CASES)
+@pairwise(name=list(CASES), family=FAMILIES, dtype=["float64", "float32"])
 def test_a_valid_model(name, family, dtype):
     x, k, said = CASES[name]
     x = x.astype(dtype)

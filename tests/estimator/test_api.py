@@ -361,8 +361,8 @@ def test_import_is_light():
 
 def test_names_are_functions_whatever_was_imported_before():
     found = in_python(
-        "from gmm_fast import estimator, fitting, plots, selection, starts\n"
-        "from gmm_fast.estimator import search\n"
+        "from gmm_fast import estimator, files, fitting, selection, starts\n"
+        "import gmm_fast.estimator.search, gmm_fast.cli.commands\n"
         "import gmm_fast, inspect\n"
         "from gmm_fast import GaussianMixture, SearchResult, load, save, search\n"
         "print(*(inspect.isfunction(f) for f in (search, load, save)))\n"
