@@ -460,7 +460,7 @@ def _as_started_from(source, recipe, settings):
     settings |= {name: v for name, v in source.given.items() if settings[name] is None}
     if given is None:
         settings["transform"] = recipe.transforms
-    return recipe.applied(source)
+    return recipe.apply(source)
 
 
 def _write_labels(backend, params, path, progress, source, kept=None):

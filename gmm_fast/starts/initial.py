@@ -61,7 +61,7 @@ def _named(shared, n_components, covariance_type, settings):
     rng = np.random.RandomState(start.seed % 2**32)
     candidates = []
     for _ in range(1 if start.complete else start.n_init):
-        how = n_components, covariance_type, settings.added, rng
+        how = n_components, covariance_type, settings.added_variance, rng
         candidates.append(apply_given(named_start(start.method, seeder, *how), start))
     if len(candidates) == 1:
         return Found(candidates[0], events)
@@ -93,4 +93,4 @@ def _from_labels(backend, labels, n_components, covariance_type, settings):
     weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
     chunks = backend.data_chunks()
     parts = partition(chunks, labels, weights, n_components, covariance_type)
-    return params_of_parts(parts, covariance_type, settings.added)
+    return params_of_parts(parts, covariance_type, settings.added_variance)

@@ -49,7 +49,7 @@ class Judge:
         self.level = self.tol * self.weight
         self._family = get_family(covariance_type)
         # the rounding-aware likelihood gains nothing below the rounding
-        self._hidden = settings.hidden() if settings.rounding is None else None
+        self._hidden = settings.hidden_variance() if settings.rounding is None else None
         self._spread = spread_of(backend)
 
     def run(self, params, iterations=LONGEST, patience=ENDLESS):

@@ -242,7 +242,14 @@ class Search:
     def _wide(self, events):
         """The start for wide data, from the best partition."""
         sample, start = self.shared.sample(self.k), self.start
-        how = self.family, self.settings.added, start.seed, self.threads, start.n_init, events
+        how = (
+            self.family,
+            self.settings.added_variance,
+            start.seed,
+            self.threads,
+            start.n_init,
+            events,
+        )
         brief = self._likelihood_decides()
         params = wide_start(sample, self.k, *how, brief=brief)
         if not (brief and self.settings.max_iter):
@@ -270,7 +277,7 @@ class Search:
         params = self._best_on_more_rows([end.run.params for end in ends])
         return Found(params, [], effort, climb.moves)
 
-    def grown(self, params):
+    def grow(self, params):
         """A start from a solution of fewer components, adding some where they gain most."""
         if not self._likelihood_decides():
             raise DataError("too few samples for likelihoods to tell which solution is right")
@@ -326,7 +333,7 @@ class Search:
             # a part of few samples has a (nearly) singular covariance
             pseudo = pseudo_weight(self.part, self.family)
             parts = self.seeds.moments(labels, self.k, self.family)
-            params = params_of_parts(parts, self.family, self.settings.added, pseudo)
+            params = params_of_parts(parts, self.family, self.settings.added_variance, pseudo)
             candidates.append(apply_given(params, self.start))
         return candidates
 

@@ -22,7 +22,7 @@ from ..mixture.forms import (
     least_precision,
     linear_shapes,
     linear_work,
-    padded,
+    round_up,
     triangular_shapes,
     triangular_work,
 )
@@ -108,7 +108,7 @@ class ShortRuns:
         """Approximate nanoseconds of an iteration on one thread."""
         k, d = n_components, self.n_features
         if self._family.form == "diagonal":
-            return self.n_samples * linear_work(k, padded(d, 4), self._each)
+            return self.n_samples * linear_work(k, round_up(d, 4), self._each)
         return self.n_samples * triangular_work(k, d)
 
     def __call__(self, params, max_iter, tol, patience=ENDLESS):
@@ -168,7 +168,7 @@ class ShortRuns:
     def _common_limits(self):
         """The `Limits` that all runs share."""
         backend, d = self.backend, self.n_features
-        added = np.broadcast_to(self.settings.added, d).astype(np.float64)
+        added = np.broadcast_to(self.settings.added_variance, d).astype(np.float64)
         rounding = self.settings.rounding
         return short.Limits(
             added if self._family.layout != "variance" else np.full(d, added.mean()),
@@ -182,7 +182,7 @@ class ShortRuns:
     def _linear(self, x, weights, params, limits):
         """The run by `short.iterate_variances`; None if products cancel or it needs `em.fit`."""
         (k, d), dtype, each = params.means.shape, x.dtype, self._each
-        dp, kp = padded(d, 4), padded(k, 4)
+        dp, kp = round_up(d, 4), round_up(k, 4)
         variances = params.covariances if each else params.covariances[:, None]
         mixture = short.Variances(params.weights.copy(), params.means.copy(), variances.copy())
         shapes = linear_shapes(k, dp, each, dtype)
@@ -210,7 +210,7 @@ class ShortRuns:
         (k, d), dtype, family = params.means.shape, x.dtype, self._family
         matrices = params.covariances[None] if family.shared else family.full(params)
         mixture = short.Mixture(params.weights.copy(), params.means.copy(), np.array(matrices))
-        dp = padded(d, 2)
+        dp = round_up(d, 2)
 
         def form():
             zeros = (np.zeros(shape, dtype) for shape in ((k, dp), (k, dp, dp), k))

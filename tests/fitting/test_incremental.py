@@ -654,7 +654,7 @@ def test_the_first_batch_is_too_small():
         ({}, lambda x: x[:0], "no rows"),
         ({}, lambda x: 1e200 * x, "squares overflow"),
         ({"n_components": 4}, lambda x: x, "partial_fit: the model has 3 .* full, now 4 of full"),
-        ({"covariance_type": "diag"}, lambda x: x, "now 3 of diag are asked for; call fit, or"),
+        ({"covariance_type": "diag"}, lambda x: x, "now 3 of diag are requested; call fit, or"),
         ({"learning_decay": 1.5}, lambda x: x, "The 'learning_decay' parameter"),
         ({"learning_decay": -1}, lambda x: x, "The 'learning_decay' parameter"),
         ({"learning_decay": "slow"}, lambda x: x, "The 'learning_decay' parameter"),

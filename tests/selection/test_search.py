@@ -413,7 +413,7 @@ def test_the_edge_of_the_range(values, warning):
 def test_doubts_of_the_best():
     """Its events but those of the data, each once, and that it did not converge."""
     rows = [candidate(k, v) for k, v in {1: 20, 2: 0, 3: 30}.items()]
-    constant = "feature 3 (counting from 0) is constant: it tells nothing apart"
+    constant = "feature 3 (counting from 0) is constant: it does not separate components"
     events = ["iteration 3: component 0 died", "component 1 collapsed"]
     rows[1].result.events[:] = [constant, events[0], *events]
     rows[2].result.events[:] = ["of another"]
