@@ -17,9 +17,7 @@ from ..starts import starting
 STOP_REASON = "partial_fit"
 
 # How many of the latest bounds and events are kept: streams may have no end.
-KEPT_BOUNDS = 1000
-
-KEPT_EVENTS = 100
+KEPT_BOUNDS, KEPT_EVENTS = 1000, 100
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from gmm_fast import (
     load,
     save,
 )
-from gmm_fast.fitting import online
+from gmm_fast.fitting import online, stream
 from gmm_fast.fitting.online import past_stats, past_weight
 from gmm_fast.mixture.params import Params, check_params
 
@@ -493,8 +493,8 @@ def test_attributes(family):
 
 
 def test_of_a_long_stream_the_latest_is_kept(monkeypatch):
-    monkeypatch.setattr(online, "KEPT_BOUNDS", 5)
-    monkeypatch.setattr(online, "KEPT_EVENTS", 2)
+    monkeypatch.setattr(stream, "KEPT_BOUNDS", 5)
+    monkeypatch.setattr(stream, "KEPT_EVENTS", 2)
     _, x, _ = case("diag")
     model = GaussianMixture(3, covariance_type="diag", random_state=0).fit(x)
     model.result_.events[:] = ["one", "two", "three"]
