@@ -10,7 +10,7 @@ from sklearn.datasets import make_blobs
 
 from gmm_fast import GaussianMixture, fitting, search
 from gmm_fast.backends import LocalBackend, local, threads
-from gmm_fast.em.loop import FitResult, Settings
+from gmm_fast.em import FitResult, Settings
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.fitting.checkpoint import Job
 from gmm_fast.mixture.params import Params
