@@ -205,7 +205,7 @@ def _on_scale_of(source, recipe, settings):
     settings |= {name: v for name, v in source.given.items() if settings[name] is None}
     if given is None:
         settings["transform"] = recipe.transforms
-    return recipe.applied(source)
+    return recipe.apply(source)
 
 
 def _choice_facts(table):

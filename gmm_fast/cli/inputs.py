@@ -8,7 +8,7 @@ import numpy as np
 from .. import fitting
 from ..backends import check_weights, cluster, room_of_workers
 from ..errors import DataError, FitError
-from ..estimator.feature_names import named_otherwise
+from ..estimator.feature_names import names_differ
 from ..estimator.recipe import Recipe, open_alike
 from ..files.tablefiles import ARRAYS, TABLES
 from ..selection.criteria import silhouette_bytes
@@ -64,7 +64,7 @@ def open_data(settings, recipe=None):
     with progress.shown():
         progress.say(f"opening {data}")
         source = open_alike(data, recipe, settings["memory"], **options)
-    if settings["columns"] is not None and named_otherwise(recipe.names, source):
+    if settings["columns"] is not None and names_differ(recipe.names, source):
         printing.note(
             f"--columns: {quote_list(source.feature_names)} are taken for the model's "
             f"{quote_list(recipe.names)}, one by one"
@@ -104,7 +104,7 @@ def open_for(settings, model, params, facts):
     recipe = Recipe.from_facts(facts)
     source = open_data(settings, recipe)
     check_columns(source, params.n_features, str(model))
-    return recipe.applied(source)
+    return recipe.apply(source)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Kept:
         """
         if self.keeper.path is not None and not self.resumed:
             self.keeper.checkpoint.options = self.options
-        return self.keeper.kept(new=not self.resumed)
+        return self.keeper.protect(new=not self.resumed)
 
     def check_data(self, name, found):
         """Check that data is that of the checkpoint, as far as both are known.
@@ -202,8 +202,8 @@ def _check_replaceable(path, command, options, overwrite):
         return
     if not found.complete:
         raise DataError(
-            f"--checkpoint {path}: is the checkpoint of an unfinished {found.command}; "
-            f"go on with {Keeper(path, found).go_on}, replace it with --overwrite, or delete it"
+            f"--checkpoint {path}: is the checkpoint of an unfinished {found.command}; go on with "
+            f"{Keeper(path, found).resume_command}, replace it with --overwrite, or delete it"
         )
     differs = _first_difference(found, options) if found.command == command else "command"
     if differs is not None:

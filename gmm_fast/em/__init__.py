@@ -1,4 +1,4 @@
-"""EM: the loop, what becomes of components that die or collapse, what is added to variances."""
+"""Runs EM: the loop, the rescue of components that die or collapse, the regularisation."""
 
 from .loop import FitResult, State, fit, m_step
 from .settings import Settings

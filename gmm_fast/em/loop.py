@@ -1,4 +1,4 @@
-"""The EM loop: step, stop rules, trace, result."""
+"""Runs the EM loop: step, stop rules, trace, result."""
 
 import time
 from dataclasses import dataclass, field, fields, replace
@@ -11,15 +11,15 @@ from ..mixture.params import Params
 from ..mixture.resolution import rounding_of
 from .rescue import Rescue, few_rows_events, thin_events
 
-# Iterations in float32 that went up and down without a gain: they will not settle any more.
+# After this many iterations in float32 that only go up and down, a fit will not converge any more.
 STALLED = 6
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All that the loop knows between two iterations: a fit goes on from here to the same bits.
+    """All that the loop knows between two iterations: a fit resumes from it to the same bits.
 
-    The statistics of the data are not part of it; one pass finds them again.
+    It leaves out the statistics of the data; one pass finds them again.
 
     Attributes
     ----------
@@ -27,10 +27,10 @@ class State:
     trace : tuple of float
         As in `FitResult`.
     small_steps : int
-        Iterations up to here, in a row, that changed less than the tolerance.
+        Latest iterations in a row that changed less than the tolerance.
     events : tuple of str
     collapsed : ndarray of bool
-        Covariances that `Rescue` holds up.
+        Covariances that `Rescue` keeps from collapsing.
     revivals : dict of int -> int
         How often `Rescue` revived each component.
     seconds : dict of float
@@ -58,7 +58,7 @@ class State:
 
 @dataclass(eq=False)
 class FitResult:
-    """What EM returns.
+    """The result of a fit.
 
     Attributes
     ----------
@@ -70,27 +70,27 @@ class FitResult:
     total_weight : float
     n_samples : int
     trace : list of float
-        Log-likelihood of the start and after each iteration.
+        Log-likelihood at the start and after each iteration.
     n_iter : int
     converged : bool
     stop_reason : str
         "tolerance" or "max_iter".
     events : list of str
-        What happened that a user should know.
+        Events that a user should know about.
     seconds : dict of float
     reg_covar : float, list of float or None
         What was added to the variances, or to that of each feature.
     effort : float
-        How far the optimum was searched for before EM began, in units of the default effort.
+        Effort of the search for the optimum before EM, in units of the default.
     moves : int
         Local moves that this search tried.
     resolution : list of float or None
         The step to which each feature was rounded, 0 for one that was not.
     rounded : bool
-        Whether log-likelihoods take the rounding into account, as `resolution` says.
+        Whether log-likelihoods take this rounding into account.
     excess : float or None
-        Share of samples whose density claims more than one sample a cell of such steps; None where
-        there are none.
+        Share of samples whose density claims more than one sample in a cell of these steps; None
+        without steps.
     """
 
     params: Params
@@ -112,7 +112,7 @@ class FitResult:
     excess: float | None = None
 
     def __post_init__(self):
-        if self.rounded and self.params.rounding is None:  # of a file, which does not keep it
+        if self.rounded and self.params.rounding is None:  # read from a file, which lacks it
             steps = np.asarray(self.resolution, np.float64)
             self.params = replace(self.params, rounding=rounding_of(steps))
 
@@ -122,7 +122,7 @@ class FitResult:
 
     @classmethod
     def of(cls, params, stats, n_samples):
-        """What `params` are worth on data, without a fit."""
+        """The result of evaluating `params` on data, without a fit."""
         return cls(
             params=params,
             log_likelihood=stats.log_likelihood,
@@ -141,15 +141,15 @@ class FitResult:
 
     @classmethod
     def from_facts(cls, params, facts):
-        """The inverse of `facts`; what is not a field is left out."""
+        """The inverse of `facts`; ignores what is not a field."""
         names = {f.name for f in fields(cls)}
         return cls(params=params, **{k: v for k, v in facts.items() if k in names})
 
 
 def m_step(stats, previous, reg_covar, dead):
-    """The next parameters: mu' = mu + S1 / N, Sigma' = S2 / N - delta delta' (+ `reg_covar`).
+    """The M-step: mu' = mu + S1 / N, Sigma' = S2 / N - delta delta' (+ `reg_covar`).
 
-    Dead components keep their mean and covariance and get weight 0.
+    Dead components keep their mean and covariance, and get weight 0.
     """
     family = previous.family
     any_dead = bool(dead.any())
@@ -159,7 +159,7 @@ def m_step(stats, previous, reg_covar, dead):
     delta = stats.s1 / n_k[:, None]
     if any_dead:
         delta[dead] = 0.0
-    with np.errstate(all="ignore"):  # what is not finite is seen, and told, by `Rescue`
+    with np.errstate(all="ignore"):  # `Rescue` reports what is not finite
         scatter = family.scatter(stats, delta)
         kept = None if family.determined else scatter.copy()
         covariances = family.estimate(scatter, stats.n_k, previous.covariances)
@@ -175,7 +175,7 @@ def m_step(stats, previous, reg_covar, dead):
 def step(backend, stats, params, settings, rescue, iteration):
     """One iteration: M-step, rescue, E-step. Returns the new parameters and their stats."""
     dead = rescue.dead(stats)
-    new = m_step(stats, params, settings.added, dead)
+    new = m_step(stats, params, settings.added_variance, dead)
     new = rescue.raise_singular(new, iteration)
     if dead.any():
         new = rescue.revive(new, dead, iteration)
@@ -204,25 +204,25 @@ def fit(
     ----------
     backend : Backend
     params : Params
-        Start; not looked at when there is a `state`.
+        Start; ignored if there is a `state`.
     settings : Settings
     events : sequence of str
-        Events of earlier stages, kept in front.
+        Events of earlier stages; they come first in the result.
     seconds : dict of float, optional
-        What earlier stages took, kept in the result.
+        Times of earlier stages, for the result.
     effort : float
     moves : int
-        How far the start was searched, kept in the result.
+        Effort and moves of the search for the start, for the result.
     callback : callable, optional
         Called as callback(iteration, mean_log_likelihood, change) after each iteration.
     state : State, optional
-        Where a fit to the same data with the same settings was, to go on from there; it brings
-        its own events, seconds, effort and moves.
+        State of a fit to the same data with the same settings, to resume from; it has its own
+        events, seconds, effort and moves.
     on_state : callable, optional
         Called with a `State` at the start and after each iteration.
     previous : FitResult, optional
-        The fit whose parameters `params` are. If it was to the same data, its last iteration
-        counts for convergence, so that many short fits stop where one long fit does.
+        The fit that `params` come from. If it was to the same data, its last iteration counts for
+        convergence, so that many short fits stop where one long fit does.
 
     Returns
     -------
@@ -231,7 +231,7 @@ def fit(
     Raises
     ------
     DataError
-        The data is not what `state` was made of.
+        The data differs from that of `state`.
     """
     family = (params if state is None else state.params).covariance_type
     settings = settings.for_data(backend, family)
@@ -253,7 +253,7 @@ def fit(
 
 
 class _Run:
-    """A fit that runs: its last parameters, their statistics, and how it came there."""
+    """A running fit: its last parameters, their statistics and its history."""
 
     def __init__(self, backend, params, rescue, seconds, searched):
         self.backend = backend
@@ -283,7 +283,7 @@ class _Run:
         )
         params = state.params.under(settings.rounding)
         run = cls(backend, params, rescue, state.seconds, (state.effort, state.moves))
-        run.stats = backend.stats(params)  # the bits that it was left with
+        run.stats = backend.stats(params)  # the same bits as before
         run.trace, run.small_steps = list(state.trace), state.small_steps
         _check_same_data(backend, run.stats, run.trace[-1])
         return run
@@ -293,14 +293,14 @@ class _Run:
         return len(self.trace) - 1
 
     def follow(self, previous, settings):
-        """Count the last iteration of the fit that this one goes on from."""
+        """Count the last iteration of the fit that this one continues."""
         trace = previous.trace
         if len(trace) > 1 and trace[-1] == self.trace[0]:  # the same bits: the same data
             change = (trace[-1] - trace[-2]) / previous.total_weight
             self.small_steps = int(abs(change) < settings.tol)
 
     def advance(self, settings):
-        """One iteration. Returns the change of the mean log-likelihood."""
+        """Run one iteration. Returns the change of the mean log-likelihood."""
         events, rescue, iteration = self.rescue.events, self.rescue, len(self.trace)
         said = len(events)
         self.params, self.stats = step(
@@ -311,8 +311,8 @@ class _Run:
         change = (self.trace[-1] - self.trace[-2]) / self.stats.total_weight
         if not rescue.acted and change < -_rounding(self.backend.dtype, self.stats):
             _say_fall(events, iteration, change, settings, self.backend.dtype)
-        # one small step says little: EM leaves a poor start slowly. Two in a row are also when
-        # scikit-learn stops, which compares what two iterations started from.
+        # One small step says little: EM leaves a poor start slowly. After two in a row
+        # scikit-learn stops, too: it compares the likelihoods that two iterations started from.
         small = abs(change) < settings.tol and not news
         self.small_steps = self.small_steps + 1 if small else 0
         if self._only_rounding(settings):
@@ -320,7 +320,7 @@ class _Run:
         return change
 
     def _only_rounding(self, settings):
-        """Whether the likelihood goes up and down, and nowhere: float32 beside thin covariances."""
+        """Whether only rounding changes the likelihood: float32 beside thin covariances."""
         if self.backend.dtype != np.float32 or settings.tol == 0 or self.iteration < STALLED:
             return False
         changes = np.diff(self.trace[-STALLED - 1 :])
@@ -370,34 +370,34 @@ class _Run:
 
 
 def _check_same_data(backend, stats, before):
-    """Raise DataError when the log-likelihood of a state is another than it was."""
+    """Raise DataError if the log-likelihood of a state is not what it was."""
     apart = abs(stats.log_likelihood - before) / stats.total_weight
     if not apart <= _rounding(backend.dtype, stats):
         raise DataError(
             f"{backend.name}: the log-likelihood where the fit stopped was {before:.10g}, now it "
             f"is {stats.log_likelihood:.10g}: the data or the weights have changed since; give "
-            "those of then, or start a new fit"
+            "the original ones, or start a new fit"
         )
 
 
 def _rounding(dtype, stats):
     """How far the mean log-likelihood may fall by rounding alone.
 
-    Ill-conditioned covariances cost digits: a fall of 1e-10 (float64) is no news.
+    Ill-conditioned covariances cost digits: a fall of 1e-10 (float64) is normal.
     """
     least = 64 * np.finfo(dtype).eps
     return max(least, 1e-10) * max(abs(stats.mean_log_likelihood), 1.0)
 
 
 def _say_fall(events, iteration, change, settings, dtype):
-    """Report the first fall of the likelihood, and count no more."""
+    """Report a fall of the likelihood, only the first one."""
     marker = "the log-likelihood fell"
     if any(marker in event for event in events):
         return
     if np.ndim(settings.reg_covar) == 0 and settings.reg_covar > 0:
         why = "reg_covar is not small beside a component's variances; lower it or rescale the data"
     elif dtype == np.float32:
-        why = "rounding beside covariances as thin as these; compute in float64"
+        why = "rounding, with covariances this thin; compute in float64"
     else:
         why = "rounding; subtract the features' means"
-    events.append(f"iteration {iteration}: {marker} by {-change:.3g} a sample: {why}")
+    events.append(f"iteration {iteration}: {marker} by {-change:.3g} per sample: {why}")

@@ -10,21 +10,20 @@ from .regularisation import reg_covar_for
 
 @dataclass(frozen=True)
 class Settings:
-    """How a fit runs and when it stops.
+    """Settings of a fit.
 
     Attributes
     ----------
     tol : float
-        Stop when the mean log-likelihood of a sample changes by less than this in two iterations
-        in a row.
+        EM stops when the mean log-likelihood changes by less than this in two iterations in a row.
     max_iter : int
     reg_covar : float, (d,) array or "auto"
         Added to the variances in every M-step; see `regularisation`.
     resolution : "auto", None, float or (d,) array
-        Steps to which the data was rounded; see `resolution`. What is fitted does not depend on it,
-        but by `rounding`.
+        Steps to which the data was rounded; see `resolution`. They affect a fit only through
+        `rounding`.
     rounding : (d,) array, optional
-        Variances that the rounding hides: the likelihood is the one that takes it into account.
+        Variances that the rounding hides, for the likelihood that takes it into account.
     """
 
     tol: float = 1e-3
@@ -34,27 +33,27 @@ class Settings:
     rounding: np.ndarray | None = None
 
     def for_data(self, backend, covariance_type):
-        """The same, with what that data says in place of "auto".
+        """These settings with "auto" replaced by values for the data.
 
-        `covariance_type` is what is going to be fitted: see `Backend.survey`.
+        `covariance_type` is the family to be fitted: see `Backend.survey`.
         """
         survey = backend.survey(covariance_type)
         reg_covar = reg_covar_for(self.reg_covar, survey, backend.dtype)
         return replace(self, reg_covar=reg_covar, resolution=steps_for(self.resolution, backend))
 
     def of(self, n_components):
-        """The same, for a fit of so many components by itself: a single one does not shrink."""
+        """These settings for one fit of that many components: a single one does not shrink."""
         return self if n_components > 1 else replace(self, resolution=None)
 
     @property
-    def added(self):
+    def added_variance(self):
         """What an M-step adds to the variances."""
         return self.reg_covar if self.rounding is None else self.reg_covar + self.rounding
 
-    def hidden(self):
-        """`rounding` of the steps in `resolution`, once they are those of the data, or None."""
+    def hidden_variance(self):
+        """Variance hidden by the steps in `resolution` (after `for_data`), or None."""
         return None if self.resolution is None else rounding_of(self.resolution)
 
     def aware(self):
-        """The same, under the likelihood that takes the rounding into account."""
-        return replace(self, rounding=self.hidden())
+        """These settings under the likelihood that takes the rounding into account."""
+        return replace(self, rounding=self.hidden_variance())

@@ -1,4 +1,4 @@
-"""The Python face: the estimator, its parameters, search, files of models, conversion."""
+"""The Python interface: the estimator, search, model files, conversion."""
 
 __all__ = ["GaussianMixture"]
 

@@ -1,4 +1,4 @@
-"""What a `GaussianMixture` is called with, checked before any work."""
+"""Checks the arguments of `GaussianMixture` before any work."""
 
 from numbers import Integral, Real
 
@@ -20,9 +20,9 @@ from ..starts.partition import check_labels
 
 
 def check_parameters(model):
-    """Check what can be checked of the parameters of a `GaussianMixture` without the data.
+    """Check the parameters of a `GaussianMixture`, as far as possible without the data.
 
-    What scikit-learn checks is said in its words, which people's tests look for.
+    Checks that scikit-learn makes, too, have its messages: people's tests match them.
 
     Returns
     -------
@@ -82,13 +82,13 @@ _BOOLEAN = "an instance of 'bool' or an instance of 'numpy.bool'"
 
 
 def _refusal(model, name, rule, error=DataError):
-    """The error that says what a parameter must be, and is."""
+    """The error that says what a parameter must be, and what it is."""
     who, value = type(model).__name__, getattr(model, name)
     return error(f"The '{name}' parameter of {who} must be {rule}. Got {value!r} instead.")
 
 
 def _integer(model, name, least, otherwise=""):
-    """A parameter that is an integer of at least `least`; `otherwise` is what else is allowed."""
+    """A parameter as an int, checked to be at least `least`; `otherwise` names other values."""
     value, rule = getattr(model, name), f"an int in the range [{least}, inf){otherwise}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise _refusal(model, name, rule, DataTypeError)
@@ -98,12 +98,12 @@ def _integer(model, name, least, otherwise=""):
 
 
 def _real(model, name, rule="a float in the range [0.0, inf)", most=np.inf):
-    """A parameter that is a finite number from 0 to `most`, as a float."""
+    """A parameter as a float, checked to be finite and in 0..`most`."""
     value = getattr(model, name)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise _refusal(model, name, rule, DataTypeError)
     try:
-        number = float(value)  # first: NumPy does not know fractions and very large integers
+        number = float(value)  # first, as NumPy does not take fractions and very large integers
     except OverflowError:
         number = np.inf
     if not (np.isfinite(number) and 0 <= number <= most):
@@ -112,7 +112,7 @@ def _real(model, name, rule="a float in the range [0.0, inf)", most=np.inf):
 
 
 def _choice(model, name, options):
-    """A parameter that is one of some words."""
+    """Check that a parameter is one of `options`."""
     value = getattr(model, name)
     if not (isinstance(value, str) and value in options):
         rule = "a str among {" + ", ".join(map(repr, options)) + "}"
@@ -131,19 +131,19 @@ def memory_bytes(memory):
 def _computable(dtype):
     try:
         return np.dtype(dtype) in (np.float32, np.float64)
-    except Exception:  # NumPy parses what it is given, and fails in many ways
+    except Exception:  # NumPy parses anything, and fails in many ways
         return False
 
 
 def seed_of(random_state, *, look_only=False):
-    """A seed: an integer as it is, else the next number of a `RandomState` or of NumPy's own.
+    """A seed: an integer as it is, else drawn from a `RandomState` or from NumPy's global one.
 
-    `look_only` draws none: it only checks.
+    `look_only` draws nothing, it only checks.
 
     Raises
     ------
     DataError
-        Neither a non-negative integer, nor a `numpy.random.RandomState`, nor None.
+        Not a non-negative integer, a `numpy.random.RandomState` or None.
     """
     if isinstance(random_state, Integral) and random_state >= 0:
         return int(random_state)
@@ -159,9 +159,9 @@ def seed_of(random_state, *, look_only=False):
 
 
 def given_start(model, n_features):
-    """The starting values that were given, checked; None where there are none.
+    """The given starting values, checked; None for those not given.
 
-    In scikit-learn's words, and with the name of the argument.
+    Messages are scikit-learn's, plus the name of the argument.
     """
     k, d, family = int(model.n_components), n_features, model.covariance_type
     shapes = {
@@ -179,7 +179,7 @@ def given_start(model, n_features):
 
 
 def _array(model, name, shape, word):
-    """A parameter that is None or finite numbers, as float64."""
+    """A parameter as a float64 array of finite numbers, checked, or None."""
     value = getattr(model, name)
     if value is None:
         return None
@@ -187,7 +187,7 @@ def _array(model, name, shape, word):
         raise _refusal(model, name, "an array-like or None", DataTypeError)
     try:
         if getattr(getattr(value, "dtype", None), "kind", None) == "c":
-            raise TypeError  # NumPy would only warn, and take the real parts
+            raise TypeError  # NumPy would only warn and take the real parts
         found = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):  # the last: an integer beyond float64
         raise DataTypeError(f"{name} is not an array of numbers") from None
@@ -203,7 +203,7 @@ def _array(model, name, shape, word):
 
 
 def _check_weights(weights):
-    """Raise DataError unless given weights are such that sum to 1."""
+    """Raise DataError unless given weights are in 0..1 and sum to 1."""
     if (weights < 0).any() or (weights > 1).any():
         raise DataError(
             "The parameter 'weights' should be in the range [0, 1], but got max value "
@@ -217,17 +217,20 @@ def _check_weights(weights):
 
 
 def weights_of(source, sample_weight):
-    """`sample_weight`, checked, of the rows of `source`; of all rows of its data, or of those."""
+    """`sample_weight` for the rows of `source`, checked.
+
+    Given for the rows of `source`, or for all rows of its data.
+    """
     return check_weights(select_kept(source, sample_weight), source.n_samples)
 
 
 def labels_of(source, labels, n_components):
-    """`labels` to start from, checked, of the rows of `source`; see `weights_of`."""
+    """`labels` to start from, for the rows of `source`, checked; see `weights_of`."""
     return check_labels(select_kept(source, labels), source.n_samples, n_components)
 
 
 def check_enough(model, source):
-    """Raise DataError when there are fewer samples than components."""
+    """Raise DataError if there are fewer samples than components."""
     k, n = int(model.n_components), source.n_samples
     if n < k:  # in scikit-learn's words
         raise DataError(
@@ -248,7 +251,7 @@ def _check_precisions(precisions, covariance_type):
                 f"{precisions[tuple(wrong[0])]}"
             )
         return
-    for k, matrix in enumerate(family.stacked(precisions)):
+    for k, matrix in enumerate(family.as_stack(precisions)):
         where = "precisions_init" if family.shared else f"precisions_init[{k}]"
         problem = _matrix_problem(matrix)
         if problem:
@@ -259,7 +262,7 @@ def _check_precisions(precisions, covariance_type):
 
 
 def _check_inverses(precisions, covariance_type):
-    """Raise DataError when covariances of given precisions are beyond float64."""
+    """Raise DataError if the covariances of given precisions overflow."""
     with np.errstate(all="ignore"):
         try:
             covariances = FAMILIES[covariance_type].invert(precisions)
@@ -270,7 +273,7 @@ def _check_inverses(precisions, covariance_type):
 
 
 def _matrix_problem(matrix):
-    """What a precision matrix is not, and should be."""
+    """What a precision matrix should be but is not; None if it is valid."""
     if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-8 * abs(matrix).max()):
         return "symmetric"
     try:

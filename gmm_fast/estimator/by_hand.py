@@ -1,4 +1,4 @@
-"""A model whose attributes may have been set by hand: its covariances, its features."""
+"""Reads models whose attributes may have been set by hand: covariances, features."""
 
 import zlib
 from contextlib import suppress
@@ -9,16 +9,16 @@ from ..errors import DataError
 from ..mixture.families import get_family
 from ..mixture.params import covariance_shape
 
-# The attributes that say the same; scikit-learn's densities read the last.
+# Attributes that hold the same covariances; scikit-learn's densities read the last one.
 SAME = ("covariances_", "precisions_", "precisions_cholesky_")
 # How far the product of a covariance and its precision may be from one.
 APART = 1e-3
 
 
 class SetByHand:
-    """An estimator that notices when one of `SAME` is set, also to the value that it has.
+    """An estimator that notices when one of `SAME` is set, even to its own value.
 
-    Means of other features leave no number, and no names, of those from before.
+    Setting means of other features drops the number and names of the old ones.
     """
 
     def __setattr__(self, name, value):
@@ -31,14 +31,14 @@ class SetByHand:
             self._agreed = source, known, family
 
     def _count_features(self):
-        with suppress(DataError):  # which is raised when they are used
+        with suppress(DataError):  # raised when the means are used
             d = self.n_features_in_ = means(self).shape[1]
             if len(vars(self).get("feature_names_in_", range(d))) != d:
                 del self.feature_names_in_
 
 
 def means(model):
-    """The means as an array; DataError unless they are one of numbers, (K, d)."""
+    """The means as an array, (K, d); DataError if they are not."""
     found = _numbers(model.means_, "means_")
     if found.ndim != 2:
         raise DataError(f"the model: means_ has shape {found.shape}; (K, d) is needed")
@@ -46,12 +46,12 @@ def means(model):
 
 
 def weights(model):
-    """The weights as an array; DataError unless they are numbers."""
+    """The weights as an array; DataError if they are not numbers."""
     return _numbers(model.weights_, "weights_")
 
 
 def remember(model, family):
-    """What is set now is in agreement, of that family, and made of the covariances."""
+    """Record that the current values agree, belong to `family` and derive from the covariances."""
     model._agreed = "covariances_", _marks(model), family
 
 
@@ -65,18 +65,18 @@ def covariances(model):
     Returns
     -------
     ndarray
-        Not checked, but for what was made of precisions.
+        Not checked, unless computed from precisions.
     family : str
-        That of the fit, whatever `set_params` said since then; what was set by hand is of the
+        Family of the fit, whatever `set_params` changed since; values set by hand belong to the
         model's `covariance_type`.
 
     Raises
     ------
     AttributeError
-        None is set.
+        None of the attributes is set.
     DataError
-        Several were set since they last agreed, and contradict each other; precisions are not
-        those of any covariance.
+        Several were set since they last agreed, and contradict each other; or no covariance has
+        these precisions.
     """
     marks = _marks(model)
     source, known, family = getattr(model, "_agreed", (None, {}, None))
@@ -96,7 +96,7 @@ def covariances(model):
 
 
 def _marks(model):
-    """For each attribute that is set, what tells its value from others."""
+    """A fingerprint of the value of each attribute that is set."""
     marks = {}
     for name in SAME:
         value = vars(model).get(name)
@@ -107,7 +107,7 @@ def _marks(model):
 
 
 def _from(model, name, family):
-    """Covariances from one of the attributes."""
+    """The covariances according to one of the attributes."""
     value = getattr(model, name)
     if name == "covariances_":
         return value
@@ -115,7 +115,7 @@ def _from(model, name, family):
     _check_shape(value, model, name, family)
     structure = get_family(family)
     if name == "precisions_cholesky_":
-        value = structure.squared(value)
+        value = structure.square_factors(value)
     try:
         with np.errstate(all="ignore"):
             found = structure.invert(value)
@@ -142,14 +142,14 @@ def _check_shape(value, model, name, family):
 
 
 def _check_agreement(model, found, source, name, family):
-    """Raise DataError unless an attribute says what the covariances say that were found."""
+    """Raise DataError unless an attribute agrees with the covariances `found`."""
     value = _numbers(getattr(model, name), name)
     _check_shape(value, model, name, family)
     found = _numbers(found, source)
     _check_shape(found, model, source, family)
     structure = get_family(family)
     if name == "precisions_cholesky_":
-        value = structure.squared(value)
+        value = structure.square_factors(value)
     if not (structure.apart(found, value) <= APART).all():
         raise DataError(
             f"the model: {source} and {name} were both set, and contradict each other; set one of "

@@ -1,4 +1,4 @@
-"""Mixtures that come from elsewhere or go there: arrays, and scikit-learn's estimators."""
+"""Converts mixtures from and to arrays and scikit-learn's estimators."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -8,12 +8,12 @@ from ..errors import DataError
 from ..mixture.families import FAMILIES, get_family
 from ..mixture.params import Params, check_params, covariance_shape
 
-# How far from 1 weights may sum to: rounding, of float32 too.
+# How far from 1 the sum of weights may be: rounding, even of float32.
 ROUNDING = 1e-6
 
 
 def precisions(params):
-    """Inverses of the covariances, and their Cholesky factors, in scikit-learn's layout.
+    """Precisions and their Cholesky factors, in scikit-learn's layout.
 
     Returns
     -------
@@ -25,8 +25,8 @@ def precisions(params):
     return params.family.precisions(params.factor)
 
 
-def checked_params(weights, means, covariances, covariance_type=None):
-    """`Params` of arrays from elsewhere.
+def params_from_arrays(weights, means, covariances, covariance_type=None):
+    """`Params` from arrays, checked.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def checked_params(weights, means, covariances, covariance_type=None):
     covariances : array-like
         full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
     covariance_type : str, optional
-        By default what the shape of the covariances says, if it says but one.
+        By default the family that the shape of the covariances implies, if there is only one.
 
     Returns
     -------
@@ -74,17 +74,17 @@ def _weights(weights, k):
     total = weights.sum()
     if abs(total - 1) > ROUNDING:
         raise DataError(f"weights must sum to 1, not {total:.10g}; divide them by their sum")
-    return _normalised(weights)
+    return _normalise(weights)
 
 
-def _normalised(weights):
-    # what already is as near as float64 gets keeps its bits; NumPy draws from no other weights
+def _normalise(weights):
+    # weights that already sum to 1 in float64 keep their bits; NumPy draws from no others
     total = weights.sum()
     return weights / total if abs(total - 1) > 1e-13 else weights.copy()
 
 
 def _family(shape, k, d, covariance_type):
-    """The family that is named, or the only one with covariances of that shape."""
+    """The named family, or the only one with covariances of that shape."""
     if covariance_type is not None:
         if not isinstance(covariance_type, str):
             raise DataError(f"covariance_type must be a str, not {covariance_type!r}")
@@ -94,7 +94,7 @@ def _family(shape, k, d, covariance_type):
     if not fitting:
         known = ", ".join(f"{name} {shapes[name]}" for name in shapes)
         raise DataError(
-            f"covariances have shape {shape}; of {k} components in {d} dimensions it is {known}"
+            f"covariances have shape {shape}; for {k} components in {d} dimensions it is {known}"
         )
     if len(fitting) > 1:
         raise DataError(
@@ -105,7 +105,7 @@ def _family(shape, k, d, covariance_type):
 
 
 def _check_covariances(covariances, family):
-    """Raise DataError unless they are symmetric and positive definite, as far as digits go."""
+    """Raise DataError unless covariances are symmetric and positive definite, up to rounding."""
     _refuse(family.asymmetric(covariances, 1e-8), family, "not symmetric")
     _refuse(family.inverse_cholesky(covariances)[1], family, "not positive definite")
 
@@ -124,7 +124,7 @@ def _refuse(bad, family, what):
 
 
 def result_of(params, n_samples, mean_log_likelihood=np.nan, **facts):
-    """A `FitResult` of parameters from elsewhere, which count for `n_samples` samples.
+    """A `FitResult` for parameters from elsewhere, which count for `n_samples` samples.
 
     Raises
     ------
@@ -147,15 +147,15 @@ def result_of(params, n_samples, mean_log_likelihood=np.nan, **facts):
 
 
 def result_of_sklearn(model, n_samples):
-    """A `FitResult` of a fitted mixture of scikit-learn's.
+    """A `FitResult` for a fitted mixture of scikit-learn.
 
     Raises
     ------
     DataError
-        Another object.
+        Not a mixture of scikit-learn.
     sklearn.exceptions.NotFittedError
     """
-    # on use: it takes a while, and loads what nothing else here needs
+    # imported late: it is slow, and loads what nothing else here needs
     from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
     if not isinstance(model, GaussianMixture | BayesianGaussianMixture):
@@ -164,21 +164,23 @@ def result_of_sklearn(model, n_samples):
             f"{type(model).__module__}.{type(model).__qualname__}"
         )
     check_is_fitted(model)
-    params = checked_params(model.weights_, model.means_, model.covariances_, model.covariance_type)
+    params = params_from_arrays(
+        model.weights_, model.means_, model.covariances_, model.covariance_type
+    )
     facts = {
         "n_iter": int(getattr(model, "n_iter_", 0)),
         "converged": bool(getattr(model, "converged_", False)),
     }
     facts["stop_reason"] = "tolerance" if facts["converged"] else "max_iter"
     bound = np.nan
-    if isinstance(model, GaussianMixture):  # the other one's is of another quantity
+    if isinstance(model, GaussianMixture):  # the Bayesian bound is another quantity
         bound = float(getattr(model, "lower_bound_", np.nan))
         facts["trace"] = [float(b) for b in getattr(model, "lower_bounds_", [bound])]
     return result_of(params, n_samples, bound, **facts)
 
 
 def shared_parameters(model):
-    """Those of scikit-learn's constructor parameters that are ours, too, by name."""
+    """Constructor parameters that scikit-learn's mixture has, too, by name."""
     from sklearn.mixture import GaussianMixture
 
     names = set(GaussianMixture().get_params()) - {"n_components", "covariance_type"}
@@ -191,9 +193,9 @@ def to_sklearn(model, params):
     Parameters
     ----------
     model : gmm_fast.GaussianMixture
-        Fitted; what it was constructed with is carried over.
+        Fitted; its constructor parameters are carried over.
     params : Params
-        What it found.
+        Its mixture.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -203,7 +205,7 @@ def to_sklearn(model, params):
         if isinstance(known[name], str) and known[name] == "auto":
             known[name] = defaults[name]
     other = GaussianMixture(params.n_components, covariance_type=params.covariance_type, **known)
-    other.weights_ = _normalised(params.weights)
+    other.weights_ = _normalise(params.weights)
     other.means_ = params.means.copy()
     other.covariances_ = params.covariances.copy()
     other.precisions_, other.precisions_cholesky_ = (a.copy() for a in precisions(params))

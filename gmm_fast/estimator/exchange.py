@@ -1,4 +1,4 @@
-"""Mixtures from arrays, results and scikit-learn's estimators, and back to these."""
+"""Methods that make estimators from arrays, results and scikit-learn's mixtures, and back."""
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -7,11 +7,11 @@ from .recipe import Recipe
 
 
 class Exchange:
-    """To and from other classes."""
+    """Mixin: conversion from and to other classes."""
 
     @classmethod
     def from_result(cls, result, *, recipe=None, **parameters):
-        """A fitted estimator with the parameters of a `FitResult`, and how its data was read."""
+        """A fitted estimator from a `FitResult` and the `Recipe` of its data."""
         params = result.params
         model = cls(params.n_components, covariance_type=params.covariance_type, **parameters)
         model._take(result, recipe)
@@ -21,7 +21,7 @@ class Exchange:
     def from_params(
         cls, weights, means, covariances, covariance_type=None, *, n_samples=1, **parameters
     ):
-        """A model of a mixture that was found elsewhere.
+        """A model from the arrays of a mixture.
 
         Parameters
         ----------
@@ -30,24 +30,24 @@ class Exchange:
         covariances : array-like
             full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
         covariance_type : str, optional
-            By default what the shape of the covariances says, where it can be but one.
+            By default the family that the shape of the covariances implies, if there is only one.
         n_samples : float, default=1
-            Samples that it counts for when `partial_fit` goes on from it.
+            Samples that it counts for if `partial_fit` continues from it.
         **parameters
             Of the constructor.
 
         Returns
         -------
         GaussianMixture
-            Fitted as far as its use goes: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
-            ``lower_bound_``, which nobody knows, NaN.
+            Ready for use like a fitted one: ``n_iter_`` is 0, ``stop_reason_`` 'no fit', and
+            ``lower_bound_``, which is unknown, NaN.
 
         Raises
         ------
         DataError
-            A ValueError: shapes that do not belong together or may be of several families, values
-            that are not finite, weights that are negative or do not sum to 1, a covariance that is
-            not symmetric and positive definite.
+            A ValueError: shapes that do not match or fit several families, values that are not
+            finite, weights that are negative or do not sum to 1, a covariance that is not symmetric
+            and positive definite.
 
         Examples
         --------
@@ -58,34 +58,34 @@ class Exchange:
         >>> model.predict([[8, 8, 8]])
         array([1])
         """
-        params = convert.checked_params(weights, means, covariances, covariance_type)
+        params = convert.params_from_arrays(weights, means, covariances, covariance_type)
         return cls.from_result(convert.result_of(params, n_samples), **parameters)
 
     @classmethod
     def from_sklearn(cls, model, *, n_samples=1, **parameters):
-        """A model of a fitted mixture of scikit-learn's.
+        """A model from a fitted mixture of scikit-learn.
 
         Parameters
         ----------
         model : sklearn.mixture.GaussianMixture or BayesianGaussianMixture
-            Of the second the point estimates ``weights_``, ``means_`` and ``covariances_`` are
-            taken: its own predictions average over what they may be, too, and differ a little.
+            A Bayesian one contributes its point estimates ``weights_``, ``means_`` and
+            ``covariances_``: its own predictions average over their posterior, and differ slightly.
         n_samples : float, default=1
-            Samples that it counts for when `partial_fit` goes on from it; scikit-learn's mixture
-            does not know how many it was fitted to.
+            Samples that it counts for if `partial_fit` continues from it; scikit-learn's mixture
+            does not record how many it was fitted to.
         **parameters
             Of the constructor, in place of the model's own.
 
         Returns
         -------
         GaussianMixture
-            With the model's parameters and attributes. The ``lower_bound_`` of a Bayesian one is
-            no likelihood: NaN then.
+            With the model's parameters and attributes; ``lower_bound_`` is NaN for a Bayesian one,
+            whose bound is no likelihood.
 
         Raises
         ------
         DataError
-            A ValueError: another object, or a mixture that is not valid.
+            A ValueError: not a mixture of scikit-learn, or not a valid one.
         sklearn.exceptions.NotFittedError
         """
         result = convert.result_of_sklearn(model, n_samples)
@@ -94,13 +94,13 @@ class Exchange:
         return ours
 
     def to_sklearn(self):
-        """This model as scikit-learn's, for what takes no other.
+        """This model as scikit-learn's own class, for code that accepts no other.
 
         Returns
         -------
         sklearn.mixture.GaussianMixture
-            Fitted: the same mixture, parameters of the constructor where it has them ('auto',
-            which it does not know, is its default), and predictions equal but for rounding.
+            Fitted: the same mixture, the constructor parameters it shares (its default in place of
+            'auto', which it does not know), and the same predictions up to rounding.
 
         Raises
         ------

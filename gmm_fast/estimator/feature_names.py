@@ -1,4 +1,4 @@
-"""Names of features: those of the data, and choosing columns by those of a fit."""
+"""Feature names: reads those of the data, and chooses columns by those of a fit."""
 
 import os
 import warnings
@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..sources import Source
 from ..sources.layout import is_number
 
-# Features named in one message; a frame may have thousands of them.
+# Most features named in one message; a frame may have thousands.
 _MAX_NAMED = 5
 
 
@@ -28,17 +28,17 @@ def open_named(data, names, memory, *, advice="", **options):
     data : path
     names : list of str
     memory : int or None
-        As for `fitting.open_data`, to which `options` go, too.
+        As for `fitting.open_data`, which also takes `options`.
     advice : str
-        Ends the message where a name is missing.
+        Ends the message if a name is missing.
 
     Raises
     ------
     DataError
-        It has names, but not all of these.
+        The file has names, but not all of these.
     """
     if any(is_number(name, ".") for name in names) and options.get("header") is None:
-        # a first line of these names is no row, though it reads like one
+        # a first line of these names is a header, though it looks like a row
         with suppress(DataError):
             source = fitting.open_data(data, memory, **options | {"columns": names, "header": True})
             if source.feature_names == list(names):
@@ -56,8 +56,8 @@ def open_named(data, names, memory, *, advice="", **options):
         source = None
     if source is None:
         raise missing from None
-    # the very names of the fit may be there, but several of one name
-    if named_otherwise(names, source):
+    # the names of the fit may all be there, but some of them twice
+    if names_differ(names, source):
         raise DataError(f"{missing}{advice}") from None
     return source
 
@@ -69,17 +69,16 @@ def open_fitted(X, fitted, memory, advice=""):
     ----------
     X : array-like, table or Source
     fitted : list of str or None
-        Names of the features of the fit: where the data has names, its columns are chosen and
-        put in order by them.
+        Feature names of the fit: if the data has names, its columns are chosen and ordered by them.
     memory : int or None
         As for `fitting.open_data`.
     advice : str
-        Ends the message where a name is missing.
+        Ends the message if a name is missing.
 
     Raises
     ------
     DataError
-        A name is missing, or is that of several columns.
+        A name is missing, or several columns have it.
     """
     if fitted is None:
         return fitting.open_data(X, memory)
@@ -96,14 +95,14 @@ def open_fitted(X, fitted, memory, advice=""):
 
 
 def warn_of_names(who, X, fitted, source):
-    """Warn, in scikit-learn's words, of names on one side only. A file may have names or not.
+    """Warn, as scikit-learn does, if only the data or only the fit has names; not for files.
 
     Parameters
     ----------
     who : str
-        The estimator.
+        Name of the estimator.
     X, fitted, source
-        As for `open_fitted`, and what that returned.
+        Arguments of `open_fitted`, and its result.
     """
     found = source.feature_names
     if isinstance(X, str | bytes | os.PathLike | Source) or (fitted is None) == (found is None):
@@ -112,23 +111,23 @@ def warn_of_names(who, X, fitted, source):
         text = f"X has feature names, but {who} was fitted without feature names"
     else:
         text = f"X does not have valid feature names, but {who} was fitted with feature names"
-    warnings.warn(text, stacklevel=6)  # the caller of the estimator's method: see there
+    warnings.warn(text, stacklevel=6)  # points at the caller of the estimator's method
 
 
-def named_otherwise(fitted, source):
-    """Whether the columns of `source` have other names, or another order, than those of a fit.
+def names_differ(fitted, source):
+    """Whether the columns of `source` differ from those of a fit in names or order.
 
-    Where one of the two has no names, nobody knows: False.
+    False if one of the two has no names.
     """
     found = source.feature_names
     return fitted is not None and found is not None and list(found) != list(fitted)
 
 
 def _frame_names(X):
-    """Names of the columns of a frame or table that is not opened yet; None without."""
-    if hasattr(X, "collect"):  # a lazy frame, whose columns would have to be computed first
+    """Column names of a frame or table that is not opened yet, or None."""
+    if hasattr(X, "collect"):  # a lazy frame would have to compute its columns first
         return None
-    # the columns of an Arrow table are its data, of which a list would make objects
+    # `columns` of an Arrow table is its data, and a list would turn that into objects
     columns = getattr(X, "column_names", getattr(X, "columns", None))
     if columns is None:
         schema = getattr(X, "schema", None)  # of an Arrow batch
@@ -140,7 +139,7 @@ def _frame_names(X):
 
 
 def _difference(fitted, found):
-    """How names of features differ, in scikit-learn's words."""
+    """How feature names differ, in scikit-learn's words."""
     text = ""
     for names, others, what in (
         (found, fitted, "Feature names unseen at fit time"),

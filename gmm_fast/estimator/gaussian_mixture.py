@@ -1,4 +1,4 @@
-"""The estimator: its parameters, and `fit`."""
+"""Defines `GaussianMixture`: its parameters and `fit`."""
 
 import warnings
 
@@ -42,57 +42,58 @@ class GaussianMixture(
     n_components : int, default=1
         Number of Gaussians, K.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        What the covariances share: nothing, everything, no correlations, one variance each.
+        Full matrices, one matrix for all components, no correlations, or one variance each.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood of a sample changes by less than this in two
         iterations in a row.
     reg_covar : float or 'auto', default='auto'
         Added to the variances in every iteration. 'auto' is 1e-6, scikit-learn's default, times
-        the variance of the feature where that is below 1: data in small units keeps its clusters.
+        the variance of the feature if that is below 1: data in small units keeps its clusters.
     resolution : 'auto', None, float or (n_features,) array, default='auto'
-        Steps to which the features were rounded: 1 for integers, 0 for a feature that was not.
-        'auto' finds them from values all over the data. Where EM would end in a component whose
-        standard deviation is below half a step in some direction, likelihoods take the rounding
-        into account (and ``events_`` says so): its H = step**2 / 12 is then added to the variances
-        beside `reg_covar`, and exp(-tr(inv(Sigma_k) H) / 2) is a factor of the densities. Starts do
-        not move to such components either. Fits that meet none are the same bits as with None,
-        which never looks at it; so are those of one component, and `partial_fit` does not look.
+        Steps to which the features were rounded: 1 for integers, 0 for no rounding. 'auto' finds
+        them from values all over the data. If EM would end in a component whose standard deviation
+        is below half a step in some direction, likelihoods take the rounding into account (and
+        ``events_`` says so): H = step**2 / 12 is then added to the variances in addition to
+        `reg_covar`, and densities are multiplied by exp(-tr(inv(Sigma_k) H) / 2). Starts avoid
+        such components, too. Fits that meet none give the same bits as with None, which ignores
+        rounding; so do fits of one component, and `partial_fit` ignores it, too.
     max_iter : int, default=100
         Most iterations; 0 leaves the parameters at the start.
     n_init : int, default=1
-        Rounds of starts. Each start runs a short EM on a sample of the data; the best goes on.
+        Rounds of starts. Each start runs a short EM on a sample of the data; the best is used.
     effort : float, default=1.0
-        How far the start searches for the optimum, with `init_params` 'auto': it multiplies the
-        budget of that search, as does `n_init`. 0 is the race of the starts alone.
+        Multiplies the budget of the search for the optimum, with `init_params` 'auto', as does
+        `n_init`. 0 is the race of the starts alone.
     init_params : {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}, default='auto'
         'auto' races four starts in each round (k-means on standardised, whitened and raw data,
-        random rows), and goes on from the best by local moves of components, as long as they
-        lead higher (Zhao et al. 2012, Ueda et al. 2000). Data of few rows for each component and
-        feature starts from the partition of the highest marginal likelihood instead.
+        random rows), and improves the best by local moves of components, as long as these raise
+        the likelihood (Zhao et al. 2012, Ueda et al. 2000). Data with few rows for each component
+        and feature starts from the partition of the highest marginal likelihood instead.
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional
     precisions_init : array, optional
-        Of the shape of ``precisions_``. What of these three is given replaces what
-        `init_params` finds; when all are, EM starts from them.
+        Of the shape of ``precisions_``. Any of these three that is given overrides `init_params`;
+        if all are given, EM starts from them.
     random_state : int, RandomState or None, default=None
-        Decides the starts, and what `sample` draws.
+        Determines the starts, and what `sample` draws.
     warm_start : bool, default=False
-        Start the next `fit` from the last one's result; columns are chosen, and put in order, by
-        the names of that fit.
+        Start the next `fit` from the last result; columns are chosen and ordered by the names of
+        the last fit.
     learning_decay : float, default=0.7
-        How fast `partial_fit` forgets, in 0..1; `fit` does not look at it. See there.
+        How fast `partial_fit` forgets, in 0..1; see there. `fit` ignores it.
     verbose : int, default=0
         1 logs the log-likelihood every `verbose_interval` iterations and at the end (logger
-        "gmm_fast"; on standard error where logging is not set up).
+        "gmm_fast"; on standard error if logging is not set up).
     verbose_interval : int, default=10
     dtype : {None, 'float32', 'float64'}
-        What the kernels compute in; None is float32 for float32 and float16 data, else float64.
+        Type that the kernels compute in; None is float32 for float32 and float16 data, else
+        float64.
     threads : int, optional
-        None is all of them. The results are the same bits for any number.
+        None uses all. Results are the same bits for any number.
     memory : str or int, optional
-        Such as '500MB', or bytes: the process stays within so much memory of its own (arrays that
-        are given, and returned, count too). Data from a file that does not fit is streamed in
-        every iteration, to the same bits. None lets data take half of the memory that is free.
+        Limit on the memory of the process, such as '500MB', or in bytes; arrays that are passed or
+        returned count, too. Data from a file that does not fit is streamed in every iteration, to
+        the same bits. None lets data take half of the free memory.
 
     Attributes
     ----------
@@ -105,44 +106,44 @@ class GaussianMixture(
     n_iter_ : int
     lower_bound_ : float
         Mean log-likelihood of a sample under the parameters above, taking the data's rounding into
-        account where ``events_`` says so; after `partial_fit` see there.
+        account if ``events_`` says so; after `partial_fit` see there.
     lower_bounds_ : list of float
-        The same of the start and after each iteration, ``n_iter_ + 1`` values.
+        The same for the start and after each iteration, ``n_iter_ + 1`` values.
     stop_reason_ : str
-        'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' of a model made otherwise.
+        'tolerance' or 'max_iter'; 'partial_fit' after that, 'no fit' for a model made without one.
     events_ : list of str
-        What happened that a user should know: rescued components, components of too few rows,
+        Events that a user should know about: rescued components, components with too few rows,
         constant features.
     n_samples_seen_ : float
-        Sum of the weights of the samples it was fitted to, the number of them without weights.
+        Total weight of the samples it was fitted to; without weights their number.
     n_features_in_ : int
     feature_names_in_ : (d,) array of str
-        Only after a fit to a data frame whose column names are strings, or to a file whose columns
-        have names. What the model is used on is chosen and put in order by them.
+        Only after a fit to a data frame whose column names are strings, or to a file with named
+        columns. Data for the model is chosen and ordered by these names.
     transforms_ : list of (str or None), or None
-        What each feature of a file went through before the fit, such as "arcsinh:150"; None where
-        nothing was asked for. Files that the model is used on go through the same. **Arrays and
-        frames do not**: here, in ``means_`` and in what `sample` draws values are on that scale.
+        Transform of each feature of a file before the fit, such as "arcsinh:150"; None if none was
+        requested. Files for the model go through the same transforms. **Arrays and frames do
+        not**: their values, ``means_`` and the draws of `sample` are on the transformed scale.
     resolution_ : list of float or None
-        The step to which each feature was rounded, 0 for one that was not; None where none was, or
-        nobody looked.
+        The step to which each feature was rounded, 0 for one that was not; None if none was, or
+        rounding was ignored.
     excess_ : float or None
         Share of the samples whose density claims more than one sample in a cell of these steps: 0
-        for a sound model, unless most rows share one value of several features of few values.
+        for a sound model, unless most rows share one value in several features of few values.
     result_ : FitResult
 
     Notes
     -----
     `X` may be an array, anything `numpy.asarray` takes, a table or data frame, a Dask array, or
-    what `gmm_fast.open_source` opens: the path of a file, of a folder of files, or a pattern. Files
-    are streamed when they are large; the workers of the current client work on Dask data.
+    what `gmm_fast.open_source` opens: the path of a file, of a folder of files, or a pattern. Large
+    files are streamed; the workers of the current client process Dask data.
 
-    Parameters are float64 whatever the data, sums over samples too. `predict_proba` and
+    Parameters and sums over samples are float64 whatever the data. `predict_proba` and
     `score_samples` return the dtype that the kernels compute in.
 
-    It stops after two small changes in a row. From the same start that is where scikit-learn stops,
-    which compares the likelihoods that its last two iterations started from, unless changes grow
-    again after the first small one: then it goes on.
+    EM stops after two small changes in a row. From the same start scikit-learn stops at the same
+    iteration, since it compares the likelihoods that its last two iterations started from, unless
+    changes grow again after the first small one: then this EM continues.
 
     Examples
     --------
@@ -210,8 +211,8 @@ class GaussianMixture(
         X : (n, d) array-like, table, Dask array, path, or what `open_source` returns
         y : ignored
         sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice. Where ``open_source(..., missing="drop")``
-            left rows out, of all rows or of those that are left; so are the labels.
+            A weight of 2 counts like having the row twice. If ``open_source(..., missing="drop")``
+            left rows out, weights and labels may be for all rows or for the remaining ones.
         labels : (n,) int array, optional
             Start from this partition instead of `init_params`.
 
@@ -222,18 +223,18 @@ class GaussianMixture(
         Raises
         ------
         DataError
-            A ValueError: the data or a parameter is wrong; nothing of the estimator changed.
+            A ValueError: the data or a parameter is wrong; the estimator is unchanged.
 
         Warns
         -----
         ConvergenceWarning
             `max_iter` was reached.
         UserWarning
-            `reg_covar` is a number that is not small beside the variance of a feature.
+            `reg_covar` is a number that is not small compared with the variance of a feature.
         """
         if overrides(self, "fit_predict") and not vars(self).get("_fitting"):
             given = {"sample_weight": sample_weight, "labels": labels}
-            self._fitting = True  # it may call `fit`, too
+            self._fitting = True  # `fit_predict` may call `fit` again
             try:
                 self.fit_predict(X, y, **{k: v for k, v in given.items() if v is not None})
             finally:
@@ -245,19 +246,19 @@ class GaussianMixture(
     def fit_predict(self, X, y=None, sample_weight=None, *, labels=None):
         """Fit, and return the labels of `X`, (n,) int64.
 
-        `fit` calls it where a subclass has its own, as scikit-learn's does.
+        `fit` calls this if a subclass overrides it, as scikit-learn's does.
         """
-        return self._scored(self._fit(X, sample_weight, labels), "labels", np.int64)
+        return self._collect(self._fit(X, sample_weight, labels), "labels", np.int64)
 
     def _fit(self, X, sample_weight, labels=None):
-        """Fit, and return the backend with the data in it."""
+        """Fit, and return the backend that holds the data."""
         settings = check_parameters(self).of(int(self.n_components))
         check_hooks(self)
-        source = self._to_fit(X, labels)
+        source = self._source_to_fit(X, labels)
         check_enough(self, source)
         weights = weights_of(source, sample_weight)
         start = self._start(source, labels)
-        backend, seconds, events = self._opened(source, weights)
+        backend, seconds, events = self._open_backend(source, weights)
         check_steps(settings.resolution, backend)
         logger = verbose_logger(self.verbose)
         log_events(logger, events)
@@ -290,21 +291,21 @@ class GaussianMixture(
             )
         return backend
 
-    def _goes_on(self, labels):
-        """Whether a fit starts from the last one's result."""
+    def _continues(self, labels):
+        """Whether a fit starts from the last result."""
         return labels is None and self.warm_start and hasattr(self, "means_")
 
-    def _to_fit(self, X, labels):
-        """The source of data to fit, its columns as those of the fit that it goes on from."""
+    def _source_to_fit(self, X, labels):
+        """The source of data to fit; with `warm_start` its columns are those of the last fit."""
         memory = memory_bytes(self.memory)
-        if not self._goes_on(labels):
+        if not self._continues(labels):
             return fitting.open_data(X, memory)
-        advice = "\nwarm_start goes on from that fit; set warm_start=False to begin anew"
+        advice = "\nwarm_start continues from that fit; set warm_start=False to begin anew"
         recipe = self._recipe()
-        return recipe.applied(open_known(X, recipe, memory, advice))
+        return recipe.apply(open_known(X, recipe, memory, advice))
 
-    def _opened(self, source, weights):
-        """What `fitting.open_backend` makes of data that is going to be fitted."""
+    def _open_backend(self, source, weights):
+        """The result of `fitting.open_backend` for data to fit."""
         return fitting.open_backend(
             source,
             [self.covariance_type],
@@ -316,14 +317,14 @@ class GaussianMixture(
         )
 
     def _start(self, source, labels):
-        """What `fitting.fit` starts from, a `Start` or `Params`, checked."""
+        """What `fitting.fit` starts from: a `Start`, or `Params`, checked."""
         given = given_start(self, source.n_features)
-        if self._goes_on(labels):
+        if self._continues(labels):
             return self._last_params(source)
         if labels is not None:
             labels = labels_of(source, labels, self.n_components)
         elif all(value is not None for value in given.values()):
-            # nothing to search for, and no race, which would move the start
+            # neither a search nor a race, which would move the start
             family = get_family(self.covariance_type)
             covariances = family.symmetric(family.invert(given["precisions"]))
             params = Params(given["weights"], given["means"], covariances, self.covariance_type)
@@ -341,29 +342,29 @@ class GaussianMixture(
         before = self._recipe().transforms
         if source.transforms != before:
             raise DataError(
-                f"warm_start: {source.name} went through the transforms {source.transforms}, the "
-                f"last fit's data through {before}; open it with open_source(..., transform="
+                f"warm_start: {source.name} has the transforms {source.transforms}, the "
+                f"last fit's data had {before}; open it with open_source(..., transform="
                 f"{before}), or set warm_start=False"
             )
         return params
 
     def _same_mixture(self, what, advice):
-        """The fitted `Params`, if they are of the family and size that is asked for."""
+        """The fitted `Params`; DataError unless they have the requested family and size."""
         params = self._params()
         family, k = params.covariance_type, params.n_components
         if (self.covariance_type, self.n_components) != (family, k):
             raise DataError(
                 f"{what} has {k} components of family {family}, now {self.n_components} of "
-                f"{self.covariance_type} are asked for; {advice}"
+                f"{self.covariance_type} are requested; {advice}"
             )
         return params
 
     def _take(self, result, recipe=None):
-        """Take over what a fit found, and how its data was read, if that is known."""
+        """Set the attributes to the result of a fit, and record how its data was read."""
         params = result.params
         self._read = Recipe() if recipe is None else recipe
         self.transforms_, names = self._read.transforms, self._read.names
-        # copies: what is changed by hand, in place too, is not what the fit found
+        # copies: changes by hand, even in place, must not change the fit's result
         self.weights_ = params.weights.copy()
         self.means_ = params.means.copy()
         self.covariances_ = params.covariances.copy()

@@ -1,4 +1,4 @@
-"""Private methods of scikit-learn's mixture: those that code calls, and those that it overrides."""
+"""Private methods of scikit-learn's mixture that other code calls or overrides."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from ..errors import DataTypeError
 from ..mixture.families import get_family
 from . import convert
 
-# What is done here instead of overriding what scikit-learn's `fit` calls.
+# What to do here instead of overriding methods that scikit-learn's `fit` calls.
 _START = "a start is given as weights_init, means_init and precisions_init, or fit(X, labels=...)"
 _STEP = "weights of samples go to fit(X, sample_weight=...)"
 _DENSITY = ""
-# Methods that a fit or a prediction of scikit-learn's calls, and that are not called here.
+# Methods that scikit-learn's fits or predictions call but ours do not, with the advice for each.
 HOOKS = {
     "_initialize_parameters": _START,
     "_initialize": _START,
@@ -36,12 +36,12 @@ def overrides(model, name):
 
 
 def check_hooks(model):
-    """Refuse a subclass that overrides methods which are not called here.
+    """Refuse a subclass that overrides methods which our fits do not call.
 
     Raises
     ------
     DataTypeError
-        It says which, and what to use instead.
+        It names them, and says what to use instead.
     """
     found = [name for name in HOOKS if overrides(model, name)]
     if not found:
@@ -55,9 +55,9 @@ def check_hooks(model):
 
 
 class Privates:
-    """Private methods of scikit-learn's mixture that other code calls, in plain NumPy.
+    """Mixin: private methods of scikit-learn's mixture that other code calls, in plain NumPy.
 
-    Not called here; X is an array.
+    We do not call them; X is an array.
     """
 
     def _estimate_log_weights(self):
@@ -87,10 +87,10 @@ class Privates:
         return params.weights, params.means, params.covariances, convert.precisions(params)[1]
 
     def _set_parameters(self, params):
-        """Take over what `_get_parameters` gave."""
+        """Set the parameters that `_get_parameters` returned."""
         self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
         family = get_family(self.covariance_type)
-        self.precisions_ = family.squared(np.asarray(self.precisions_cholesky_))
+        self.precisions_ = family.square_factors(np.asarray(self.precisions_cholesky_))
 
 
 def _log_densities(x, params, factors):

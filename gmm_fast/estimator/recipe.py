@@ -1,4 +1,4 @@
-"""How the data of a fit was read, kept in its model so that the next file is read alike."""
+"""Records how the data of a fit was read, so that the model reads the next file the same way."""
 
 import os
 import warnings
@@ -19,11 +19,11 @@ from ..sources.columns import quote_list
 from ..sources.layout import is_number
 from .feature_names import open_fitted, open_named
 
-# Of what was said of the fit's file, what means something for files that are no text.
+# Options of the fit's file that also apply to files that are not text.
 _OF_ALL = ("missing",)
-# What is not seen in a file that is read without.
+# Options whose absence cannot be detected in a file.
 _SILENT = ("na", "thousands")
-# What is written of a text file, in words; by what and by value.
+# How the properties of a text file are worded, by property and value.
 _WORDS = {
     ("header", True): "names",
     ("header", False): "no names",
@@ -34,18 +34,18 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model knows of how the data of its fit was read.
+    """How the data of a model's fit was read.
 
     Attributes
     ----------
     names : list of str or None
-        Of the features.
+        Feature names.
     transforms : list of (str or None), or None
-        What each feature went through, as `sources.transforms` writes it.
+        Transform of each feature, as `sources.transforms` writes it.
     given : dict
-        What was said of how to read the file, as `Source.given`.
+        Options that the user gave for reading the file, as `Source.given`.
     written : dict of str -> list
-        How the file was written, as `written_of` tells it.
+        How the file was written, as `written_of` returns it.
     """
 
     names: list | None = None
@@ -55,34 +55,34 @@ class Recipe:
 
     @classmethod
     def of(cls, source):
-        """Of the source that is fitted."""
+        """The recipe of a source to fit."""
         return cls(source.feature_names, source.transforms, dict(source.given), written_of(source))
 
     @classmethod
     def from_facts(cls, facts):
-        """Of the facts in a model file; older files tell the names only."""
+        """The recipe from the facts in a model file; older files have only the names."""
         return cls(facts.get("features"), facts.get("transforms"), **(facts.get("reading") or {}))
 
     @property
     def labels(self):
-        """What to call the features on axes, as `axis_labels`."""
+        """Axis labels of the features, as `axis_labels`."""
         return axis_labels(self.names, self.transforms)
 
     def facts(self):
-        """What `from_facts` takes, JSON values."""
+        """The inverse of `from_facts`, JSON values."""
         return {
             "features": None if self.names is None else [str(name) for name in self.names],
             "transforms": self.transforms,
             "reading": {"given": self.given, "written": self.written},
         }
 
-    def applied(self, source):
-        """`source` on the scale of the model: files are transformed, arrays are there already.
+    def apply(self, source):
+        """`source` on the scale of the model: transforms files; arrays are on it already.
 
         Raises
         ------
         DataError
-            It was opened with other transforms than those of the fit.
+            It was opened with transforms other than those of the fit.
         """
         if self.transforms in (None, source.transforms):
             return source
@@ -90,12 +90,12 @@ class Recipe:
             raise DataError(
                 f"{source.name}: was opened with the transforms {quote_list(source.transforms)}, "
                 f"the fit's data with {quote_list(self.transforms)}; open it without: the model "
-                "repeats its"
+                "applies its"
             )
         return transform_source(source, parse_all(self.transforms)) if files_of(source) else source
 
     def differences(self, source):
-        """How `source` is read otherwise than the fit's data was, in words, but for what was said.
+        """How `source` is written differently from the fit's data, except for options it was given.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Recipe:
             before = self.written.get(what, values)
             if what not in source.given and not set(values) <= set(before):
                 now, then = (
-                    " and ".join(_value(what, v) for v in both) for both in (values, before)
+                    " and ".join(_value_text(what, v) for v in both) for both in (values, before)
                 )
                 name = "" if (what, values[0]) in _WORDS else f"{what} "
                 found.append(f"{name}{now} (the fit's file: {then})")
@@ -123,11 +123,11 @@ class Recipe:
         if written_of(source) or not files_of(source):
             return ""
         numbers = [token for token in self.given.get("na", ()) if is_number(token, ".")]
-        return f"{_one('na', numbers)} is looked for in text only" if numbers else ""
+        return f"{_option_text('na', numbers)} is looked for in text only" if numbers else ""
 
 
 def open_alike(data, recipe, memory, advice="", **options):
-    """Open a file for a model: as the file of its fit, where nothing else is said.
+    """Open a file for a model like the file of its fit, unless options say otherwise.
 
     Parameters
     ----------
@@ -136,16 +136,16 @@ def open_alike(data, recipe, memory, advice="", **options):
     memory : int or None
         As for `fitting.open_data`.
     advice : str
-        Ends the message where the name of a feature is missing.
+        Ends the message if the name of a feature is missing.
     **options
-        Of `open_source`, those that are said of this file. Without ``columns``, those that are
-        called as the features are chosen.
+        Options of `open_source` that were given for this file. Without ``columns``, the columns
+        with the names of the features are chosen.
 
     Returns
     -------
     Source
-        Not on the scale of the model yet. Its `remarks` tell what was taken over from the fit, and
-        what differs.
+        Not on the scale of the model yet. Its `remarks` say which options it took over from the
+        fit, and what differs.
     """
     taken = {name: value for name, value in recipe.given.items() if name not in options}
     try:
@@ -153,7 +153,7 @@ def open_alike(data, recipe, memory, advice="", **options):
     except NotTextError:
         taken = {name: value for name, value in taken.items() if name in _OF_ALL}
         source = _open(data, recipe, memory, advice, taken, options)
-    remarks = [_said(taken)] if taken else []
+    remarks = [_carried_over(taken)] if taken else []
     if found := recipe.differences(source):
         remarks.append(", ".join(found))
     if "na" not in options and (values := recipe.taken_for_values(source)):
@@ -174,22 +174,22 @@ def _open(data, recipe, memory, advice, taken, options):
     except DataError as error:
         if not taken:
             raise
-        raise type(error)(f"{error} (read with {_said(taken)})") from error
+        raise type(error)(f"{error} (read with {_carried_over(taken)})") from error
 
 
 def open_known(X, recipe, memory, advice=""):
-    """The source of data for a fitted model: a path as `open_alike`, else as `open_fitted`."""
+    """The source of data for a fitted model: `open_alike` for a path, else `open_fitted`."""
     if isinstance(X, str | bytes | os.PathLike):
         return open_alike(X, recipe, memory, advice)
     return open_fitted(X, recipe.names, memory, advice)
 
 
 def warn_of_reading(recipe, source):
-    """Warn of a file that is written otherwise than the fit's, or was opened otherwise."""
+    """Warn if a file is written or was opened differently from the fit's file."""
     found = recipe.differences(source)
     lost = {k: v for k, v in recipe.given.items() if k in _SILENT and k not in source.given}
     if lost and written_of(source):
-        said = ", ".join(_one(name, value) for name, value in lost.items())
+        said = ", ".join(_option_text(name, value) for name, value in lost.items())
         found.append(f"without {said}, which was said of the fit's file")
     if values := recipe.taken_for_values(source):
         found.append(f"{values}, where it was said of the fit's file; here such values count")
@@ -200,18 +200,18 @@ def warn_of_reading(recipe, source):
         warnings.warn(f"{source.name}: {', '.join(found)}", stacklevel=6)
 
 
-def _said(taken):
-    """What was taken over from the fit, in words."""
-    values = ", ".join(_one(name, value) for name, value in taken.items())
+def _carried_over(taken):
+    """The options that were taken over from the fit, as text."""
+    values = ", ".join(_option_text(name, value) for name, value in taken.items())
     options, verb = ", ".join(f"--{name}" for name in taken), "says" if len(taken) == 1 else "say"
     return f"{values}, as was said of the fit's file; {options} {verb} otherwise"
 
 
-def _one(name, value):
-    """An option with its value, in words."""
+def _option_text(name, value):
+    """An option with its value, as text."""
     values = value if isinstance(value, list) else [value]
-    return f"{name} {', '.join(_value(name, v) for v in values)}"
+    return f"{name} {', '.join(_value_text(name, v) for v in values)}"
 
 
-def _value(what, value):
+def _value_text(what, value):
     return _WORDS.get((what, value), repr(value))

@@ -1,4 +1,4 @@
-"""Looking at data with a fitted mixture: labels, densities, samples, criteria."""
+"""Methods of a fitted mixture: labels, densities, samples, criteria."""
 
 from dataclasses import replace
 
@@ -30,15 +30,14 @@ from .recipe import Recipe, open_known, warn_of_reading
 
 
 class Scoring:
-    """What is asked of a fitted mixture."""
+    """Mixin: prediction, scoring and sampling."""
 
     def predict(self, X):
         """The most responsible component of each sample, (n,) int64.
 
-        A path is read as the file of the fit was: ``transforms_`` and what was said to
-        `open_source` then hold for it, too. -1 for rows that ``missing="drop"`` leaves out; NaN
-        where scores are asked for. A Dask array for Dask data, as from `predict_proba` and
-        `score_samples`.
+        A path is read like the file of the fit: ``transforms_`` and the options given to
+        `open_source` then apply to it, too. Rows that ``missing="drop"`` leaves out get -1, or NaN
+        as scores. For Dask data this, `predict_proba` and `score_samples` return Dask arrays.
         """
         return self._per_sample(X, "labels", np.int64)
 
@@ -52,8 +51,8 @@ class Scoring:
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of a sample, a float."""
-        if overrides(self, "score_samples"):  # scikit-learn's calls it
-            source, weights = self._weighted(X, sample_weight)
+        if overrides(self, "score_samples"):  # scikit-learn's `score` calls it
+            source, weights = self._open_weighted(X, sample_weight)
             log_prob = select_kept(source, self.score_samples(X))
             return float(np.average(log_prob, weights=weights))
         return self._result_on(X, sample_weight).mean_log_likelihood
@@ -61,18 +60,18 @@ class Scoring:
     def sample(self, n_samples=1):
         """Draw samples.
 
-        The same ones at every call when `random_state` is an integer.
+        If `random_state` is an integer, every call returns the same ones.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Or a float that is one, such as 1e3.
+            Or a whole float, such as 1e3.
 
         Returns
         -------
         X : (n_samples, d) float64
         y : (n_samples,) int64
-            The component of each, ascending.
+            The component of each sample, ascending.
         """
         check_is_fitted(self)
         return draw(self._params(), n_samples, seed_of(self.random_state))
@@ -98,7 +97,7 @@ class Scoring:
         return criteria.icl(result, self._n_parameters())
 
     def _n_parameters(self):
-        # private in scikit-learn too, but widely called, and overridden: the criteria call it
+        # private in scikit-learn, too, but widely called and overridden: the criteria call it
         return criteria.n_parameters(self._params())
 
     def _params(self):
@@ -110,7 +109,7 @@ class Scoring:
         return params
 
     def _result(self):
-        """What is known of the mixture as it is now: little where it was set by hand."""
+        """The result for the current mixture; it says little if that was set by hand."""
         params, result = self._params(), getattr(self, "result_", None)
         if result is not None and same_mixture(params, result.params):
             return result
@@ -118,7 +117,7 @@ class Scoring:
         return found if result is None else replace(found, n_samples=result.n_samples)
 
     def _open(self, X):
-        """The source of data to look at with the fitted model."""
+        """The source of data for prediction or scoring."""
         check_is_fitted(self)
         check_hooks(self)
         fitted = self._fitted_names()
@@ -132,14 +131,14 @@ class Scoring:
                 f"{source.name} has {source.n_features} features, but {type(self).__name__} is "
                 f"expecting {d} features as input"
             )
-        return recipe.applied(source)
+        return recipe.apply(source)
 
     def _fitted_names(self):
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
 
     def _recipe(self):
-        """How the data of the fit was read; the names are those that the attribute says."""
+        """How the data of the fit was read, with the names of `feature_names_in_`."""
         read = getattr(self, "_read", Recipe())
         return replace(read, names=self._fitted_names())
 
@@ -157,9 +156,9 @@ class Scoring:
         if is_dask(X):
             source = self._open(X)
             return score_lazily(source.data, self._params(), what, self.dtype, dtype)
-        return self._scored(self._backend(X), what, dtype)
+        return self._collect(self._backend(X), what, dtype)
 
-    def _scored(self, backend, what, dtype=None):
+    def _collect(self, backend, what, dtype=None):
         source = backend.opened
         shape = (count_all_rows(source), len(self.means_))[: 2 if what == "resp" else 1]
         scored, start = np.empty(shape, dtype or backend.dtype), 0
@@ -179,15 +178,15 @@ class Scoring:
         return em.FitResult.of(params, stats, backend.n_samples)
 
     def _own_likelihood(self, X, sample_weight):
-        """By the `score` of a subclass, which scikit-learn's criteria call; None without one."""
+        """The likelihood by a subclass's `score`, which scikit-learn's criteria call, or None."""
         if not (overrides(self, "score") or overrides(self, "score_samples")):
             return None
-        source, weights = self._weighted(X, sample_weight)
+        source, weights = self._open_weighted(X, sample_weight)
         total = source.n_samples if weights is None else weights.sum()
         given = {} if sample_weight is None else {"sample_weight": sample_weight}
         return criteria.Likelihood(float(self.score(X, **given) * total), float(total))
 
-    def _weighted(self, X, sample_weight):
-        """The source of data, and the weights of its rows."""
+    def _open_weighted(self, X, sample_weight):
+        """The source of data and the weights of its rows."""
         source = fitting.open_data(X, memory_bytes(self.memory))
         return source, weights_of(source, sample_weight)

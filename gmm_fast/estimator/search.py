@@ -1,4 +1,4 @@
-"""The Python face of model search and model files, in terms of `GaussianMixture`."""
+"""`search`, `save` and `load` in terms of `GaussianMixture`."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -31,30 +31,30 @@ from .recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What `search` returns.
+    """The result of `search`.
 
     Attributes
     ----------
     table : list of dict
         One row per candidate: n_components, covariance_type, log_likelihood, n_parameters, bic,
         aic, icl, silhouette, cv and its standard error cv_se (None without cross-validation),
-        n_iter, converged, stop_reason, effort (how far the optimum was searched for), moves (local
-        moves that this tried), events, failure (None, or why it could not be fitted: then there
-        are no numbers).
+        n_iter, converged, stop_reason, effort (of the search for the optimum), moves (local moves
+        that it tried), events, failure (None, or why the candidate could not be fitted: then it
+        has no numbers).
     best : GaussianMixture
         The best candidate, fitted.
     criterion : str
     models : list of GaussianMixture
         All candidates, in the order of `table`; None for one that could not be fitted.
     margin : float or None
-        How much worse the runner-up is by the criterion, in its own unit; None without one.
+        How much worse the runner-up is, in units of the criterion; None without a runner-up.
     runner_up : GaussianMixture or None
     warnings : list of str
-        What makes the choice doubtful: events of the best fit (components that collapsed, died
-        or have too few rows), it did not converge, is at the edge of the range, or the margin is
-        slight. Events of the others are in `table`.
+        Why the choice is doubtful: events of the best fit (components that collapsed, died or
+        have too few rows), no convergence, a best fit at the edge of the range, a slight margin.
+        Events of the other candidates are in `table`.
     early_stop : int or None
-        The last number of components, where the search ended early.
+        The last number of components tried, if the search ended early.
     """
 
     table: list = field(repr=False)
@@ -90,13 +90,13 @@ def search(
     memory=None,
     verbose=0,
 ):
-    """Fit several numbers of components in every family, and choose.
+    """Fit several numbers of components in every family, and choose the best.
 
-    Each candidate ends at least as high as the fit of it alone, with the same seed. Where the
-    likelihood falls from one K to the next, and there are samples enough (5 for each component and
-    feature), the larger one starts from the smaller one's solution, too; candidates within 20 of
-    the best BIC, AIC or ICL are searched on, farther. Small data is fitted side by side on all
-    threads. A candidate that cannot be fitted is a row of the table with its reason.
+    Each candidate ends at least as high as a fit of it alone with the same seed. If the likelihood
+    falls from one K to the next, and there are enough samples (5 for each component and feature),
+    the larger one also starts from the smaller one's solution. Candidates within 20 of the best
+    BIC, AIC or ICL are searched further. Small data is fitted side by side on all threads. A
+    candidate that cannot be fitted has a row in the table with the reason.
 
     Parameters
     ----------
@@ -106,24 +106,24 @@ def search(
     covariance : str or sequence of str
         Families to try; "all" for all.
     criterion : {'bic', 'aic', 'icl', 'silhouette', 'cv'}
-        What the best is chosen by. 'cv' is the mean log-likelihood of samples that were held out
-        (Smyth 2000, "Model selection for probabilistic clustering using cross-validated
-        likelihood", Statistics and Computing 10).
+        Criterion for the choice. 'cv' is the mean log-likelihood of held-out samples (Smyth 2000,
+        "Model selection for probabilistic clustering using cross-validated likelihood", Statistics
+        and Computing 10).
     folds : int, optional
-        Folds of a cross-validation, which costs as many more fits of each candidate; 5 where it is
-        the criterion, none otherwise. A row that is in the data twice may be in two folds.
+        Folds of a cross-validation; each costs one more fit of every candidate. By default 5 if it
+        is the criterion, else none. A row that is in the data twice may be in two folds.
     early_stop : bool
-        End when 3 numbers of components in a row were not better than the best before.
+        End after 3 numbers of components in a row that did not beat the best.
     tol, reg_covar, resolution, max_iter, n_init, effort, init_params, dtype, threads, memory
         As for `GaussianMixture`.
     random_state : int, RandomState or None
-        One seed for all candidates; a RandomState or None gives it.
+        One seed for all candidates, drawn if this is a RandomState or None.
     silhouette_rows : int
-        Rows of the sample on which silhouettes are measured; 0 for none.
+        Rows of the sample for silhouettes; 0 for no silhouettes.
     sample_weight : (n,) array-like, optional
     verbose : int
-        1 logs every piece of work that ended, 2 every iteration on all of the data, too, and the
-        choice (logger "gmm_fast"; on standard error where logging is not set up).
+        1 logs every finished piece of work and the choice, 2 also every iteration on all of the
+        data (logger "gmm_fast"; on standard error if logging is not set up).
 
     Returns
     -------
@@ -139,9 +139,9 @@ def search(
     Warns
     -----
     ConvergenceWarning
-        The best candidate reached `max_iter`; of the others `table` tells.
+        The best candidate reached `max_iter`; for the others see `table`.
     UserWarning
-        `reg_covar` is a number that is not small beside the variance of a feature.
+        `reg_covar` is a number that is not small compared with the variance of a feature.
 
     Examples
     --------
@@ -260,10 +260,10 @@ def save(model, path):
     Parameters
     ----------
     model : GaussianMixture
-        What its fit found is written, with the names of the features, not the parameters of its
-        constructor. Of a model that was made or changed by hand it is what the attributes say.
+        The result of its fit is written, with the feature names, but not the constructor's
+        parameters. For a model made or changed by hand the attributes are written.
     path : str or path
-        A ``.npz``, which `load` and the command line read.
+        A ``.npz`` file that `load` and the command line read.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def load(path):
     Returns
     -------
     GaussianMixture
-        Fitted: it predicts, scores and samples.
+        Fitted: it can predict, score and sample.
 
     Raises
     ------

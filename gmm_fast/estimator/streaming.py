@@ -1,4 +1,4 @@
-"""Fitting to a stream of batches, each looked at once."""
+"""`partial_fit`: fits a stream of batches, each seen once."""
 
 from dataclasses import replace
 
@@ -13,18 +13,18 @@ from .recipe import Recipe
 
 
 class Streaming:
-    """`partial_fit`, and what it goes on from."""
+    """Mixin: `partial_fit`."""
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Take in a batch of samples by one step of stepwise EM.
+        """Update the model with a batch of samples, by one step of stepwise EM.
 
-        The first call finds a start on its batch, which needs at least `n_components` rows, as
-        `fit` does, unless all of weights_init, means_init and precisions_init are given. As long
-        as there have been few rows (128 for each component or 2 for each free parameter, whichever
-        is more) the estimator keeps them and finds the start again, on all of them, each time that
-        their number has doubled: components may change places. After a `fit`, after `load` or on a
-        model made otherwise, or changed by hand, it goes on from that model, which counts for
-        ``n_samples_seen_`` samples. Batches should be alike: shuffle data that is sorted.
+        The first call finds a start on its batch as `fit` does, which takes at least
+        `n_components` rows, unless all of weights_init, means_init and precisions_init are given.
+        As long as there are few rows (128 for each component or 2 for each free parameter,
+        whichever is more) the estimator keeps them, and finds a new start on all of them each time
+        their number has doubled: components may change places. After `fit` or `load`, or on a model
+        made or changed by hand, it continues from that model, which counts for
+        ``n_samples_seen_`` samples. Batches should be alike: shuffle sorted data.
 
         Parameters
         ----------
@@ -32,7 +32,7 @@ class Streaming:
             A batch of any size.
         y : ignored
         sample_weight : (n,) array-like, optional
-            A weight of 2 is the same as the row twice.
+            A weight of 2 counts like having the row twice.
 
         Returns
         -------
@@ -41,24 +41,24 @@ class Streaming:
         Raises
         ------
         DataError
-            A ValueError: the data or a parameter is wrong, or is not what the model was made with;
-            nothing of the estimator changed.
+            A ValueError: the data or a parameter is wrong, or does not match the model; the
+            estimator is unchanged.
 
         Notes
         -----
-        Running statistics of the E-step are averaged with those of each batch, and the M-step is
-        that of the average [1]_. The step size of Liang and Klein [2]_, ``k ** -learning_decay``
-        for the k-th batch, holds for batches of 10 samples for each free parameter, and is spread
-        over the samples, so that it does not matter how the stream is cut. Before there have been
-        so many samples, all of them count the same. `learning_decay` should lie above 1/2 for a
-        stream that stays the same: on it the parameters settle. With 1 nothing is ever forgotten;
-        with less the model follows a stream that drifts; with 0 it always goes by as many of the
-        latest samples.
+        The statistics of each batch are averaged into running statistics of the E-step, and the
+        M-step uses the average [1]_. The step size of Liang and Klein [2]_, ``k **
+        -learning_decay`` for the k-th batch, applies to batches of 10 samples for each free
+        parameter, and is spread over the samples, so that the size of your batches does not matter.
+        Until there have been that many samples, all count the same. For a stationary stream
+        `learning_decay` should be above 1/2: then the parameters converge. With 1 nothing is
+        forgotten; with less the model follows a stream that drifts; with 0 it always uses the same
+        number of latest samples.
 
-        After it ``n_iter_`` is the number of batches (since the last `fit`), ``converged_`` is
-        False and ``stop_reason_`` 'partial_fit'. ``lower_bound_`` is the mean log-likelihood of a
-        sample of the last batch under the parameters from before it, which had not seen the batch
-        (of all samples under the present ones, where a start was found), ``lower_bounds_`` that of
+        Afterwards ``n_iter_`` is the number of batches (since the last `fit`), ``converged_`` is
+        False and ``stop_reason_`` 'partial_fit'. ``lower_bound_`` is the mean log-likelihood of the
+        last batch under the parameters from before it, which had not seen the batch (or, if a start
+        was found, that of all samples under the new parameters); ``lower_bounds_`` holds those of
         the latest 1000 batches.
 
         References
@@ -95,21 +95,21 @@ class Streaming:
         return self
 
     def _first_state(self, X, sample_weight, settings):
-        """The `Recipe` of the first batch, and what `incremental` makes of it."""
-        source, weights = self._weighted(X, sample_weight)
+        """The `Recipe` of the first batch, and the state after it."""
+        source, weights = self._open_weighted(X, sample_weight)
         start = self._start(source, None)
         k, family = int(self.n_components), self.covariance_type
-        backend, _, events = self._opened(source, weights)
+        backend, _, events = self._open_backend(source, weights)
         state = online.begin(backend, k, family, start, settings, events)
         return Recipe.of(source), state
 
     def _next_state(self, X, sample_weight, settings, decay):
-        """What `incremental` makes of another batch."""
+        """The state after another batch."""
         state = self._last_state()
         return online.advance(state, self._backend(X, sample_weight), settings, decay)
 
     def _last_state(self):
-        """What `incremental` goes on from."""
+        """The state to continue from."""
         params = self._same_mixture(
             "partial_fit: the model", "call fit, or partial_fit on a clone of the estimator"
         )
@@ -117,5 +117,5 @@ class Streaming:
         if result is not None and same_mixture(params, result.params):
             params = result.params
         else:
-            gathered = None  # a start that is found on them would undo what was set by hand
+            gathered = None  # a start found on these rows would undo what was set by hand
         return online.State.of(params, getattr(self, "n_samples_seen_", 0.0), result, gathered)

@@ -1,4 +1,4 @@
-"""Checkpoints: how far a fit or a search is, in a file from which it goes on to the same bits."""
+"""Saves the progress of a fit or a search in a file, from which it resumes to the same bits."""
 
 import copy
 import os
@@ -30,7 +30,7 @@ from ..files.modelfile import (
 )
 from ..mixture.params import Params, covariance_shape
 
-# Seconds between two writes, if nothing is said.
+# Default seconds between two writes.
 EVERY = 60.0
 
 CHECKPOINT = Kind(
@@ -48,7 +48,7 @@ _PARAMS = ("weights", "means", "covariances")
 
 
 class Job(NamedTuple):
-    """Which fit: the only one of `fit`, or a candidate of `search`."""
+    """Identifies a fit: the only one of `fit`, or a candidate of `search`."""
 
     covariance_type: str
     n_components: int
@@ -56,30 +56,30 @@ class Job(NamedTuple):
 
 @dataclass
 class Checkpoint:
-    """What is in the file.
+    """The content of a checkpoint file.
 
     Attributes
     ----------
     command : str
         "fit" or "search".
     options : dict
-        JSON values; paths as they were written, from `folder`.
+        JSON values; paths as the user wrote them, relative to `folder`.
     folder : str
-        Where the command was given.
+        Working directory of the command.
     data : dict
-        What tells the data from other data, as far as it was looked at.
+        Identifies the data, as far as it was read.
     inputs : dict of str -> str
         SHA-256 of other files that were read, by option.
     done : dict of Job -> (Params, dict)
-        Fits that have ended: parameters and facts.
+        Finished fits: parameters and facts.
     running : (Job, State), optional
-        Where the fit is that has not.
+        State of the unfinished fit.
     complete : bool
-        Whether all is done and written.
+        Whether everything is done and written.
     seconds : float
-        Spent up to here.
+        Time spent so far.
     version : str
-        Of the gmm-fast that wrote it.
+        Version of gmm-fast that wrote it.
     """
 
     command: str
@@ -95,11 +95,11 @@ class Checkpoint:
 
     @property
     def begun(self):
-        """Whether a fit has left its start behind."""
+        """Whether a fit has got beyond its start."""
         return bool(self.done) or self.running is not None
 
 
-# Of the header, with the types of its values.
+# Fields that the header holds as they are, with their types.
 _PLAIN = {
     "command": str,
     "options": dict,
@@ -115,7 +115,7 @@ _PLAIN = {
 def write_checkpoint(path, checkpoint):
     """Write a checkpoint, whole or not at all; raises as `outputs.atomic_write`."""
     header = {name: getattr(checkpoint, name) for name in _PLAIN}
-    header["gmm_fast"] = header.pop("version")  # beside the version of the format
+    header["gmm_fast"] = header.pop("version")  # "version" is that of the format
     arrays = {}
     header["done"] = []
     for i, (job, (params, facts)) in enumerate(checkpoint.done.items()):
@@ -152,7 +152,7 @@ def read_checkpoint(path):
     Raises
     ------
     DataError
-        No checkpoint, one of another version, damaged or changed by hand.
+        Not a checkpoint, of another version, damaged, or edited by hand.
     """
     header, arrays = read_archive(path, CHECKPOINT)
     try:
@@ -200,7 +200,7 @@ def _state_of(arrays, params, facts):
 
 
 def _demand(holds):
-    """Refuse what a checkpoint says unless it can be so."""
+    """Raise ValueError unless a condition on the checkpoint's content holds."""
     if not holds:
         raise ValueError
 
@@ -210,7 +210,7 @@ def _arrays_of(params, prefix):
 
 
 def _params_of(arrays, prefix, family, k):
-    """Parameters of the right shapes. In the middle of a fit they need not be a mixture yet."""
+    """Parameters of the right shapes; in the middle of a fit they need not be a valid mixture."""
     params = Params(*(arrays[f"{prefix}_{name}"] for name in _PARAMS), family)
     _demand(params.means.ndim == 2 and params.means.size and params.n_components == k)
     _demand(params.weights.shape == (k,))
@@ -222,18 +222,18 @@ def _params_of(arrays, prefix, family, k):
 
 
 class Keeper:
-    """Keeps a checkpoint of what runs: a write now and then, after a fit, and when it is stopped.
+    """Writes a checkpoint at intervals, after each fit, and when the work is interrupted.
 
     Parameters
     ----------
     path : str, optional
-        Nothing is kept without.
+        Without it nothing is written.
     checkpoint : Checkpoint, optional
-        What the file holds, or is going to.
+        Content of the file.
     every : float
-        At least that many seconds between two writes.
+        Least number of seconds between two writes.
     say : callable, optional
-        Told, once, that the file cannot be written: no reason to stop.
+        Called with a message, once, if the file cannot be written; the work continues.
     """
 
     def __init__(self, path=None, checkpoint=None, *, every=EVERY, say=None):
@@ -251,7 +251,7 @@ class Keeper:
 
     @property
     def seconds(self):
-        """What all of it took, with what ran before this one went on."""
+        """Time spent in all, including the runs that this one resumes."""
         return self._before + time.perf_counter() - self._began
 
     @property
@@ -259,28 +259,28 @@ class Keeper:
         return self.path is not None and self.checkpoint.begun
 
     @property
-    def go_on(self):
-        """The command that goes on from the checkpoint."""
+    def resume_command(self):
+        """The command that resumes from the checkpoint."""
         return f"gmm-fast {self.checkpoint.command} --resume {shlex.quote(str(self.path))}"
 
-    # What `fitting.fit` asks and tells
+    # Called by `fitting.fit`
 
     def result(self, job):
-        """The `FitResult` of a fit that has ended, or None."""
+        """The `FitResult` of a finished fit, or None."""
         if self.path is None or job not in self.checkpoint.done:
             return None
         params, facts = self.checkpoint.done[job]
         return FitResult.from_facts(params, copy.deepcopy(facts))
 
     def state(self, job):
-        """The `em.State` of the fit that had not ended, or None."""
+        """The `em.State` of the unfinished fit, or None."""
         if self.path is None or self.checkpoint.running is None:
             return None
         found, state = self.checkpoint.running
         return state if found == job else None
 
     def listener(self, job):
-        """What to call with each state of a fit; None where none is wanted."""
+        """A function to call with each state of a fit, or None if states are not kept."""
         if self.path is None or self._results_alone:
             return None
 
@@ -294,7 +294,7 @@ class Keeper:
 
     @contextmanager
     def side_by_side(self):
-        """Several fits run at a time in the block: only results are kept, of all that end."""
+        """Keep only the results of fits that finish: in the block several run at a time."""
         self._results_alone = True
         try:
             yield
@@ -302,11 +302,11 @@ class Keeper:
             self._results_alone = False
 
     def finish(self, job, result):
-        """A fit has ended: written at once, for what follows it may be long and without states."""
+        """Record a finished fit, and write at once: long work without states may follow."""
         if self.path is None:
             return
         with self._lock:
-            # a copy, for events are added to results later
+            # a copy, since results get more events later
             self.checkpoint.done[job] = result.params, copy.deepcopy(result.facts())
             if self.state(job) is not None:
                 self.checkpoint.running = None
@@ -316,7 +316,7 @@ class Keeper:
     # Writing
 
     def save(self):
-        """Write what is new. Says once that it failed, and returns whether it did not."""
+        """Write what is new. Returns whether that worked; reports only the first failure."""
         if self.path is None or not self._changed:
             return True
         try:
@@ -330,7 +330,7 @@ class Keeper:
         return True
 
     def complete(self):
-        """All is done and written."""
+        """Record that everything is done and written."""
         if self.path is not None and not self.checkpoint.complete:
             self.checkpoint.complete = self._changed = True
             self.save()
@@ -342,19 +342,19 @@ class Keeper:
         self._written = time.monotonic()
 
     @contextmanager
-    def kept(self, *, new):
-        """Keep what the block does, also when it fails or is stopped.
+    def protect(self, *, new):
+        """Save the progress of the block, even if it fails or is interrupted.
 
         Parameters
         ----------
         new : bool
-            Whether the file has to be written first; it goes away again if the block fails
-            before there is anything to keep.
+            Whether to write the file first; it is deleted if the block fails before there is
+            anything to save.
 
         Raises
         ------
         Interrupted
-            Instead of KeyboardInterrupt and SystemExit; it says how to go on.
+            Instead of KeyboardInterrupt and SystemExit; it says how to resume.
         DataError, FitError
             As `write_checkpoint`, for the first write.
         """
@@ -370,31 +370,31 @@ class Keeper:
             yield
         except (KeyboardInterrupt, SystemExit) as stop:
             status = stop.code if isinstance(stop, SystemExit) else 130
-            raise Interrupted(status, self._stopped()) from None
+            raise Interrupted(status, self._save_and_report()) from None
         except (ChangedError, FitError, MemoryError):
             if self.begun and self.save():
-                self._say(f"what was done is in the checkpoint; go on with: {self.go_on}")
-            self._forget(made)
+                self._say(f"what was done is in the checkpoint; go on with: {self.resume_command}")
+            self._discard(made)
             raise
         except Exception:
-            self._forget(made)
+            self._discard(made)
             raise
 
-    def _forget(self, made):
+    def _discard(self, made):
         if made and not self.begun:
             with suppress(OSError):
                 os.unlink(self.path)
 
-    def _stopped(self):
-        """Write for the last time. Returns what to tell."""
+    def _save_and_report(self):
+        """Write for the last time. Returns the message for the user."""
         where = self._where()
         try:
             saved = self.save()
-        except (KeyboardInterrupt, SystemExit):  # impatience; the file is the one before
+        except (KeyboardInterrupt, SystemExit):  # interrupted again; the file stays as it was
             saved = False
         if not saved:
-            where += ", but the checkpoint was not written again and is of an earlier one"
-        return f"Interrupted {where}; go on with: {self.go_on}"
+            where += ", but the checkpoint could not be updated and is from an earlier point"
+        return f"Interrupted {where}; go on with: {self.resume_command}"
 
     def _where(self):
         fits, search = len(self.checkpoint.done), self.checkpoint.command == "search"
@@ -406,4 +406,4 @@ class Keeper:
             return f"after {fits} fits"
         if fits:
             return "after the first fit"
-        return "before a fit had ended" if search else "before the first iteration"
+        return "before the first fit was done" if search else "before the first iteration"

@@ -1,4 +1,4 @@
-"""From data to a backend over it: opened, kernels compiled, within the memory that there is."""
+"""Opens data, compiles kernels, and makes a backend that stays within the available memory."""
 
 import time
 
@@ -32,15 +32,15 @@ from ..starts import (
 )
 from ..text import show_size
 
-# What Python, the allocator and the threads' stacks hold besides.
+# Bytes for Python itself, the allocator and the threads' stacks.
 SLACK = 24 * 2**20
-# What is left for kernels, buffers and samples when rows of text are kept while they are counted.
+# Bytes left for kernels, buffers and samples if rows of text are kept while they are counted.
 TEXT_RESERVE = 160 * 2**20
 
 
 def open_data(data, memory=None, **options):
-    """Open data that is going to be worked on within `memory` bytes; see `open_source`."""
-    if isinstance(data, np.ndarray):  # nothing to keep; what is free takes a millisecond to find
+    """Open data to work on within `memory` bytes; see `open_source`."""
+    if isinstance(data, np.ndarray):  # nothing to keep, and finding free memory takes 1 ms
         return open_source(data, **options)
     room = free_share() if memory is None else memory - anonymous_bytes() - TEXT_RESERVE
     return open_source(data, keep_bytes=max(0, room), **options)
@@ -61,39 +61,39 @@ def open_backend(
     search=False,
     folds=None,
 ):
-    """A backend with its kernels compiled and its data looked at.
+    """A backend with compiled kernels and surveyed data.
 
     Parameters
     ----------
     source : Source
     covariance_types : sequence of str
-        Families that are going to be fitted.
+        Families to fit.
     numbers : sequence of int
-        Numbers of components that are going to be fitted with each.
+        Numbers of components to fit in each.
     dtype, weights, threads
         As for `LocalBackend`.
     memory : int, optional
-        Anonymous memory in bytes that the process is to stay within; data that does not fit into
-        it is streamed. By default data may take a share of the free memory.
+        Limit on the anonymous memory of the process, in bytes; data that does not fit is streamed.
+        By default data may take a share of the free memory.
     client : distributed.Client, optional
-        Its workers do the passes. By default the current client does if `source` is a Dask array.
+        Its workers run the passes. By default the current client if `source` is a Dask array.
     room : int, optional
-        Bytes of data that they may keep.
+        Bytes of data that the workers may keep.
     beside : int
-        Bytes that what is done with the fits is going to hold, silhouettes for instance.
+        Bytes needed for other work with the fits, silhouettes for instance.
     search : bool
         Whether fits may run side by side.
     folds : int, optional
-        Of a cross-validation.
+        Number of folds of a cross-validation.
 
     Returns
     -------
     backend : Backend
     seconds : dict
-        Of "read" and "compile".
+        Times of "read" and "compile".
     events : list of str
-        What was guessed in reading the data, warnings about it, and that it has fewer rows than
-        such fits need.
+        Guesses made in reading the data, warnings about it, and whether it has fewer rows than
+        the fits need.
 
     Raises
     ------
@@ -118,9 +118,9 @@ def open_backend(
         warm_up(form, source.n_features, dtype, threads, side_by_side=at_once > 1)
     seeding.warm_up(check_threads(threads))
     compiled = time.perf_counter()
-    # after the kernels are loaded: what they take is seen, not guessed
+    # after the kernels are loaded: their memory is measured, not guessed
     working = working_bytes(source.n_features, max(numbers), at_once) + beside
-    working += 2 * source.n_samples if folds else 0  # which of them each row is in
+    working += 2 * source.n_samples if folds else 0  # the fold of each row
     backend = _backend(source, dtype, weights, threads, memory, client, room, working)
     backend.survey(families[0].name)
     looked = time.perf_counter()
@@ -131,13 +131,13 @@ def open_backend(
 def scoring_backend(
     source, *, dtype=None, weights=None, threads=None, memory=None, client=None, room=None
 ):
-    """A backend for one or two looks at the data; parameters as for `open_backend`."""
+    """A backend for one or two passes over the data; parameters as for `open_backend`."""
     working = 4 * CHUNK_BYTES + SLACK
     return _backend(source, dtype, weights, threads, memory, client, room, working)
 
 
 def _client(client, source):
-    """`client`, or the current one for Dask's arrays; None where this process does the work."""
+    """`client`, or the current one for Dask arrays; None if this process does the work."""
     if client is None and isinstance(source, DaskSource):
         return current_client()
     return client
@@ -151,18 +151,18 @@ def _backend(source, dtype, weights, threads, memory, client, room, working):
             room = _beside_reading(source, room, memory, workers)
         options = {"dtype": dtype, "weights": weights, "threads": threads, "room": room}
         return DaskBackend(client, source, **options)
-    if memory is not None or not isinstance(source, ArraySource):  # which is in memory already
+    if memory is not None or not isinstance(source, ArraySource):  # an array is in memory already
         room = _beside_reading(source, room_for_data(memory, working), memory)
     return LocalBackend(source, dtype=dtype, weights=weights, threads=threads, room=room)
 
 
 def _beside_reading(source, room, memory, processes=1):
-    """What is left for data of `room` bytes where `processes` read the source at a time.
+    """Bytes of `room` left for data while `processes` read the source at the same time.
 
     Raises
     ------
     DataError
-        Nothing is left of what was promised, or reading alone takes more than is free.
+        Nothing is left of the promised memory, or reading alone takes more than is free.
     """
     needed = processes * source.reading_bytes
     if needed and needed > (free_bytes() if memory is None else room):
@@ -176,10 +176,10 @@ def _beside_reading(source, room, memory, processes=1):
 
 
 def working_bytes(n_features, n_components, at_once=1):
-    """Bytes that fits hold beside the data, at most, for any number of rows.
+    """Most bytes that fits hold besides the data, for any number of rows.
 
-    Chunks under way, accumulators, the sample that starts are found on with its transforms, what
-    the allocator keeps. `at_once` fits run on samples at a time, each with accumulators of its own.
+    Chunks being read, accumulators, the sample for starts and its transforms, the allocator's
+    reserve. `at_once` fits run on samples at the same time, each with its own accumulators.
     """
     moments = 8 * n_features**2 * n_components
     lanes = 2 * max(LANES_BYTES, MIN_LANES * moments) + 8 * moments
@@ -195,15 +195,15 @@ def _warnings(backend, families, numbers):
     found = needed_rows_events(families, numbers, backend.n_features, rows)
     if len(constant) == 0:
         return found
-    are, tell = ("is", "it tells") if len(constant) == 1 else ("are", "they tell")
+    are, do = ("is", "it does") if len(constant) == 1 else ("are", "they do")
     names = number_list(constant, "feature")
-    return [f"{names} (counting from 0) {are} constant: {tell} {_NOTHING}", *found]
+    return [f"{names} (counting from 0) {are} constant: {do} {_NO_HELP}", *found]
 
 
-# What `_warnings` says of constant features.
-_NOTHING = "nothing apart"
+# What `_warnings` says about constant features.
+_NO_HELP = "not separate components"
 
 
 def is_of_data(event):
-    """Whether an event tells of the data and the call alone, not of what a fit found."""
-    return _NOTHING in event or is_of_needed_rows(event) or is_reading_note(event)
+    """Whether an event is about the data and the call alone, not about what a fit found."""
+    return _NO_HELP in event or is_of_needed_rows(event) or is_reading_note(event)

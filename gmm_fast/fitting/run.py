@@ -1,4 +1,4 @@
-"""One fit over a backend: start and EM, each timed."""
+"""Runs one fit over a backend: start and EM, with their times."""
 
 import time
 
@@ -15,7 +15,7 @@ from ..mixture.resolution import (
     excess,
     resolves,
     rounded_event,
-    widened,
+    widen,
 )
 from ..starts import (
     initial,
@@ -26,9 +26,9 @@ from .checkpoint import Job, Keeper
 
 
 def check_settings(settings):
-    """Raise DataError when a setting of `em.Settings` makes no sense."""
+    """Raise DataError if a value of `em.Settings` is invalid."""
     if not (np.isfinite(settings.tol) and settings.tol >= 0):
-        raise DataError(f"tol must be 0 or more, not {settings.tol}")
+        raise DataError(f"tol must be finite and at least 0, not {settings.tol}")
     if settings.max_iter < 0:
         raise DataError(f"max_iter must be at least 0, not {settings.max_iter}")
     check_reg_covar(settings.reg_covar)
@@ -48,7 +48,7 @@ def fit(
     seconds=0.0,
     on_state=None,
 ):
-    """Start and run EM, or go on with it.
+    """Find a start and run EM, or resume a fit.
 
     Parameters
     ----------
@@ -56,16 +56,16 @@ def fit(
     n_components : int
     covariance_type : str
     start : starting.Start, optimum.Found or Params
-        What was found, or `Params`, to go on from.
+        How to find a start, a start that was found, or parameters to continue from.
     settings : em.Settings
     callback : callable, optional
         As for `em.fit`.
     keeper : checkpoint.Keeper, optional
-        What it has of this fit is not done again; it is given every state and the result.
+        What it has of this fit is not done again; it gets every state and the result.
     previous : em.FitResult, optional
-        The fit whose parameters `start` are.
+        The fit that `start` comes from.
     seconds : float
-        What it took to find `start`.
+        Time that it took to find `start`.
     on_state : callable, optional
         Called with every `em.State`, as `em.fit` does.
 
@@ -81,7 +81,7 @@ def fit(
     result = keeper.result(job)
     if result is not None:
         return result
-    told = _both(keeper.listener(job), on_state)
+    listener = _combine(keeper.listener(job), on_state)
 
     def run(params, settings, **more):
         return em.fit(
@@ -89,7 +89,7 @@ def fit(
             params,
             settings,
             callback=callback,
-            on_state=told,
+            on_state=listener,
             previous=previous,
             **more,
         )
@@ -99,31 +99,31 @@ def fit(
         how["seconds"]["init"] += seconds
         return params, how
 
-    result = _resolved(run, begin, settings, keeper.state(job))
+    result = _fit_at_resolution(run, begin, settings, keeper.state(job))
     if result.resolution is not None:
         result.excess = excess(backend, result.params, np.asarray(result.resolution))
-    check_means(result.params, backend.dtype)  # or nothing could be done with the model
+    check_means(result.params, backend.dtype)  # otherwise the model could not be used
     keeper.finish(job, result)
     return result
 
 
-def _resolved(run, start, settings, state):
-    """Plain EM where it ends in components that the data resolves, else EM aware of the rounding.
+def _fit_at_resolution(run, start, settings, state):
+    """Run plain EM; if it ends in components too narrow for the data, run rounding-aware EM.
 
-    Both begin at the start: what has shrunk onto a value that repeats does not find back. Where the
-    second one ends in components that are wide enough, plain EM goes on from there.
+    Both begin at the start: a component shrunk onto a repeated value does not recover. If the
+    rounding-aware fit ends in components that are wide enough, plain EM continues from there.
 
     Parameters
     ----------
     run : callable
         run(params, settings, state=..., **more) is `em.fit` of the data.
     start : callable
-        Returns the parameters of the start, and more arguments of `run`.
+        Returns the parameters of the start, and further arguments of `run`.
     settings : em.Settings
     state : em.State or None
-        Of the run that had not ended.
+        State of an unfinished run.
     """
-    hidden, aware = settings.hidden(), settings.aware()
+    hidden, aware = settings.hidden_variance(), settings.aware()
     if state is not None and not state.rounded:
         plain = run(None, settings, state=state)
         if hidden is None or resolves(plain.params, hidden):
@@ -140,7 +140,7 @@ def _resolved(run, start, settings, state):
             if resolves(plain.params, hidden):
                 return plain
             how["seconds"] = plain.seconds
-        result = run(widened(params, hidden), aware, **how)
+        result = run(widen(params, hidden), aware, **how)
     if resolves(result.params, hidden) and settings.max_iter:
         how = {"effort": result.effort, "moves": result.moves, "events": result.events}
         plain = run(result.params, settings, seconds=result.seconds, **how)
@@ -151,8 +151,8 @@ def _resolved(run, start, settings, state):
     return result
 
 
-def _both(*listeners):
-    """What calls each of the listeners that there are, or None."""
+def _combine(*listeners):
+    """A function that calls each listener that is not None; None if there is none."""
     listeners = [listener for listener in listeners if listener is not None]
     if len(listeners) < 2:
         return listeners[0] if listeners else None
@@ -165,7 +165,7 @@ def _both(*listeners):
 
 
 def _start(backend, job, start, settings):
-    """The parameters to start from, and what `em.fit` is to add to its result."""
+    """The parameters to start from, and what `em.fit` adds to its result."""
     started = time.perf_counter()
     found = start
     if isinstance(start, starting.Start):

@@ -1,4 +1,4 @@
-"""What is known of a stream between two batches."""
+"""Holds the state of a stream between two batches."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,10 +16,8 @@ from ..starts import starting
 
 STOP_REASON = "partial_fit"
 
-# Of a stream without end, the latest of what is told are kept.
-KEPT_BOUNDS = 1000
-
-KEPT_EVENTS = 100
+# How many of the latest bounds and events are kept: streams may have no end.
+KEPT_BOUNDS, KEPT_EVENTS = 1000, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +27,11 @@ class Gathered:
     Attributes
     ----------
     start : starting.Start
-        How one is found, each time that the rows have doubled.
+        How to find a start each time the rows have doubled.
     x : (m, d) float64
     weights : (m,) float64 or None
     used : int
-        Rows that the last start was found on.
+        Rows that the last start used.
     """
 
     start: starting.Start
@@ -46,8 +44,8 @@ class Gathered:
         rows = backend.take(np.arange(backend.n_samples))
         return cls(start, rows, backend.weights, len(rows))
 
-    def grown(self, backend):
-        """These rows and those of a batch."""
+    def extend(self, backend):
+        """These rows plus those of a batch."""
         rows = backend.take(np.arange(backend.n_samples))
         weights = None
         if not (self.weights is None and backend.weights is None):
@@ -60,7 +58,7 @@ class Gathered:
         return replace(self, x=np.concatenate([self.x, rows]), weights=weights)
 
     def backend(self, like):
-        """A backend like that one, over these rows."""
+        """A backend over these rows, with the settings of `like`."""
         return LocalBackend(
             ArraySource(self.x), dtype=like.dtype, weights=self.weights, threads=like.threads
         )
@@ -68,23 +66,23 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What is known between two batches.
+    """The state of a stream between two batches.
 
     Attributes
     ----------
     params : Params
     seen : float
-        Sum of the weights of all samples.
+        Total weight of all samples.
     n_samples : int
-        Their number.
+        Number of samples.
     batches : int
     bounds : tuple of float
-        Mean log-likelihood of a sample in the latest batches, each under the parameters from
-        before the batch; where a start was found, under what was found.
+        Mean log-likelihood of each of the latest batches, under the parameters from before the
+        batch, or under those of a start that it led to.
     log_max_resp : float
         The mean of ln max_k r in the last batch.
     reg_covar : float, list of float or None
-        What "auto" adds to the variances, as the start or the fit found it.
+        What "auto" adds to the variances, as determined by the start or the fit.
     events : tuple of str
     seconds : dict of float
     gathered : Gathered, optional
@@ -103,7 +101,7 @@ class State:
 
     @classmethod
     def of(cls, params, seen, result=None, gathered=None):
-        """Where a stream goes on after a fit, or after batches, that ended with `result`."""
+        """The state after a fit, or after batches, that ended with `result`."""
         if result is None:
             return cls(params, seen)
         state = cls(
@@ -121,7 +119,7 @@ class State:
         return replace(state, batches=result.n_iter, bounds=bounds)
 
     def result(self):
-        """As a `FitResult`: what is known of the last batch stands for all samples."""
+        """A `FitResult` in which the last batch stands for all samples."""
         return em.FitResult(
             params=self.params,
             log_likelihood=self.bounds[-1] * self.seen,
@@ -138,8 +136,8 @@ class State:
         )
 
     def after(self, params, backend, stats, events, **changes):
-        """The state that a batch led to."""
-        # that rows were few is over: now there are more
+        """The state after a batch."""
+        # there are more rows now: drop the events that rows are few
         before = [e for e in self.events if not (is_of_few_rows(e) or is_of_needed_rows(e))]
         events = [*before, *(e for e in events if e not in before)]
         return replace(

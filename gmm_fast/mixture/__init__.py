@@ -1,1 +1,1 @@
-"""What a mixture is: parameters, families of covariances, statistics, densities, samples."""
+"""Defines a mixture: parameters, covariance families, statistics, densities, samples."""

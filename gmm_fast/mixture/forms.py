@@ -1,4 +1,4 @@
-"""From parameters to what a kernel reads, and from a kernel's lanes to `Stats`."""
+"""Converts parameters to the arrays a kernel reads, and a kernel's lanes to `Stats`."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,15 +15,17 @@ from .stats import Stats
 
 
 def _far(dtype):
-    """Squared distance of a mean from the centre, in units of the tied covariance, beyond which
-    total scatter minus scatter of the means loses more than half of the digits of `dtype`."""
+    """Squared distance of a mean from the centre, in units of the tied covariance.
+
+    Beyond it total scatter minus scatter of the means loses more than half the digits of `dtype`.
+    """
     return 1 / np.sqrt(np.finfo(dtype).eps)
 
 
-# Squared distance of a mean from the centre, in units of its component's covariance, up to which
-# densities and moments come from products (`LinearForm`): they cancel by about that factor, and
-# what rounding a component's coefficients costs is the same for all samples. In float32 with 400
-# the likelihood fell by more than `em` lets pass as rounding.
+# Up to this squared distance of a mean from the centre, in units of its component's covariance,
+# densities and moments come from products (`LinearForm`). These cancel by about that factor, and
+# rounding a component's coefficients costs the same for all samples. With 400 in float32 the
+# likelihood fell by more than `em` accepts as rounding.
 NEAR = {np.dtype(np.float64): 2000.0, np.dtype(np.float32): 64.0}
 
 
@@ -42,15 +44,16 @@ class Form:
     Attributes
     ----------
     kernel : compiled function
-        Of chunk, weights, `arrays`, lanes and outputs.
+        Takes chunk, weights, `arrays`, lanes and outputs.
     some_lanes : compiled function
-        The same, to the same bits, for a range of lanes that comes first; without Numba's threads.
+        The same, to the same bits, for a range of lanes, its first argument; without Numba's
+        threads.
     arrays : TriangularForm, DiagonalForm or LinearForm
     shapes : LaneShapes
     work : float
-        Nanoseconds that a sample takes on one thread, roughly.
+        Approximate nanoseconds of a sample on one thread.
     collect : callable
-        Merged lanes (a `Lanes` of one lane) to `Stats`.
+        Turns merged lanes (a `Lanes` of one lane) into `Stats`.
     """
 
     kernel: object
@@ -78,7 +81,7 @@ def make_form(params, dtype=np.float64, origin=None):
             "raise reg_covar"
         )
     means = params.means if origin is None else params.means - origin
-    # beyond, a mean would be infinite for the kernel, and 0 times infinity is not 0
+    # beyond this a mean would be infinite in the kernel, and 0 times infinity is not 0
     most = 0.1 * np.finfo(dtype).max
     if np.abs(means).max() > most:
         means = np.clip(means, -most, most)
@@ -95,16 +98,16 @@ def make_form(params, dtype=np.float64, origin=None):
     pooled = family.shared and family.form != "whitened"
     if pooled:
         factor = family.each(factor, params.n_components)
-    # means so far apart that squares overflow: another form is chosen, or samples have no density,
-    # which whoever asked is told of
+    # squares overflow if means are too far apart: another form is chosen, or samples have no
+    # density, and the caller reports that
     with np.errstate(over="ignore", invalid="ignore"):
         form = build(front, log_weights, means, factor, np.dtype(dtype))
     if pooled:
-        form = replace(form, collect=_pooled(form.collect, family))
-    return form if origin is None else replace(form, collect=_moved(form.collect, origin))
+        form = replace(form, collect=_pool_covariances(form.collect, family))
+    return form if origin is None else replace(form, collect=_shift_means(form.collect, origin))
 
 
-def _pooled(collect, family):
+def _pool_covariances(collect, family):
     def collect_and_pool(lanes):
         stats = collect(lanes)
         return replace(stats, s2=family.collect(stats.s2))
@@ -112,7 +115,7 @@ def _pooled(collect, family):
     return collect_and_pool
 
 
-def _moved(collect, origin):
+def _shift_means(collect, origin):
     def collect_and_move(lanes):
         stats = collect(lanes)
         return replace(stats, means=stats.means + origin)
@@ -120,7 +123,7 @@ def _moved(collect, origin):
     return collect_and_move
 
 
-def padded(d, tile):
+def round_up(d, tile):
     """`d` rounded up to whole tiles."""
     return -(-d // tile) * tile
 
@@ -134,16 +137,16 @@ def _pad(array, shape, dtype):
 
 
 def _log_const(front, log_det_half, d):
-    """Half of `front` + ln of the density's normalising constant, as kernels want it.
+    """Half of `front` plus ln of the density's normalising constant, as kernels expect it.
 
-    `front` is ln weight, less what the data's rounding takes off.
+    `front` is ln weight, less the penalty of the data's rounding.
     """
     return 0.5 * (front + log_det_half - 0.5 * d * np.log(2 * np.pi))
 
 
 def _triangular(front, log_weights, means, factor, dtype):
     k, d = means.shape
-    dp = padded(d, 2)
+    dp = round_up(d, 2)
     log_det_half = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     arrays = gaussian.TriangularForm(
         _pad(means, (k, dp), dtype),
@@ -153,7 +156,10 @@ def _triangular(front, log_weights, means, factor, dtype):
 
     def collect(lanes):
         return _stats(
-            lanes, _used(arrays.means, d), lanes.s1[0][:, :d], _symmetric(lanes.s2[0][:, :d, :d])
+            lanes,
+            _as_kernel(arrays.means, d),
+            lanes.s1[0][:, :d],
+            _symmetric(lanes.s2[0][:, :d, :d]),
         )
 
     return Form(
@@ -168,12 +174,12 @@ def _triangular(front, log_weights, means, factor, dtype):
 
 def triangular_shapes(k, d):
     """`LaneShapes` of the triangular form."""
-    dp = padded(d, 2)
+    dp = round_up(d, 2)
     return LaneShapes((k, dp), (k, dp, dp), (0, 0, 0))
 
 
 def triangular_work(k, d):
-    """Nanoseconds that a sample takes in the triangular form, roughly."""
+    """Approximate nanoseconds of a sample in the triangular form."""
     return k * (8 + d + d * d / 8)
 
 
@@ -186,8 +192,8 @@ def _diagonal(front, log_weights, means, factor, dtype):
     center = _center(log_weights, means, dtype)
     arrays = _linear(means - center, 0.5 * scale, log_const, dtype, center)
     if arrays is not None:
-        return _uncorrelated(arrays, means - center, center, each_feature=factor.ndim == 2)
-    dp = padded(d, 4)
+        return _linear_diagonal(arrays, means - center, center, each_feature=factor.ndim == 2)
+    dp = round_up(d, 4)
     arrays = gaussian.DiagonalForm(
         _pad(means, (k, dp), dtype),
         _pad(0.5 * scale, (k, dp if scale.shape[1] == d > 1 else 1), dtype),
@@ -199,7 +205,7 @@ def _diagonal(front, log_weights, means, factor, dtype):
     def collect(lanes):
         s2 = lanes.s2[0][:, :d]
         s2 = s2 if factor.ndim == 2 else s2.sum(axis=1)
-        return _stats(lanes, _used(arrays.means, d), lanes.s1[0][:, :d], s2)
+        return _stats(lanes, _as_kernel(arrays.means, d), lanes.s1[0][:, :d], s2)
 
     shapes = LaneShapes((k, dp), (k, dp), (0, 0, 0))
     return Form(
@@ -208,15 +214,15 @@ def _diagonal(front, log_weights, means, factor, dtype):
 
 
 def _center(log_weights, means, dtype):
-    """The mixture's mean as a kernel of `dtype` knows it, float64."""
+    """The mixture's mean, rounded to `dtype` as in the kernel, float64."""
     return (np.exp(log_weights) @ means).astype(dtype).astype(np.float64)
 
 
 def _linear(z_means, scale, log_const, dtype, center, whiten=None):
     """The `LinearForm` of log_const - |scale (z - z_means)|^2, or None if that would cancel.
 
-    |s (z - m)|^2 = s^2 z^2 - 2 s^2 m z + s^2 m^2, feature by feature where `scale` is (K, d); with
-    one scale for all of them, (K, 1), the first term needs |z|^2 alone.
+    |s (z - m)|^2 = s^2 z^2 - 2 s^2 m z + s^2 m^2, for each feature if `scale` is (K, d). With one
+    scale for all features, (K, 1), the first term needs only |z|^2.
     """
     k, d = z_means.shape
     precision = scale**2
@@ -227,7 +233,7 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
     least = least_precision(dtype)
     if not least <= precision.min() <= precision.max() <= 1 / least:
         return None
-    kp, dp = padded(k, 4), padded(d, 4)
+    kp, dp = round_up(k, 4), round_up(d, 4)
     each_feature = precision.shape[1] == d > 1
     return gaussian.LinearForm(
         _pad(2 * terms, (kp, dp), dtype),
@@ -241,22 +247,22 @@ def _linear(z_means, scale, log_const, dtype, center, whiten=None):
 
 
 def least_precision(dtype):
-    """Least precision, of half a density, and inverse of the largest, in a `LinearForm`.
+    """Least precision in a `LinearForm`, and the inverse of the largest, of halved densities.
 
-    Samples a thousandth or a thousand sigma away have squares still.
+    Squares still neither underflow nor overflow a thousandth or a thousand sigma away.
     """
     return 1e6 * float(np.finfo(dtype).tiny)
 
 
 def linear_shapes(k, d_pad, squares, dtype, scatter=(0, 0, 0)):
-    """`LaneShapes` of the linear form; `squares`: each feature's, or |z|^2 alone."""
+    """`LaneShapes` of the linear form; `squares` says whether features have their own squares."""
     features = d_pad * (2 if squares else 1)
-    in_registers = padded(features, REGISTER_BYTES // np.dtype(dtype).itemsize)
+    in_registers = round_up(features, REGISTER_BYTES // np.dtype(dtype).itemsize)
     return LaneShapes((k, in_registers), (k, 0 if squares else 1), scatter)
 
 
 def linear_work(k, d_pad, squares):
-    """Nanoseconds that a sample takes in the linear form, roughly."""
+    """Approximate nanoseconds of a sample in the linear form."""
     return k * (4 + d_pad * (2 if squares else 1) / 4)
 
 
@@ -267,8 +273,8 @@ def _linear_form(arrays, k, scatter, collect):
     return Form(gaussian.linear_pass, gaussian.linear_lanes, arrays, shapes, work, collect)
 
 
-def _uncorrelated(arrays, z_means, center, each_feature):
-    """diag, or spherical: moments about the centre become moments about the means."""
+def _linear_diagonal(arrays, z_means, center, each_feature):
+    """The linear form of diag or spherical; `collect` moves moments from centre to means."""
     k, d = z_means.shape
     dp = len(arrays.center)
 
@@ -284,26 +290,26 @@ def _uncorrelated(arrays, z_means, center, each_feature):
 
 
 def _whitened(front, log_weights, means, factor, dtype):
-    """Tied covariance: z = factor (x - centre) / 2, and components of variance 1/4.
+    """The form of a tied covariance: z = factor (x - centre) / 2, components of variance 1/4.
 
     sum_k w r (z - m_k)(z - m_k)' = T - sum_k (N_k m_k m_k' + m_k s1_k' + s1_k m_k') with
-    T = sum w z z', so the pass needs first moments and one scatter matrix. Where means lie far from
-    the centre beside their spread the linear form cancels, then the diagonal one does without; that
-    sum cancels when they lie very far, then every component is evaluated with the triangular form.
+    T = sum w z z', so the pass needs first moments and one scatter matrix. If means lie far from
+    the centre compared with their spread, the linear form cancels, and the diagonal one is used. If
+    they lie very far, that sum cancels, too, and the triangular form evaluates each component.
     """
     k, d = means.shape
     center = _center(log_weights, means, dtype)
     white_means = 0.5 * (means - center) @ factor.T
     if 4 * (white_means**2).sum(axis=1).max() > _far(dtype):
         return _tied_triangular(front, log_weights, means, factor, dtype)
-    dp = padded(d, 4)
+    dp = round_up(d, 4)
     log_const = _log_const(front, np.log(np.diagonal(factor)).sum(), d)
-    whiten = _used(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
-    if not np.diagonal(whiten).all():  # variances so large that it underflows, and has no inverse
+    whiten = _as_kernel(0.5 * factor, d, dtype)  # the transformation as the kernel applies it
+    if not np.diagonal(whiten).all():  # huge variances: it underflows and has no inverse
         return _tied_triangular(front, log_weights, means, factor, dtype)
     unwhiten = dtrtri(whiten, lower=1)[0]
     linear = _linear(white_means, np.ones((k, 1)), log_const, dtype, center, whiten)
-    used_means = white_means if linear is not None else _used(white_means, d, dtype)
+    used_means = white_means if linear is not None else _as_kernel(white_means, d, dtype)
 
     def collect(lanes):
         n_k, s1 = lanes.n_k[0], lanes.s1[0][:, :d]
@@ -312,7 +318,7 @@ def _whitened(front, log_weights, means, factor, dtype):
         total = _symmetric(lanes.scatter[0, :, :d, :d])[0]
         cross = used_means.T @ s1
         means = center + used_means @ unwhiten.T
-        with np.errstate(invalid="ignore"):  # squares that overflow, of rows that are only scored
+        with np.errstate(invalid="ignore"):  # squares of rows that are only scored may overflow
             within = total - (n_k[:, None] * used_means).T @ used_means - cross - cross.T
             s2 = unwhiten @ within @ unwhiten.T
         return _stats(lanes, means, s1 @ unwhiten.T, s2)
@@ -338,14 +344,14 @@ def _tied_triangular(front, log_weights, means, factor, dtype):
 
     def collect(lanes):
         stats = form.collect(lanes)
-        with np.errstate(invalid="ignore"):  # squares that overflow, of means far from all rows
+        with np.errstate(invalid="ignore"):  # squares of means far from all rows may overflow
             return replace(stats, s2=stats.s2.sum(axis=0))
 
     return replace(form, collect=collect)
 
 
 def _symmetric(matrices):
-    """(K, d, d) with the lower triangles' values above the diagonals, too."""
+    """(K, d, d) with the lower triangles mirrored above the diagonals."""
     return np.where(_lower(matrices.shape[1]), matrices, np.swapaxes(matrices, 1, 2))
 
 
@@ -356,8 +362,8 @@ def _lower(d):
     return row[:, None] >= row
 
 
-def _used(array, d, dtype=None):
-    """The first `d` columns as a kernel knows them, float64."""
+def _as_kernel(array, d, dtype=None):
+    """The first `d` columns, rounded as in the kernel, float64."""
     return array[:, :d].astype(dtype or array.dtype).astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""`Params`: what a Gaussian mixture is."""
+"""Defines `Params`, the parameters of a Gaussian mixture, and checks them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -21,10 +21,10 @@ class Params:
     covariance_type : str
         Name of the family, a key of `families.FAMILIES`.
     rounding : (d,) float64, optional
-        Variances that rounding hides: densities take it into account, see `resolution`.
+        Variances that rounding hides; densities take them into account, see `resolution`.
     scatter : ndarray, optional
-        What the covariances were estimated from, as `Family.scatter` returns it, of families whose
-        covariances do not tell; a stream of batches goes on from it.
+        Scatter that the covariances were estimated from, as `Family.scatter` returns it, in
+        families whose covariances do not determine it. A stream of batches continues from it.
     """
 
     weights: np.ndarray
@@ -40,16 +40,16 @@ class Params:
 
     @cached
     def factored(self):
-        """What the family's `inverse_cholesky` makes of the covariances: (factor, singular)."""
+        """(factor, singular) of the covariances, by the family's `inverse_cholesky`."""
         return self.family.inverse_cholesky(self.covariances)
 
     @property
     def factor(self):
-        """Inverse Cholesky factors; of no meaning where covariances are singular."""
+        """Inverse Cholesky factors; meaningless where covariances are singular."""
         return self.factored[0]
 
     def under(self, rounding):
-        """The same with densities that take that rounding into account, or none."""
+        """These parameters with densities that take that rounding into account, or none."""
         if rounding is self.rounding:
             return self
         other = replace(self, rounding=rounding)
@@ -71,7 +71,7 @@ def covariance_shape(covariance_type, n_components, n_features):
 
 
 def same_mixture(params, others):
-    """Whether two mixtures are of one family and have the same numbers."""
+    """Whether two mixtures have the same family and the same numbers."""
     names = ("covariance_type", "weights", "means", "covariances")
     return all(np.array_equal(getattr(params, n), getattr(others, n)) for n in names)
 
@@ -91,7 +91,7 @@ def check_params(params, what="parameters"):
     if means.ndim != 2 or weights.shape != means.shape[:1] or 0 in means.shape:
         raise DataError(
             f"{what}: weights of shape {weights.shape} and means of shape {means.shape} "
-            "do not belong together; (K,) and (K, d) are needed"
+            "do not match; (K,) and (K, d) are needed"
         )
     family = params.family
     expected = family.shape(*means.shape)
@@ -107,14 +107,14 @@ def check_params(params, what="parameters"):
         raise DataError(f"{what}: weights must not be negative and must sum to 1")
     if not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
         raise DataError(
-            f"{what}: weights must sum to 1, not {weights.sum():.6g}: densities would be no "
-            "densities; divide them by their sum (model.weights_ /= model.weights_.sum())"
+            f"{what}: weights must sum to 1, not {weights.sum():.6g}; divide them by their sum "
+            "(model.weights_ /= model.weights_.sum())"
         )
     variances = family.variances(covariances, means.shape[1])
     if not (variances > 0).all():
         raise DataError(f"{what}: covariances have variances that are not positive")
     if not np.allclose(
-        covariances, family.transposed(covariances), rtol=1e-8, atol=1e-8 * variances.max()
+        covariances, family.transpose(covariances), rtol=1e-8, atol=1e-8 * variances.max()
     ):
         raise DataError(f"{what}: covariances are not symmetric")
     return Params(weights, means, covariances, params.covariance_type, scatter=params.scatter)

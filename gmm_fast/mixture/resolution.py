@@ -1,17 +1,17 @@
-"""The data's resolution: the step to which each feature was rounded, and what is below it.
+"""Finds the step to which each feature was rounded, and keeps components from shrinking below it.
 
-A density has no bound on values that repeat, so a component that shrinks onto some of them gains
-likelihood without end. Data that was rounded to steps of h says nothing about what is narrower. The
+Densities are unbounded on repeated values, so a component that shrinks onto some of them gains
+likelihood without end. Data rounded to steps of h says nothing about anything narrower. The
 resolution-aware likelihood
 
     l_H = sum_i w_i ln sum_k pi_k N(x_i; mu_k, Sigma_k) exp(-tr(inv(Sigma_k) H) / 2),
     H = diag(h_j^2 / 12),
 
-is at most the likelihood of the cells that the data was rounded to (by Jensen's inequality, over
-what is uniform in a cell: dequantisation, Theis, van den Oord & Bethge 2016, "A note on the
-evaluation of generative models"), so nothing is won below the resolution. EM for it is exact: a
-constant is added to the log density of each component, and H to each covariance, as Sheppard's
-correction turned round.
+is at most the likelihood of the cells that the data was rounded to (by Jensen's inequality for
+values uniform in a cell: dequantisation, Theis, van den Oord & Bethge 2016, "A note on the
+evaluation of generative models"), so nothing is gained below the resolution. EM for it is exact: it
+adds a constant to the log density of each component, and H to each covariance, the reverse of
+Sheppard's correction.
 """
 
 import numpy as np
@@ -22,35 +22,34 @@ from ..errors import DataError, number_list
 from .params import Params
 
 AUTO = "auto"
-# Values from all over the data that the steps are found from, and rows of them, at most.
+# Most values, from all over the data, that steps are found from, and most rows of them.
 SKETCH_VALUES, SKETCH_ROWS = 2**17, 2**14
-# How far from a whole number of steps a value may lie: that of numbers which are exact, and of
-# those that carry the rounding of their floating-point type, so many times over.
+# How far from a whole number of steps a value may lie: as a share of a step for exact numbers and
+# for those with floating-point rounding, and in units of that rounding.
 EXACT, NEARLY, ROUNDINGS = 1e-6, 0.02, 8
-# A step is below the rounding of the numbers themselves, or so small a share of the range that it
-# does not matter.
+# A step does not count below this many roundings of the numbers, or if this many fit in the range.
 LEAST_ROUNDINGS, MOST_STEPS = 100, 1e9
-# So many times the rounding of float32 is a step that noise of that type hides.
+# A grid coarser than this many roundings of float32 is real if the finer one is their noise.
 CLEARLY = 1000
-# Fewer distinct values make a grid by chance, unless each of them is there so often.
+# Fewer distinct values form a grid by chance, unless each occurs this often on average.
 FEW_VALUES, OFTEN = 4, 2
-# Values that repeat so often, on no grid, are rounded all the same: logarithms of counts are.
+# Values on no grid that repeat this often on average are rounded, too: logarithms of counts are.
 TIED = 4
-# Share of the rows that make a grid the one of the data, though others are on a finer one or on
-# none: heaped ages, imputed means. One that is twice as coarse has half of them by chance.
+# A grid with this share of the rows is the data's, even if others are on a finer grid or on none:
+# heaped ages, imputed means. A grid twice as coarse has half of the rows by chance.
 MOST, MOST_OF_TWICE = 0.4, 0.8
-# So many values have to share these rows: of few, a component for each may be what there is.
+# At least this many values must share these rows: fewer may each deserve a component.
 SHARING = 5
-# Coarser grids that people round to, and the most frequent values that may lie on one.
+# Coarser grids that people round to, and how many of the most frequent values to try as origin.
 COARSER, ANCHORS = (10, 5, 2), 8
-# Rows off a grid that are this near to it, in its steps, are of narrow clusters around its values.
+# Rows off a grid but this near to it, in its steps, belong to narrow clusters around its values.
 BESIDE, MOSTLY = 0.25, 0.75
-# Rows that tell at once that a feature is on no grid, and how many of them tie by chance.
+# Rows that quickly show that a feature is on no grid, and how many of them may tie by chance.
 FIRST_LOOK, TIES = 64, 3
 # Rounds of Euclid's algorithm.
 ROUNDS = 60
-# Least variance of a component that is resolved, in any direction, in units of H: a standard
-# deviation of half a step.
+# A component is resolved if its variance in every direction is at least this, in units of H: a
+# standard deviation of half a step.
 RESOLVED = 3.0
 
 
@@ -71,13 +70,12 @@ def check_resolution(value):
     wrong = steps[~(np.isfinite(steps) & (steps >= 0))]
     if len(wrong):
         raise DataError(
-            f"resolution must be 0 or more and finite, not {wrong[0]:g}; 0 is data that was not "
-            "rounded"
+            f"resolution must be finite and at least 0, not {wrong[0]:g}; 0 means not rounded"
         )
 
 
 def check_steps(value, backend):
-    """Raise DataError where given steps do not belong to the data: their number, or their size."""
+    """Raise DataError if the number or the size of given steps does not fit the data."""
     if value is None or isinstance(value, str):
         return
     d, survey = backend.n_features, backend.survey()
@@ -87,7 +85,7 @@ def check_steps(value, backend):
             f"{backend.name}; give one number for all of them, or one for each"
         )
     steps = np.broadcast_to(np.asarray(value, np.float64), d)
-    # two values, of which each is half of the rows, are two standard deviations apart
+    # two values, each of half the rows, are two standard deviations apart
     wide = steps > 4 * np.sqrt(survey.variance)
     wide[survey.constant_features] = False
     if wide.any():
@@ -100,7 +98,7 @@ def check_steps(value, backend):
 
 
 def steps_for(value, backend):
-    """The step of each feature, (d,) with 0 where there is none, or None for none at all.
+    """The step of each feature, (d,) with 0 for none, or None if no feature has one.
 
     Parameters
     ----------
@@ -120,19 +118,19 @@ def steps_for(value, backend):
 
 
 def rounding_of(steps):
-    """Variance that rounding to such steps hides, h^2 / 12."""
+    """Variance that rounding to `steps` hides, h^2 / 12."""
     return steps**2 / 12
 
 
 def find_steps(x, eps):
-    """The step of each column's grid, (d,), 0 where values are on no grid.
+    """The step of each column's grid, (d,); 0 for a column on no grid.
 
     Parameters
     ----------
     x : (m, d) float64
         Rows from all over the data.
     eps : float
-        Rounding of the numbers: of the type that they were stored or are computed in.
+        Rounding of the type that the numbers were stored or are computed in.
     """
     x = np.asarray(x, np.float64)
     steps = np.zeros(x.shape[1])
@@ -142,7 +140,7 @@ def find_steps(x, eps):
     few = np.sort(x[:: max(1, len(x) // FIRST_LOOK)][:FIRST_LOOK], axis=0)
     for j in np.flatnonzero(_may_be_grids(few, eps)):
         steps[j] = _step(x[:, j], eps)
-        # numbers that were in float32 once, 5.2000001: what their last digits are on is no grid
+        # 5.2000001 was float32 once: its last digits are no grid
         noise = single * np.abs(x[:, j]).max()
         if 0 < steps[j] < noise and (coarser := _step(x[:, j], single)) > CLEARLY * noise:
             steps[j] = coarser
@@ -150,26 +148,26 @@ def find_steps(x, eps):
 
 
 def _may_be_grids(ordered, eps):
-    """Whether columns of few sorted values, (m, d), may be rounded: they are on a grid or tie."""
+    """Which columns of a few sorted values, (m, d), may be rounded: on a grid, or tied."""
     gaps = np.diff(ordered, axis=0)
     scale, noise = _scale(ordered, eps)
     apart = gaps > noise
     tie = (~apart).sum(axis=0) > TIES
     _, ok = _euclid(np.where(apart, gaps, 0.0), noise)
-    # the same everywhere: rare values are elsewhere
+    # a column of one value here may have others elsewhere
     return (ok | tie) & (scale > 0) | ~apart.any(axis=0)
 
 
 def _scale(values, eps):
-    """Largest magnitude of each column, and the rounding of such numbers."""
+    """Largest magnitude of each column, and the rounding of numbers that large."""
     scale = np.abs(values).max(axis=0)
     return scale, eps * scale
 
 
 def _euclid(gaps, noise):
-    """The largest step of which all gaps are multiples, of each column, and whether there is one.
+    """The largest step that divides all gaps of each column, and whether there is one.
 
-    `gaps`, (m, d), are 0 where they do not count. Euclid's algorithm on real numbers: what is left
+    `gaps`, (m, d), are 0 where they do not count. Euclid's algorithm on real numbers: the remainder
     of a gap after whole steps is the next, smaller step.
     """
     with np.errstate(all="ignore"):
@@ -179,7 +177,7 @@ def _euclid(gaps, noise):
         alive = np.isfinite(step)
         for _ in range(ROUNDS):
             count = np.round(gaps / step)
-            # many steps together tell more of its digits than the least gap does
+            # many steps together give more digits than the smallest gap
             better = total / count.sum(axis=0)
             inexact = np.minimum(ROUNDINGS * noise, NEARLY * step)
             allowed = np.maximum(EXACT * step, inexact)
@@ -204,7 +202,7 @@ def _step(column, eps):
     values, counts = np.unique(column, return_counts=True)
     _, noise = _scale(values, eps)
     gaps = np.diff(values)
-    if len(gaps) and gaps.min() <= noise:  # the same number, made in several ways
+    if len(gaps) and gaps.min() <= noise:  # the same number, computed in several ways
         first = np.append(True, gaps > noise)
         starts = np.flatnonzero(first)
         ends = np.append(starts[1:], len(values)) - 1
@@ -221,7 +219,7 @@ def _step(column, eps):
     if most := _step_of_most(values, counts, step, noise):
         return most
     if step:
-        # the mean of many steps has more digits than the least gap
+        # the mean of many steps has more digits than the smallest gap
         return float((values[-1] - values[0]) / np.round((values[-1] - values[0]) / step))
     if distinct * TIED > rows:
         return 0.0
@@ -232,19 +230,19 @@ def _step(column, eps):
 
 
 def _step_of_most(values, counts, step, noise):
-    """The step of the coarsest grid that most rows are on, where it is coarser than `step`, or 0.
+    """The step of the coarsest grid that holds most rows, if it is coarser than `step`, else 0.
 
-    Of heaped values, such as ages that half of the people give in fives, and of values some of
-    which are exact or imputed.
+    This finds heaped values, such as ages that half of the people give in fives, and grids where
+    some values are exact or imputed.
 
     Parameters
     ----------
     values : (m,) array
-        Distinct ones, ascending.
+        Distinct values, ascending.
     counts : (m,) array
-        Rows that have them.
+        Rows with each value.
     step : float
-        Of the grid that all values are on, or 0.
+        Step of the grid that holds all values, or 0.
     noise : float
         Rounding of the numbers.
     """
@@ -271,7 +269,7 @@ def _step_of_most(values, counts, step, noise):
 
 
 def _on_grid(tied, counts, coarse, step, noise):
-    """Which values are on the grid of that step that has most rows."""
+    """Which values are on the grid of step `coarse`, with the origin that gives it most rows."""
     allowed = max(0.25 * step if step < coarse else NEARLY * coarse, ROUNDINGS * noise)
     anchors = tied[np.argsort(-counts, kind="stable")[:ANCHORS], None]
     apart = (tied - anchors) / coarse
@@ -280,7 +278,7 @@ def _on_grid(tied, counts, coarse, step, noise):
 
 
 def _is_of_most(tied, counts, rows, coarse, step, noise):
-    """Whether most rows are on a grid of step `coarse`, and not by chance."""
+    """Whether most rows are on a grid of step `coarse`, other than by chance."""
     if coarse < LEAST_ROUNDINGS * noise:
         return False
     on = _on_grid(tied, counts, coarse, step, noise)
@@ -295,10 +293,10 @@ def _is_of_most(tied, counts, rows, coarse, step, noise):
 
 
 def narrowness(params, rounding):
-    """How narrow covariances are beside the rounding, (K,), or (1,) for a tied one.
+    """How narrow covariances are compared with the rounding, (K,), or (1,) for a tied one.
 
-    The largest eigenvalue of H^1/2 inv(Sigma) H^1/2: the inverse of the variance, in units of H, in
-    the direction in which it is least.
+    The largest eigenvalue of H^1/2 inv(Sigma) H^1/2: the inverse of the least variance in any
+    direction, in units of H.
     """
     family = params.family
     factor, singular = params.factored
@@ -312,29 +310,29 @@ def narrowness(params, rounding):
 
 
 def narrow(params, rounding):
-    """Which covariances are narrower than the rounding of the data resolves, (K,) or (1,) bool."""
+    """Which covariances are narrower than the data resolves, (K,) or (1,) bool."""
     return RESOLVED * narrowness(params, rounding) > 1
 
 
 def resolves(params, rounding):
-    """Whether no covariance is narrower than that; True without rounding."""
+    """Whether no covariance is narrower than the data resolves; True without rounding."""
     return rounding is None or not narrow(params, rounding).any()
 
 
-def widened(params, rounding):
-    """A start with the rounding added to covariances that are less, as M-steps that know it do."""
+def widen(params, rounding):
+    """A start with the rounding added to narrower covariances, as in a rounding-aware M-step."""
     less = narrowness(params, rounding) > 1
     if not less.any():
         return params
     family = params.family
-    covariances = family.raised(params.covariances, less, rounding)
+    covariances = family.raise_variances(params.covariances, less, rounding)
     return Params(params.weights, params.means, covariances, family.name)
 
 
 def penalties(factor, rounding, family):
-    """tr(inv(Sigma_k) H) / 2 of each component, (K,), or of the covariance that all share, (1,).
+    """tr(inv(Sigma_k) H) / 2 of each component, (K,), or of the shared covariance, (1,).
 
-    `factor` is what the `inverse_cholesky` of the family returned.
+    `factor` comes from the family's `inverse_cholesky`.
     """
     if not family.matrices:
         return 0.5 * (factor.reshape(len(factor), -1) ** 2 * rounding).sum(axis=1)
@@ -342,7 +340,7 @@ def penalties(factor, rounding, family):
 
 
 def rounded_event(params, steps):
-    """What is said of a fit that took the rounding into account."""
+    """The event of a fit that took the rounding into account."""
     which = narrow(params, rounding_of(steps))
     if params.family.shared:
         who = f"the {params.family.name} covariance"
@@ -352,12 +350,12 @@ def rounded_event(params, steps):
         who = "some components"
     return (
         f"{who} {_NARROWER}, {steps_text(steps)}: the fit takes the rounding into account, so that "
-        "nothing is won below it (resolution)"
+        "nothing is gained below it (resolution)"
     )
 
 
 def steps_text(steps):
-    """The least and the largest step, in words."""
+    """The smallest and the largest step as text."""
     steps = np.asarray(steps)
     known = np.unique(steps[steps > 0])
     return f"{known[0]:g}" + (f" to {known[-1]:g}" if len(known) > 1 else "")
@@ -367,18 +365,18 @@ _NARROWER = "would be narrower than the data's rounding"
 
 
 def excess(backend, params, steps):
-    """Share of the samples whose density claims more than one sample a cell of the grid.
+    """Share of the samples whose density claims more than one sample in a cell of the grid.
 
-    Of the mixture of the features that were rounded; a model of the cells cannot exceed
-    f(x) prod h_j = 1. Sound ones do not, but where most rows share one value of several features of
-    few values: a component is as wide as a cell then, and its peak above one.
+    This is the density over the rounded features. A model of the cells cannot exceed
+    f(x) prod h_j = 1. Sound models do so only where most rows share one value in several features
+    of few values: then a component is as wide as a cell, and its peak is above 1.
 
     Parameters
     ----------
     backend : Backend
     params : Params
     steps : (d,) array
-        Of features, 0 for one that was not rounded.
+        Step of each feature, 0 for one that was not rounded.
     """
     rounded = np.flatnonzero(steps)
     covariances = params.family.full(params)[:, rounded[:, None], rounded]
@@ -387,7 +385,7 @@ def excess(backend, params, steps):
     log_det_half = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
     with np.errstate(divide="ignore"):
         peaks = np.log(params.weights) - log_det_half - 0.5 * len(rounded) * np.log(2 * np.pi)
-    if logsumexp(peaks) + log_cell <= 0:  # nowhere, then
+    if logsumexp(peaks) + log_cell <= 0:  # not even if all peaks coincide
         return 0.0
     found = total = 0.0
     parts = list(zip(peaks, params.means[:, rounded], lower, strict=True))

@@ -1,4 +1,4 @@
-"""Drawing samples from a mixture."""
+"""Draws samples from a mixture."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from ..errors import DataError
 
 
 def draw(params, n_samples, seed):
-    """Samples of a mixture, grouped by component.
+    """Draw samples from a mixture, grouped by component.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def draw(params, n_samples, seed):
 
 
 def _transform(params):
-    """A function of (standard normal rows, k) that gives them the covariance of component k."""
+    """A function (standard normal rows, k) -> rows with the covariance of component k."""
     family = params.family
     if not family.matrices:
         deviations = np.sqrt(family.component_variances(params))

@@ -1,4 +1,4 @@
-"""`Stats`: what one pass over data returns, and how two of them become one."""
+"""Defines `Stats`, the sufficient statistics that a pass over data returns, and merges them."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Stats:
-    """Sufficient statistics of the E-step, moments about the means it was made with.
+    """Sufficient statistics of the E-step, with moments about the means it used.
 
     Attributes
     ----------
     total_weight : float
-        Sum of the sample weights (the number of samples when there are none).
+        Sum of the sample weights (the number of samples without weights).
     log_likelihood : float
         Sum of w ln p(x).
     log_max_resp : float
         Sum of w ln max_k r, which ICL needs.
     means : (K, d) float64
-        What the moments are about: the means as the kernel saw them.
+        Means that the moments are about, rounded as in the kernel.
     n_k : (K,) float64
         Sum of w r for each component.
     s1 : (K, d) float64
@@ -42,14 +42,14 @@ class Stats:
 
     @classmethod
     def zeros(cls, means, s2_shape):
-        """Stats of no data about `means`, the neutral element of `merge`."""
+        """Stats of no data, about `means`: the neutral element of `merge`."""
         return cls(
             0.0, 0.0, 0.0, means, np.zeros(len(means)), np.zeros(means.shape), np.zeros(s2_shape)
         )
 
 
 def merge(a, b):
-    """Stats of the union of two data sets, made with the same parameters."""
+    """Stats of the union of two data sets; both must come from the same parameters."""
     return Stats(
         a.total_weight + b.total_weight,
         a.log_likelihood + b.log_likelihood,

@@ -252,7 +252,7 @@ class Work:
             if not isinstance(result, FitResult):
                 continue
             if before is not None and _falls(before, result, self.settings[job.covariance_type]):
-                result = self._better(job, result, lambda s, b=before: s.grown(b.params))
+                result = self._better(job, result, lambda s, b=before: s.grow(b.params))
                 results[job] = result
             if before is None or result.log_likelihood >= before.log_likelihood:
                 self._last[job.covariance_type] = result
@@ -280,7 +280,7 @@ class Work:
         found = dict(results)
         for job in jobs:
             found[job] = self._better(
-                job, results[job], lambda s, r=results[job]: s.searched_on(r, effort)
+                job, results[job], lambda s, r=results[job]: s.search_further(r, effort)
             )
         self._last = {}
         return self._raise_falling(found)

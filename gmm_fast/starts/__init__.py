@@ -1,1 +1,1 @@
-"""Where EM starts: samples, seeds, partitions, the race, moves, wide data, the judge of them."""
+"""Finds where EM starts: samples, seeds, partitions, the race, local moves, wide data, scoring."""

@@ -1,32 +1,31 @@
-"""The search for the optimum on a sample: moves from the best solution so far, under one judge."""
+"""Searches for the optimum on a sample by local moves from the best solution so far."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from .moves import Outlook
-from .race import Runner, many
+from .race import Runner, run_many
 from .short import Patience
 
-# Moves that are tried side by side, from the same solution: the same ones on any machine.
+# Moves tried side by side from the same solution: the same ones on any machine.
 BATCH = 8
-# The search ends when so many moves in a row gained nothing, and one more for each component; it
-# goes on longer, by as many for every doubling, where an iteration takes more nanoseconds than
-# this: a fit of a few hundred rows is to take milliseconds.
+# The search ends after this many moves in a row without a gain, plus one for each component. Each
+# doubling of an iteration's time beyond `QUICK` nanoseconds adds as many again: a fit of a few
+# hundred rows is to take milliseconds.
 PATIENCE, QUICK = 24, 100_000
-# Iterations after which a move is looked at (and after twice as many, and so on), and the share of
-# what is missing that it has to gain in the last half of them. Of 64 moves that found something
-# better on six data sets 36 are kept by `HASTY`, at 4 iterations a move; 40 by `PATIENT`, at 8,
-# which is for iterations that cost less than making the move.
+# A move is checked after this many iterations, after twice as many, and so on; in the last half of
+# them it must gain this share of what it still lacks. Of 64 moves that led to something better on
+# six data sets, `HASTY` keeps 36 at 4 iterations a move, and `PATIENT` 40 at 8. `PATIENT` is for
+# iterations that cost less than making the move.
 HASTY, PATIENT = (4, 0.5), (6, 1 / 3)
-# Iterations of one move, at most and usually, and the share of what is left that it may take.
+# Iterations of one move: at most, usually, and as a share of the remaining budget.
 MOST_ITERATIONS, USUAL, SHARE = 160, 4, 0.25
-# Solutions besides the best that are told of, and how far below it they may be, a sample.
+# How many solutions besides the best are returned, and how far below it they may be, per sample.
 OTHERS, NEAR = 3, 0.05
-# A component is elsewhere from so many standard deviations within components on, in an average
-# feature.
+# Means this many within-component standard deviations apart, in an average feature, are different.
 ELSEWHERE = 0.3
-# Of the generator of moves, so that no other draws the same.
+# Seeds the generator of moves, so that no other generator draws the same numbers.
 STREAM = 0x30F3
 
 
@@ -38,11 +37,11 @@ class Climb:
     ----------
     best : Runner
     others : list of Runner
-        Solutions not far below, the best first.
+        Solutions slightly below it, the best first.
     moves : int
-        Tried.
+        Moves tried.
     spent : int
-        Iterations that they ran.
+        Iterations they ran.
     """
 
     best: Runner
@@ -51,25 +50,25 @@ class Climb:
     spent: int
 
 
-def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=False):
-    """Search from a solution, by local moves, until they gain nothing or the budget is spent.
+def climb_from(judge, sample, start, budget, seed, threads, larger=1.0, closely=False):
+    """Search from a solution by local moves, until they gain nothing or the budget is spent.
 
     Parameters
     ----------
     judge : Judge
-        Of the sample.
+        Judge of the sample.
     sample : Sample
     start : Runner
     budget : float
-        Iterations over the sample; the last batch of moves may pass it by little.
+        Iterations over the sample; the last batch of moves may exceed it slightly.
     seed : int
     threads : int
         The moves do not depend on it.
     larger : float
-        So many times the sample is all the data: then there is more patience, twice as much at
-        most, and other solutions than the best are told of.
+        Size of the data, in samples of this size. Above 1 there is more patience (at most twice as
+        much), and solutions other than the best are returned, too.
     closely : bool
-        Whether only the moves that promise most are tried.
+        Try only the most promising moves.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
         rng = np.random.default_rng([seed, STREAM])
         source = _Moves(judge, sample, best, rng, closely)
         failed = 0
-        # of no use are those that cannot take the place of the best, or be told of
+        # drop what can neither replace the best nor be returned beside it
         least = -NEAR * judge.weight if larger > 1 else judge.level
         while budget - spent >= BATCH * USUAL and failed < most:
             longest = int(min(MOST_ITERATIONS, max(2 * USUAL, SHARE * (budget - spent))))
@@ -94,7 +93,7 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
             proposals = source.next(BATCH)
             to_beat = best.run.log_likelihood + judge.level
             patience = [Patience(to_beat, *look)] * len(proposals)
-            for run in many(judge, proposals, longest, threads, patience, USUAL):
+            for run in run_many(judge, proposals, longest, threads, patience, USUAL):
                 moves, spent, failed = moves + 1, spent + run.n_iter + 1, failed + 1
                 other = Runner(moves, run, events=run.events)
                 if not run.log_likelihood > found.score + least:
@@ -111,15 +110,18 @@ def climbed(judge, sample, start, budget, seed, threads, larger=1.0, closely=Fal
 
 
 def _better(judge, other, best):
-    """Whether a solution takes the place of the best: higher by more than what is level, and with
-    no more components on few samples, and none that the data does not resolve."""
+    """Whether a solution replaces the best.
+
+    It must be higher by more than `judge.level`, have no more components on few samples, and none
+    narrower than the data resolves.
+    """
     higher = other.score > best.score + judge.level
     sound = not other.events and judge.few(other.run) <= judge.few(best.run)
     return higher and sound and judge.resolves(other.run.params)
 
 
 def _next_best(judge, best, others):
-    """Some that ended elsewhere, not far below."""
+    """Solutions that ended elsewhere, slightly below the best."""
     least = best.score - NEAR * judge.weight
     within = judge.within(best.run.params)
     scale = np.sqrt(np.maximum(within, np.finfo(float).tiny))
@@ -136,16 +138,16 @@ def _next_best(judge, best, others):
 
 
 def _apart(a, b, scale):
-    """Whether a component of one mixture is near none of the other one."""
+    """Whether one mixture has a component far from every component of the other."""
     apart = (a.means[:, None] - b.means) / scale
     squared = (apart**2).mean(axis=2)
     return max(squared.min(axis=0).max(), squared.min(axis=1).max()) > ELSEWHERE**2
 
 
 class _Moves:
-    """Moves from one solution: drawn ones, and from the second batch on those that promise most.
+    """Moves from one solution: random ones first, from the second batch on the promising ones.
 
-    A solution that is left at once was hardly worth a close look.
+    Finding promising moves is not worth it for a solution that the first batch already improves.
     """
 
     def __init__(self, judge, sample, best, rng, closely):
@@ -154,9 +156,9 @@ class _Moves:
         self._batches, self._promising = int(closely), []
 
     def next(self, count):
-        """As many, a list of Params; fewer where draws make none."""
+        """The next `count` moves as a list of Params; fewer where a draw yields no move."""
         if self._batches == 1:
             self._promising = self._outlook.promising()
         self._batches += 1
         found, self._promising = self._promising[:count], self._promising[count:]
-        return found + self._outlook.drawn(self._rng, count - len(found))
+        return found + self._outlook.draw(self._rng, count - len(found))

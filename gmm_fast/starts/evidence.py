@@ -1,11 +1,11 @@
-"""The marginal likelihood of a partition, which few rows cannot win by chance.
+"""Scores partitions by their marginal likelihood, which few rows cannot raise by chance.
 
-That of each part is that under a normal-inverse-Wishart prior (Murphy 2007, "Conjugate Bayesian
-analysis of the Gaussian distribution", equations 250 and 266). Its covariance is the pooled one of
-the partition, in the volume of the part, and counts as 2 d + 1 samples (nu_0 = 3 d + 2); for diag
-each feature is a matter of its own with d = 1, for spherical all values of a part have one
-variance. With fewer samples, or without volumes, partitions won that put small clusters together or
-cut them up.
+Each part has a normal-inverse-Wishart prior (Murphy 2007, "Conjugate Bayesian analysis of the
+Gaussian distribution", equations 250 and 266). The prior covariance is the pooled covariance of the
+partition, scaled to the volume of the part, and counts as 2 d + 1 samples (nu_0 = 3 d + 2). For
+diag each feature is scored separately with d = 1; for spherical all values of a part share one
+variance. With fewer prior samples, or without volumes, partitions won that merged or split small
+clusters.
 """
 
 import numpy as np
@@ -15,29 +15,29 @@ from scipy.special import gammaln
 from .one_covariance import ridge
 from .spaces import indicators
 
-# Steps towards the volumes of parts.
+# Iterations that estimate the volumes of parts.
 VOLUME_STEPS = 2
-# Samples that what is thought of a component's mean beforehand counts as.
+# Weight of the prior of a component's mean, in samples.
 MEAN_WEIGHT = 0.01
-# Log-likelihood of a sample and feature that a part of hardly any rows costs: its covariance is
-# singular once EM runs, whatever it earns here. Parts of a quarter of d + 1 rows cost nothing:
-# two outliers of breast cancer earned 0.008, true clusters of 19 to 50 rows in 100 features 0.009
-# and more.
+# Penalty of a part of hardly any rows, in log-likelihood per sample and feature: its covariance
+# becomes singular once EM runs, whatever it earns here. Parts of a quarter of d + 1 rows cost
+# nothing: two outliers of breast cancer earned 0.008, true clusters of 19 to 50 rows in 100
+# features 0.009 and more.
 THIN, THICK = 0.015, 0.25
 
 
 def _evidence(counts, prior_logdets, logdets, d, values):
-    """Sum over parts.
+    """What the covariance of each part contributes to the log marginal likelihood, (K,).
 
     Parameters
     ----------
     counts : (K,) float64
     prior_logdets, logdets : (K,) float64
-        ln|nu_0 S_0| and ln|nu_0 S_0 + W_k| of each, sums over features where these have their own.
+        ln|nu_0 S_0| and ln|nu_0 S_0 + W_k| of each part, summed over separate features.
     d : int
         Order of the matrices.
     values : int
-        How many variables of that order a sample is; those with a variance in common are one.
+        Observations of that order in a sample; more than one where features share a variance.
     """
     prior = 3 * d + 2
     half = 0.5 * np.arange(d)
@@ -47,7 +47,7 @@ def _evidence(counts, prior_logdets, logdets, d, values):
 
 
 def _means_and_shares(counts, n_features):
-    """What the means of parts and their shares contribute to the log marginal likelihood."""
+    """What the mean and the share of each part contribute to the log marginal likelihood, (K,)."""
     return 0.5 * n_features * np.log(MEAN_WEIGHT / (MEAN_WEIGHT + counts)) + gammaln(counts + 1)
 
 
@@ -55,7 +55,7 @@ def _full(rows, labels, k):
     d = rows.z.shape[1]
     counts, scatters = _scatters(rows, labels, k)
     pooled, volumes = _volumes(scatters, counts, rows.added + ridge(rows.near))
-    if len(labels) < k * d:  # covariances of their own say nothing
+    if len(labels) < k * d:  # too few rows for separate covariances
         shares = counts @ np.log(counts / counts.sum())
         return shares - 0.5 * (d * counts @ np.log(volumes) + counts.sum() * _logdet(pooled))
     prior = (2 * d + 1) * pooled
@@ -81,10 +81,10 @@ def _scatters(rows, labels, k):
 
 
 def _volumes(scatters, counts, added):
-    """Covariance S (d, d) and volumes v (K,), of which the product is 1, of parts with v_k S.
+    """Covariance S (d, d) and volumes v (K,) of parts with covariances v_k S; v multiplies to 1.
 
-    Celeux & Govaert 1995, "Gaussian parsimonious clustering models", model [lambda_k C]: two steps
-    of their iteration, each part with one more sample of volume 1.
+    Two steps of the iteration for model [lambda_k C] (Celeux & Govaert 1995, "Gaussian parsimonious
+    clustering models"), with one extra sample of volume 1 in each part.
     """
     d = len(added)
     volumes = np.ones(len(counts))
@@ -135,5 +135,5 @@ def _spherical(rows, labels, k):
     return float((evidence + _means_and_shares(counts, d)).sum())
 
 
-# What tells how good a partition is, (rows, labels, K) -> float, of each layout of covariances.
+# Scores a partition, (rows, labels, K) -> float, by the layout of the covariances.
 EVIDENCE = {"matrices": _full, "variances": _diagonal, "variance": _spherical}

@@ -1,4 +1,4 @@
-"""Where EM starts: a search for the optimum, scikit-learn's starts, given parameters, labels."""
+"""Finds where EM starts: by a search, scikit-learn's methods, given values or labels."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from .optimum import (
     Found,
     Search,
     Shared,
-    with_given,
+    winner_events,
 )
 from .partition import check_labels, params_of_parts, partition
 from .race import LEG, best_start
 from .seeding import Seeder
-from .starting import overridden
+from .starting import apply_given
 
 
 @serial_blas()
@@ -31,7 +31,7 @@ def initial_params(backend, n_components, covariance_type, start, settings, shar
     start : Start
     settings : em.Settings
     shared : Shared, optional
-        Made here when not given.
+        Created here by default.
 
     Returns
     -------
@@ -40,36 +40,36 @@ def initial_params(backend, n_components, covariance_type, start, settings, shar
     Raises
     ------
     DataError
-        Fewer samples than components, given values of the wrong shape.
+        Fewer samples than components, or given values of the wrong shape.
     """
     check_counts(backend, n_components)
     settings = settings.for_data(backend, covariance_type)
     if start.labels is not None:
         params = _from_labels(backend, start.labels, n_components, covariance_type, settings)
-        return Found(overridden(params, start), [])
+        return Found(apply_given(params, start), [])
     shared = Shared(backend, start) if shared is None else shared
     if start.method != "auto":
         return _named(shared, n_components, covariance_type, settings)
-    return Search(shared, n_components, covariance_type, settings).found()
+    return Search(shared, n_components, covariance_type, settings).find()
 
 
 def _named(shared, n_components, covariance_type, settings):
-    """The best of `n_init` of scikit-learn's starts of that name."""
+    """The best of `n_init` starts by the scikit-learn method that `start` names."""
     start, events = shared.start, []
     sample = shared.sample(n_components)
     seeder = Seeder(sample, shared.backend.threads, events)
     rng = np.random.RandomState(start.seed % 2**32)
     candidates = []
     for _ in range(1 if start.complete else start.n_init):
-        how = n_components, covariance_type, settings.added, rng
-        candidates.append(overridden(named_start(start.method, seeder, *how), start))
+        how = n_components, covariance_type, settings.added_variance, rng
+        candidates.append(apply_given(named_start(start.method, seeder, *how), start))
     if len(candidates) == 1:
         return Found(candidates[0], events)
     part = shared.part(n_components, covariance_type)[0]
     judge = Judge(shared.over(part), covariance_type, settings)
     legs = (LEG, None) if settings.max_iter else (0, 0)
     winner, _ = best_start(judge, candidates, shared.backend.threads, *legs)
-    return Found(winner.run.params, with_given(events, winner, start))
+    return Found(winner.run.params, winner_events(events, winner, start))
 
 
 def check_counts(backend, n_components):
@@ -93,4 +93,4 @@ def _from_labels(backend, labels, n_components, covariance_type, settings):
     weights = np.ones(backend.n_samples) if backend.weights is None else backend.weights
     chunks = backend.data_chunks()
     parts = partition(chunks, labels, weights, n_components, covariance_type)
-    return params_of_parts(parts, covariance_type, settings.added)
+    return params_of_parts(parts, covariance_type, settings.added_variance)

@@ -1,4 +1,4 @@
-"""The one judge of starts: how far they run on a sample, what they are worth, which are sound."""
+"""Judges starts: runs them on a sample, scores them, and tells which are sound."""
 
 import numpy as np
 from scipy.special import psi
@@ -7,25 +7,25 @@ from ..mixture.families import get_family
 from ..mixture.resolution import resolves
 from .short import ENDLESS, ShortRuns
 
-# Starts settle at this share of the tolerance of the fit, but no later than at that one: it is
-# enough to see which of them is the best.
+# Starts run to this share of the fit's tolerance, but no finer than `FINEST`: enough to see which
+# is best.
 FINER, FINEST = 0.1, 1e-5
-# Iterations after which a start is taken as it is.
+# Most iterations of a start.
 LONGEST = 320
 
-# Share of the samples at either end of a feature that does not count for the spread of the data.
+# Share of the samples at either end of a feature that the spread of the data ignores.
 RARE = 0.01
-# What a sample gains in each feature at most, where a variance shrinks to a millionth.
+# The most a sample can gain in each feature: that of a variance shrunk to a millionth.
 MOST_GAIN = 0.5 * np.log(1e6)
 
 
 class Judge:
-    """Runs starts on a sample, and says which of two is the better one.
+    """Runs starts on a sample and scores them.
 
     Parameters
     ----------
     backend : LocalBackend
-        Of the sample.
+        Backend of the sample.
     covariance_type : str
     settings : em.Settings
         With the `reg_covar` of the data.
@@ -33,11 +33,11 @@ class Judge:
     Attributes
     ----------
     tol : float
-        Of its runs.
+        Tolerance of the runs.
     weight : float
-        Of the sample.
+        Total weight of the sample.
     level : float
-        Log-likelihoods that are apart by less are level.
+        Log-likelihoods closer than this count as equal.
     """
 
     def __init__(self, backend, covariance_type, settings):
@@ -48,18 +48,18 @@ class Judge:
         self.weight = self.runs.total_weight
         self.level = self.tol * self.weight
         self._family = get_family(covariance_type)
-        # under the likelihood that takes it into account nothing is won below the rounding
-        self._hidden = settings.hidden() if settings.rounding is None else None
+        # the rounding-aware likelihood gains nothing below the rounding
+        self._hidden = settings.hidden_variance() if settings.rounding is None else None
         self._spread = spread_of(backend)
 
     def run(self, params, iterations=LONGEST, patience=ENDLESS):
-        """The `short.Run` of so many iterations at most; see `ShortRuns`."""
+        """A `short.Run` of at most that many iterations; see `ShortRuns`."""
         return self.runs(params, iterations, self.tol, patience)
 
     def score(self, run):
-        """What a run is judged by: its log-likelihood, less what chance may have given to it.
+        """The log-likelihood of a run, less what chance may have contributed.
 
-        Of each component that is its `spuriousness` or its `overfit`, whichever is more.
+        For each component that is its `spuriousness` or its `overfit`, whichever is larger.
         """
         n, d = self.runs.n_samples, self.runs.n_features
         thin = spuriousness(run.params, self._spread, n)
@@ -67,15 +67,15 @@ class Judge:
         return run.log_likelihood - float(np.maximum(thin, few).sum())
 
     def resolves(self, params):
-        """Whether a solution has no component that is narrower than the data's rounding."""
+        """Whether no component of a solution is narrower than the data's rounding."""
         return resolves(params, self._hidden)
 
     def within(self, params):
-        """Variances within components, (d,)."""
+        """Average variances within components, (d,)."""
         return params.weights @ self._family.component_variances(params)
 
     def few(self, run):
-        """Components on so few samples that they may have found a plane through them by chance."""
+        """How many components have so few samples that those may lie in a plane by chance."""
         samples = run.params.weights * self.runs.n_samples
         return int((samples < 2 * self._family.directions(self.runs.n_features)).sum())
 
@@ -83,7 +83,7 @@ class Judge:
 def spread_of(backend):
     """Cholesky factor of the covariance of a sample, (d, d); its diagonal where it is singular.
 
-    Of most of it: single samples far away would make every component look thin.
+    Extreme values are clipped: a few distant samples would make every component look thin.
     """
     x = np.concatenate([chunk for _, chunk in backend.data_chunks()])
     x = np.clip(x, *np.quantile(x, (RARE, 1 - RARE), axis=0))
@@ -96,14 +96,14 @@ def spread_of(backend):
 
 
 def spuriousness(params, spread, n_samples):
-    """What likelihoods are lowered by for components that are thin beside the data.
+    """Penalty for components that are thin compared with the data.
 
-    A component on a few samples that happen to lie in a plane has a likelihood without bound, and
-    without meaning. tr(S inv(Sigma_k)) / n is the penalty of Chen and Tan (2009, "Inference for
-    multivariate normal mixtures", J. Multivariate Anal. 100), with which the maximum is
-    consistent. Of honest components it is less than 1, which is taken off: they are judged by
-    likelihood alone. It is bounded by what its samples, or d + 1 of them, can gain: few samples far
-    away deserve their component.
+    A component on a few samples that happen to lie in a plane has an unbounded, meaningless
+    likelihood. tr(S inv(Sigma_k)) / n is the penalty of Chen and Tan (2009, "Inference for
+    multivariate normal mixtures", J. Multivariate Anal. 100), which makes the maximum consistent.
+    It is below 1 for honest components; 1 is subtracted, so likelihood alone judges them. It is
+    bounded by what the component's samples, or d + 1 of them, can gain: a few distant samples
+    deserve their component.
 
     Parameters
     ----------
@@ -123,16 +123,17 @@ def spuriousness(params, spread, n_samples):
 
 
 def overfit(family, rows, d):
-    """What likelihoods are lowered by for covariances that are estimated from few samples, (K,).
+    """Penalty for covariances estimated from few samples, (K,).
 
-    The likelihood of n_k samples at their own mean and covariance is above that at the true ones by
+    In d dimensions the log-likelihood of n_k Gaussian samples at their own mean and covariance is
+    expected to exceed that at the true ones by
 
-        G(n_k) = n_k / 2 (d ln(n_k / 2) - sum over i = 1..d of psi((n_k - i) / 2)),
+        G(n_k) = n_k / 2 (d ln(n_k / 2) - sum over i = 1..d of psi((n_k - i) / 2))
 
-    expected of a Gaussian in d dimensions (from E ln|W| of a Wishart matrix, Bishop 2006, equation
-    B.81): half the free parameters of many samples, and more of few. What two times it is above
-    that, as in AIC, is taken off: else a component on hardly more samples than features wins
-    whatever they are. Fewer than d + 1 samples are no more likely to be there by chance.
+    (from E ln|W| of a Wishart matrix, Bishop 2006, equation B.81): half the number of free
+    parameters for many samples, more for few. The penalty is what 2 G, as in AIC, has above the
+    number of free parameters. Without it a component on hardly more samples than features wins
+    whatever they are. Below d + 1 samples it does not grow.
 
     Parameters
     ----------

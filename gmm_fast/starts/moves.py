@@ -1,11 +1,11 @@
-"""Local moves: where a solution is too rich a component is taken, and put where it is too poor.
+"""Local moves: take a component from where there are too many, and put it where one is missing.
 
-EM does not move a component from where it is superfluous to where one is missing. A move takes one
-away, or merges two, and puts one on a row, among rows that the solution has not expected, or where
-a component should be two: random swap EM (Zhao, Hautamäki, Kärkkäinen & Fränti 2012, "Random swap
-EM algorithm for Gaussian mixture models", Pattern Recognition Letters 33) and split-and-merge EM
-(Ueda, Nakano, Ghahramani & Hinton 2000, "SMEM algorithm for mixture models", Neural Computation
-12). Some are the ones that promise most; the others are drawn.
+EM cannot do that by itself. A move removes one component or merges two, and puts the freed one on a
+row, among rows the solution did not expect, or where one component should be two: random swap EM
+(Zhao, Hautamäki, Kärkkäinen & Fränti 2012, "Random swap EM algorithm for Gaussian mixture models",
+Pattern Recognition Letters 33) and split-and-merge EM (Ueda, Nakano, Ghahramani & Hinton 2000,
+"SMEM algorithm for mixture models", Neural Computation 12). Some moves are the most promising ones;
+the others are random.
 """
 
 import numpy as np
@@ -17,30 +17,30 @@ from ..mixture.params import Params
 from .newcomers import newcomers
 from .partition import part_stats
 
-# Pairs of components whose merging is tried out on the sample.
+# Pairs of components whose merge is evaluated on the sample.
 PAIRS = 8
-# Moves that promise most, of a solution, and the ways to free and to put a component that they are
-# looked for among.
+# How many promising moves a solution yields, and from how many removals and insertions of a
+# component they are combined.
 PROMISING, LIKELY = 12, 32
-# Share of the drawn moves for which two components become one.
+# Share of the random moves that merge two components.
 PAIRED = 0.125
-# Steps of k-means in one dimension that place a cut, and of power iteration that find its axis.
+# Steps of one-dimensional k-means that place a cut, and of power iteration that find its axis.
 STEPS, POWERS = 5, 8
-# Variance beside a cut, as a share of that before it, below which nothing more is gained: a half
-# that is one row repeated would gain without bound.
+# Least variance of a half, as a share of the variance before the cut: a half that is one repeated
+# row would gain without bound.
 LEAST = 1e-6
-# Logarithm of the most that a density is to another: its exponential is finite.
+# Bound on the logarithm of a ratio of densities: its exponential stays finite.
 MOST_LOG = 700.0
 TINY = np.finfo(np.float64).tiny
 
 
 class Outlook:
-    """What a solution looks like on the sample: where it is too rich, and where too poor.
+    """Shows where a solution has too many components on the sample, and where too few.
 
     Parameters
     ----------
     backend : LocalBackend
-        Of the sample.
+        Backend of the sample.
     sample : Sample
     params : Params
         The solution, of at least two components.
@@ -50,9 +50,9 @@ class Outlook:
     log_prob : (n,) float64
         ln p(x).
     labels : (n,) int
-        The component that is most responsible.
+        The most responsible component.
     loss : (K,) float64
-        Likelihood lost without the component, nearly: before EM makes the others take its samples.
+        Approximate log-likelihood lost without the component, before EM adapts the others.
     """
 
     def __init__(self, backend, sample, params):
@@ -72,7 +72,7 @@ class Outlook:
             self.log_prob[some], self.labels[some] = out.log_prob, labels
             weights, rows = self.sample.weights[some], np.arange(len(labels))
             own = resp[rows, labels].astype(np.float64)
-            # -ln(1 - r) is r where r is small: of others than the most responsible one
+            # -ln(1 - r) is about r where r is small, as for all but the most responsible one
             self.loss += weights @ resp
             lost = -np.log(np.maximum(1 - own, np.exp(-MOST_LOG))) - own
             self.loss += np.bincount(labels, weights * lost, minlength=k)
@@ -83,31 +83,32 @@ class Outlook:
         overlap = second.reshape(k, k)
         self._overlap = overlap + overlap.T
 
-    # What promises most ------------------------------------------------------------------------
+    # Promising moves ---------------------------------------------------------------------------
 
     def promising(self):
-        """The moves that promise most, the best first, a list of Params."""
-        takes = sorted(self._takes(), key=lambda take: take[0])[:LIKELY]
-        puts = sorted(self._puts(), key=lambda put: -put[0])[:LIKELY]
+        """The most promising moves, the best first, as a list of Params."""
+        removals = sorted(self._removals(), key=lambda removal: removal[0])[:LIKELY]
+        insertions = sorted(self._insertions(), key=lambda insertion: -insertion[0])[:LIKELY]
         pairs = [
             (cost - gain, a, b)
-            for a, (cost, _) in enumerate(takes)
-            for b, (gain, _) in enumerate(puts)
+            for a, (cost, _) in enumerate(removals)
+            for b, (gain, _) in enumerate(insertions)
         ]
         pairs.sort()
-        moved = (self._moved(takes[a][1], puts[b][1]) for _, a, b in pairs[: 3 * PROMISING])
+        best = pairs[: 3 * PROMISING]
+        moved = (self._apply_move(removals[a][1], insertions[b][1]) for _, a, b in best)
         return [params for params in moved if params is not None][:PROMISING]
 
-    def _takes(self):
-        """(cost, what is taken) of ways to free a component, a list.
+    def _removals(self):
+        """Ways to free a component, a list of (cost, components).
 
-        A component that goes, (j,), or two that become one, (i, j).
+        Either remove one component, (j,), or merge two, (i, j).
         """
-        takes = [(float(cost), (j,)) for j, cost in enumerate(self.loss)]
+        removals = [(float(cost), (j,)) for j, cost in enumerate(self.loss)]
         pairs = self._overlapping()
         if not pairs:
-            return takes
-        pooled = [self.pooled(*pair) for pair in pairs]
+            return removals
+        pooled = [self.pool(*pair) for pair in pairs]
         weights, means, covariances = zip(*pooled, strict=True)
         both = Params(
             np.array(weights) / sum(weights),
@@ -128,37 +129,36 @@ class Outlook:
             density = of_both.resp * (sum(weights) * np.exp(log_ratio))[:, None]
             rest = np.maximum(1 - own.resp[:, first] - own.resp[:, second], 0)
             costs -= self.sample.weights[some] @ np.log(np.maximum(density + rest, TINY))
-        return takes + list(zip(costs.tolist(), pairs, strict=True))
+        return removals + list(zip(costs.tolist(), pairs, strict=True))
 
     def _overlapping(self):
-        """Pairs (i, j) of each component with the one that it overlaps most, at most `PAIRS`."""
+        """Pairs (i, j) of a component and the one it overlaps most, at most `PAIRS`."""
         overlap = self._overlap
         pairs = {tuple(sorted(p)) for p in enumerate(overlap.argmax(axis=1).tolist())}
         pairs = [p for p in pairs if p[0] != p[1] and overlap[p] > 0]
         return sorted(pairs, key=lambda p: (-overlap[p], p))[:PAIRS]
 
-    def _puts(self):
-        """(gain, what is put) of places for a component, a list.
+    def _insertions(self):
+        """Ways to place a component, a list of (gain, what to place).
 
-        One beside the others, (None, weight, mean, covariance), or a component in two halves,
-        (c, halves).
+        Either add one, (None, weight, mean, covariance), or split component c, (c, halves).
         """
-        puts = []
+        insertions = []
         for c in range(self.params.n_components):
             gain, halves = self._cut(c)
             if halves is not None:
-                puts.append((gain, (c, halves)))
+                insertions.append((gain, (c, halves)))
         found = newcomers(
             self.sample, self.params, self.log_prob, self.labels, self.backend.threads
         )
         for gain, weight, mean, variance in found:
-            puts.append((gain, (None, weight, mean, variance * self._within)))
-        return puts
+            insertions.append((gain, (None, weight, mean, variance * self._within)))
+        return insertions
 
     def _cut(self, c):
-        """What a cut of a component across its principal axis gains, and its halves or None.
+        """The gain of cutting a component across its principal axis, and its halves or None.
 
-        Two means in one dimension part its samples; it gains
+        Two-means in one dimension splits its samples and gains
 
             n (ln s^2) / 2 - sum over the halves of n_h ((ln s_h^2) / 2 - ln (n_h / n))
 
@@ -176,8 +176,8 @@ class Outlook:
         return gain, self._halves(c, rows, side)
 
     def larger(self):
-        """Mixtures of one component more, where that gains most, the best first."""
-        puts = sorted(self._puts(), key=lambda put: -put[0])[:PROMISING]
+        """Mixtures with one more component where that gains most, the best first."""
+        insertions = sorted(self._insertions(), key=lambda insertion: -insertion[0])[:PROMISING]
         params = self.params
         more = Params(
             np.append(params.weights, 0.0),
@@ -186,22 +186,23 @@ class Outlook:
             params.covariance_type,
         )
         free = (params.n_components,)
-        return [self._moved(free, put, more) for _, put in puts]
+        return [self._apply_move(free, insertion, more) for _, insertion in insertions]
 
-    # What is drawn ------------------------------------------------------------------------------
+    # Random moves -------------------------------------------------------------------------------
 
-    def drawn(self, rng, count):
-        """Moves that are drawn, a list of at most `count` Params: some draws make none.
+    def draw(self, rng, count):
+        """Random moves, a list of at most `count` Params: some draws yield no move.
 
-        A component of which little depends goes, or two that overlap become one; it is put among
-        the neighbours of a row, on a row, or where the plane between two rows cuts another.
+        A move removes a component that costs little, or merges two that overlap. It puts the freed
+        one among the neighbours of a row, on a row, or where the plane between two rows cuts
+        another component.
 
         Parameters
         ----------
         rng : numpy.random.Generator
         count : int
         """
-        params, (rows, solution) = self.params, self._drawn_from
+        params, (rows, solution) = self.params, self._kernel_inputs
         uniforms = rng.random((count, kernel.DRAWS))
         weights, means, covariances = (
             np.repeat(array[None], count, axis=0)
@@ -221,8 +222,8 @@ class Outlook:
         ]
 
     @cached
-    def _drawn_from(self):
-        """What the kernel knows of the sample and of the solution."""
+    def _kernel_inputs(self):
+        """The sample and the solution as the kernel takes them."""
         params, sample = self.params, self.sample
         within = np.ravel(self._within)
         own = params.covariances.reshape(-1, len(within))
@@ -240,7 +241,7 @@ class Outlook:
             own[:0] if self.family.shared else own,
             within,
             self._chances,
-            # how much they overlap
+            # overlap of each pair
             np.cumsum(np.triu(self._overlap, 1)),
             PAIRED,
             float(self._pseudo),
@@ -249,14 +250,14 @@ class Outlook:
 
     @cached
     def _chances(self):
-        """Sums of the chances that components go: high where little is lost."""
+        """Cumulative chances of components to be removed: high where little is lost."""
         middle = max(float(np.median(self.loss)), TINY)
-        with np.errstate(over="ignore"):  # of what is lost beside nothing
+        with np.errstate(over="ignore"):  # where the median loss is next to nothing
             return np.cumsum(np.exp(-self.loss / middle))
 
     @cached
     def _whitened(self):
-        """Rows where the covariance within components is the unit matrix, (n, d)."""
+        """Rows in the space where the within-component covariance is the unit matrix, (n, d)."""
         y = self.sample.x - self.sample.mean
         within = self._within
         if np.ndim(within) < 2:
@@ -267,22 +268,22 @@ class Outlook:
             return y / self.sample.scale
         return y @ dtrtri(lower, lower=1)[0].T
 
-    # How it is done -----------------------------------------------------------------------------
+    # Making a move ------------------------------------------------------------------------------
 
     @cached
     def _within(self):
-        """The covariance within components, as the family keeps it."""
+        """The within-component covariance, in the family's layout."""
         return self.family.within(self.params.covariances, self.params.weights)
 
     @cached
     def _pseudo(self):
-        """Weight of the samples that draw a covariance of few rows to one that is not singular."""
+        """Weight of the pseudo-samples that keep a covariance of few rows from being singular."""
         return self.family.directions(self.params.n_features) * self.sample.weights.mean()
 
     def _halves(self, c, rows, side):
-        """((weight, mean, covariance), the same) of a component's two parts; None of an empty one.
+        """(weight, mean, covariance) of each half of a component; None if a half is empty.
 
-        Few rows have a covariance that is singular or nearly so: it is drawn to the component's.
+        Few rows have a (nearly) singular covariance, so it is shrunk towards the component's.
         """
         x, weights = self.sample.x[rows], self.sample.weights[rows]
         family, pseudo = self.family, self._pseudo
@@ -302,8 +303,8 @@ class Outlook:
         share = self.params.weights[c] / sum(h[0] for h in halves)
         return tuple((share * weight, *rest) for weight, *rest in halves)
 
-    def pooled(self, i, j):
-        """Weight, mean and covariance of two components together."""
+    def pool(self, i, j):
+        """Weight, mean and covariance of two components merged."""
         params = self.params
         weight = params.weights[i] + params.weights[j]
         share = params.weights[i] / weight if weight > 0 else 0.5
@@ -311,27 +312,27 @@ class Outlook:
         mean = params.means[j] + share * delta
         return weight, mean, self.family.pool(params.covariances, i, j, share, delta)
 
-    def _moved(self, take, put, params=None):
-        """The mixture after a move, or None where both ends are the same component."""
-        c, *rest = put
-        if c in take:
+    def _apply_move(self, removal, insertion, params=None):
+        """The mixture after a move, or None if it removes the component that it would split."""
+        c, *rest = insertion
+        if c in removal:
             return None
-        changed = Changed(self.params if params is None else params)
-        if len(take) == 2:
-            changed.put(take[0], *self.pooled(*take))
-        free = take[-1]
+        draft = Draft(self.params if params is None else params)
+        if len(removal) == 2:
+            draft.put(removal[0], *self.pool(*removal))
+        free = removal[-1]
         if c is None:
             weight, mean, covariance = rest
-            changed.drop(free)
-            changed.put(free, weight / (1 - weight), mean, covariance)
+            draft.drop(free)
+            draft.put(free, weight / (1 - weight), mean, covariance)
         else:
             for slot, half in zip((c, free), rest[0], strict=True):
-                changed.put(slot, *half)
-        return changed.params()
+                draft.put(slot, *half)
+        return draft.params()
 
 
-class Changed:
-    """A copy of a mixture of which components are replaced."""
+class Draft:
+    """A copy of a mixture whose components can be replaced."""
 
     def __init__(self, params):
         self._family = params.family
@@ -343,7 +344,7 @@ class Changed:
         self._family.put(self._covariances, k, covariance)
 
     def drop(self, k):
-        """Take the weight of a component, and give it to the others."""
+        """Give the weight of a component to the others."""
         self._weights[k] = 0.0
         total = self._weights.sum()
         if total > 0:
@@ -355,19 +356,20 @@ class Changed:
 
 
 def cut(z, weights):
-    """What a cut across the principal axis gains, and on which side of it each sample is.
+    """Cut samples across their principal axis.
 
     Parameters
     ----------
     z : (n, d) float64
-        In units of the standard deviations of the data.
+        Samples in units of the standard deviations of the data.
     weights : (n,) float64
 
     Returns
     -------
     gain : float
-        Minus infinity where there is nothing to cut.
+        In classification likelihood; minus infinity where there is nothing to cut.
     side : (n,) bool
+        Side of the cut that each sample lies on.
     """
     total = weights.sum()
     centred = z - weights @ z / total
@@ -392,7 +394,7 @@ def cut(z, weights):
 
 
 def principal_axis(centred, weights):
-    """Direction of the largest variance of samples about their mean, nearly, (d,)."""
+    """Approximate direction of the largest variance of centred samples, (d,)."""
     variance = weights @ centred**2
     axis = np.zeros(centred.shape[1])
     axis[np.argmax(variance)] = 1.0

@@ -1,7 +1,7 @@
-"""scikit-learn's four ways to start, by name: the same rows seed the same components.
+"""scikit-learn's four initialisations by name: the same rows seed the same components.
 
-For an integer seed, and data that the sample holds all of, the partitions, rows and
-responsibilities are those that scikit-learn's `GaussianMixture` starts from.
+For an integer seed, and data that fits into the sample, the partitions, rows and responsibilities
+are those that scikit-learn's `GaussianMixture` starts from.
 """
 
 import warnings
@@ -14,13 +14,13 @@ from ..backends.threads import importing
 from ..mixture.families import get_family
 from .partition import params_of_parts, part_stats
 
-# Rows times components of which responsibilities are drawn.
+# For "random": most responsibilities to draw (rows times components), and fewest rows.
 MOST_RESPONSIBILITIES = 2**22
 FEWEST_ROWS = 2**12
 
 
 def named_start(name, seeder, n_components, covariance_type, reg_covar, rng):
-    """One start.
+    """One start by the named method.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def named_start(name, seeder, n_components, covariance_type, reg_covar, rng):
     covariance_type : str
     reg_covar : float or (d,) array
     rng : numpy.random.RandomState
-        Drawn from as scikit-learn does, so that several starts go on from one another.
+        Used as scikit-learn uses it: several starts continue one stream.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def named_start(name, seeder, n_components, covariance_type, reg_covar, rng):
         labels = _kmeans(seeder, n_components, rng)
         return m_step(seeder.moments(labels, n_components, covariance_type))
     rows = _rows(name, seeder, n_components, rng)
-    # scikit-learn gives each component its row alone, without a covariance: here it gets that of
-    # the samples nearest to it, in the space where units and correlations do not count
+    # scikit-learn gives each component only its row, without a covariance. Here it gets that of
+    # the samples nearest to the row in whitened space, where units and correlations do not count.
     z = sample.whitened
     labels = seeder.nearest(z, z[:, rows].T.copy())
     params = m_step(seeder.moments(labels, n_components, covariance_type))
@@ -58,9 +58,9 @@ def named_start(name, seeder, n_components, covariance_type, reg_covar, rng):
 
 
 def pseudo_weight(sample, covariance_type, parts=None):
-    """Weight of pseudo-samples that make a covariance of the family regular.
+    """Weight of pseudo-samples that keep covariances of the family from being singular.
 
-    None where all of `parts` have samples enough: then the M-step is that of the partition.
+    0 if all of `parts` have enough samples: then it is the plain M-step of the partition.
     """
     d = sample.x.shape[1]
     needed = sample.weights.mean() * max(2, get_family(covariance_type).directions(d))
@@ -69,8 +69,8 @@ def pseudo_weight(sample, covariance_type, parts=None):
     return needed
 
 
-def _scaled(x):
-    """`x` about its mean in units of a power of two: the same distances, without overflow."""
+def _rescale(x):
+    """`x` centred and divided by a power of two: the same relative distances, without overflow."""
     x = x - x.mean(axis=0)
     return np.ldexp(x, -np.frexp(np.abs(x).max())[1])
 
@@ -82,11 +82,11 @@ def _kmeans(seeder, n_components, rng):
 
     sample = seeder.sample
     method = KMeans(n_components, n_init=1, random_state=rng)
-    # on one thread: on several it adds up in the order in which they finish
+    # on one thread: several would add up in the order in which they finish
     with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
-        # of few distinct rows, of which there is an event
+        # it warns of too few distinct rows, which an event reports
         warnings.simplefilter("ignore", ConvergenceWarning)
-        labels = method.fit(_scaled(sample.x), sample_weight=_weights(sample)).labels_
+        labels = method.fit(_rescale(sample.x), sample_weight=_weights(sample)).labels_
     found = len(np.unique(labels))
     if found < n_components:
         seeder.say_few_rows(found, n_components)
@@ -100,7 +100,7 @@ def _rows(name, seeder, n_components, rng):
     with importing():
         from sklearn.cluster import kmeans_plusplus
 
-    x = _scaled(sample.x)
+    x = _rescale(sample.x)
     with threadpool_limits(1, user_api="openmp"):
         centers, rows = kmeans_plusplus(
             x, n_components, sample_weight=_weights(sample), random_state=rng
@@ -112,7 +112,7 @@ def _rows(name, seeder, n_components, rng):
 
 
 def _random(sample, n_components, covariance_type, rng):
-    """Moments under responsibilities drawn uniformly."""
+    """Moments under uniformly drawn responsibilities."""
     m = max(FEWEST_ROWS, MOST_RESPONSIBILITIES // n_components)
     x, weights = sample.x[:m], sample.weights[:m]
     resp = rng.uniform(size=(len(x), n_components))

@@ -1,9 +1,9 @@
-"""Components that a mixture lacks: where it has least expected the samples.
+"""Finds components that a mixture lacks, among the samples it expects least.
 
-A split finds a component that should be two of its like. It does not find few samples beside a
-large component: for these a component of their own is put among the samples that the fit has least
-expected, as in greedy EM (Verbeek, Vlassis & Kröse 2003, "Efficient greedy learning of Gaussian
-mixture models", Neural Computation 15).
+A split finds a component that should be two similar ones. It misses a few samples beside a large
+component: for these a new component is put among the samples that the fit expects least, as in
+greedy EM (Verbeek, Vlassis & Kröse 2003, "Efficient greedy learning of Gaussian mixture models",
+Neural Computation 15).
 """
 
 import numpy as np
@@ -11,33 +11,34 @@ import numpy as np
 from ..backends.threads import share_out
 from ..kernels import newcomers as kernel
 
-# Places that are tried, and how many steps of EM each of the new components makes there alone.
+# Places to try, and EM steps of the new component at each.
 PLACES = 16
 STEPS = 8
-# So many of the best are told of.
+# How many of the best are returned.
 MOST = 4
 # Share of the samples, the least expected ones, that places are taken from.
 TAIL = 0.02
-# Weight and variance (in units of the covariance within components) that a new component begins
-# with, and the least variance it may come to.
+# Initial weight and variance of a new component, and its least variance, in units of the
+# within-component covariance.
 WEIGHT, VARIANCE, LEAST = 0.01, 0.5, 1e-3
-# Logarithm of the most that a density is to another: its exponential is finite.
+# Bound on the logarithm of a ratio of densities: its exponential stays finite.
 MOST_LOG = 700.0
 
 
 def newcomers(sample, params, log_prob, labels, threads):
-    """Components that a mixture lacks, the one that gains most likelihood first.
+    """Components that a mixture lacks, the one that gains the most likelihood first.
 
-    The mixture stays as it is while a new component, of one variance in the space in which the
-    covariance within components is the unit matrix, moves by EM from each of several places.
+    The mixture stays fixed while EM moves a new component from each of several places. The new
+    component has one variance in the space where the within-component covariance is the unit
+    matrix.
 
     Parameters
     ----------
     sample : Sample
     params : Params
-        A fit to it.
+        A fit to the sample.
     log_prob : (n,) float64
-        ln p(x) under it.
+        ln p(x) under the fit.
     labels : (n,) int
         The most responsible component.
     threads : int
@@ -45,8 +46,7 @@ def newcomers(sample, params, log_prob, labels, threads):
     Returns
     -------
     list of (gain, weight, mean, variance)
-        At most `MOST`, none where there is no place; variances in units of the covariance within
-        components.
+        At most `MOST`, possibly none; variances in units of the within-component covariance.
     """
     try:
         within = params.family.within(params.covariances, params.weights)
@@ -55,29 +55,29 @@ def newcomers(sample, params, log_prob, labels, threads):
         return []
     n, d = sample.x.shape
     z = np.linalg.inv(lower) @ (sample.x - sample.mean).T  # (d, n)
-    # of ln N(x) the part that is the density of z
+    # the density of z instead of that of x
     log_prob = log_prob + np.log(np.diagonal(lower)).sum()
     surprise = _log_peaks(params)[labels] - log_prob
     tail = np.argsort(-surprise, kind="stable")[: max(int(TAIL * n), min(n, 2 * (d + 1)))]
     places = tail[:: max(1, len(tail) // PLACES)][:PLACES]
-    grown = _grown(z, sample.weights, log_prob, z[:, places].T, threads)
-    return [(g, w, sample.mean + lower @ c, v) for g, w, c, v in grown]
+    found = _grow(z, sample.weights, log_prob, z[:, places].T, threads)
+    return [(g, w, sample.mean + lower @ c, v) for g, w, c, v in found]
 
 
 def _log_peaks(params):
-    """Ln of weight x density at the mean of each component, (K,), but for a constant."""
+    """Ln of weight times density at the mean of each component, (K,), up to a constant."""
     logs = np.log(params.family.diagonal(params.factor, params.n_features))
-    with np.errstate(divide="ignore"):  # of a weight of 0
+    with np.errstate(divide="ignore"):  # a weight may be 0
         return np.log(params.weights) + logs.sum(axis=-1)
 
 
-def _grown(z, weights, log_prob, centres, threads):
-    """EM of one new component at each of the places, (P, d), beside a mixture that stays.
+def _grow(z, weights, log_prob, centres, threads):
+    """EM of one new component from each of the centres, (P, d), beside a fixed mixture.
 
     Returns
     -------
     list of (gain, weight, centre, variance)
-        Of different ones, the best first.
+        Without duplicates, the best first.
     """
     d, total = len(z), weights.sum()
     least = (d + 1) * total / len(weights)
@@ -108,7 +108,7 @@ def _grown(z, weights, log_prob, centres, threads):
 
 
 def _different(found):
-    """The first of those that came to one place."""
+    """The best of those that ended in the same place."""
     kept = []
     for gain, share, centre, variance in found:
         apart = (((centre - other[2]) ** 2).sum() > max(variance, other[3]) for other in kept)
@@ -118,7 +118,7 @@ def _different(found):
 
 
 def _in_blocks(array):
-    """With zeros behind the last column, in whole blocks of the kernel."""
+    """`array` padded with zero columns to whole blocks of the kernel."""
     padding = -array.shape[-1] % kernel.BLOCK
     return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, padding)])
 
@@ -129,7 +129,7 @@ def _log_front(share, variance, d):
 
 
 def _gain(z, weights, log_prob, share, centre, variance):
-    """Log-likelihood that a component adds beside `1 - share` of a mixture."""
+    """Log-likelihood gained by a component that joins a mixture scaled by `1 - share`."""
     squared = ((z - centre[:, None]) ** 2).sum(axis=0)
     joint = _log_front(share, variance, len(z)) - 0.5 * squared / variance
     ratio = np.exp(np.minimum(joint - log_prob, MOST_LOG))

@@ -1,13 +1,13 @@
-"""EM with one covariance for all components, where there are many features and few rows."""
+"""EM with one covariance for all components, for many features and few rows."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from .spaces import indicators
 
-# Runs settle at this gain of the mean log-likelihood.
+# Runs stop below this gain of the mean log-likelihood.
 SETTLED = 1e-4
-# Share of the variance that is added where there are no more samples than features.
+# Share of the variance that is added where samples are few compared with features.
 RIDGE = 0.1
 
 
@@ -15,15 +15,15 @@ class Tied:
     """EM of mixtures with one covariance for all components, without passes of O(m d^2).
 
     The covariance of the data is T, that of the components W = T - M M', where the columns of M
-    are means times the roots of the components' weights. So inv(W) = inv(T) + V inv(C) V' with
+    are the means times the square roots of the weights. So inv(W) = inv(T) + V inv(C) V' with
     V = inv(T) M and C = I - M' V (Woodbury), and |W| = |T| |C|: T is factorised once.
 
     Parameters
     ----------
     z : (m, d) float64
-        Of mean 0.
+        Samples of mean 0.
     added : float or (d,) float64
-        To the variances.
+        Added to the variances.
     weights : (m,) float64
         1 on average.
     """
@@ -46,13 +46,13 @@ class Tied:
         return share, moved, solved, (1 + 1e-9) * np.eye(len(share)) - moved.T @ solved
 
     def run(self, start, n_components, iterations):
-        """Iterations from labels (m,) or responsibilities (m, K).
+        """Run EM from labels (m,) or responsibilities (m, K).
 
         Returns
         -------
         resp : (m, K) float64
         log_likelihood : float
-            Of a sample, without what all mixtures have in common.
+            Per sample, without the constant that all mixtures share.
         """
         resp = indicators(start, n_components) if start.ndim == 1 else start
         before = -np.inf
@@ -74,10 +74,10 @@ class Tied:
             before = now
         return resp, float(now)
 
-    def recombined(self, labels, cut, n_components):
-        """`labels` where the rows `cut` are a part, and the two parts next to each other are one.
+    def recombine(self, labels, cut, n_components):
+        """`labels` with the rows `cut` as a new part, and the two closest parts merged.
 
-        Next in the metric of W, by Ward's criterion. None where that is the same partition.
+        Closest by Ward's criterion in the metric of W. None if that restores the old partition.
         """
         k = n_components
         labels = labels.copy()
@@ -97,14 +97,16 @@ class Tied:
         labels[labels == k] = other
         return labels
 
-    def explained(self, labels, n_components):
-        """Log-likelihood of a sample of a partition, without what all partitions have in common:
-        -ln(|W| / |T|) / 2 less the entropy of the shares."""
+    def partition_likelihood(self, labels, n_components):
+        """Log-likelihood of a partition per sample, up to a constant.
+
+        It is -ln(|W| / |T|) / 2 less the entropy of the shares.
+        """
         share, _, _, rest = self._m_step(indicators(labels, n_components))
         return share @ np.log(share) - 0.5 * np.linalg.slogdet(rest)[1]
 
 
 def ridge(z):
-    """Variance that features of variance 1 get in addition where samples hardly carry a matrix."""
+    """Extra variance for features of variance 1 where samples are too few for a matrix."""
     m, d = z.shape
     return RIDGE * max(0.0, 1 - m / (4 * d))

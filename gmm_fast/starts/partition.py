@@ -1,4 +1,4 @@
-"""A partition of samples: checked, its moments, and the M-step of them."""
+"""Turns a partition of samples into parameters: checks its labels, takes moments and the M-step."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ..mixture.stats import Stats, merge
 
 
 def check_labels(labels, n_samples, n_components):
-    """Starting labels as (n,) int64.
+    """Starting labels, checked, as (n,) int64.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def check_labels(labels, n_samples, n_components):
 
 
 def part_stats(x, weights, centre, covariance_type):
-    """`Stats` of rows as one component, moments about `centre`, without a likelihood."""
+    """`Stats` of rows as one component, with moments about `centre` and no likelihood."""
     centred = x - centre
     total = weights.sum()
     s2 = get_family(covariance_type).moments(centred, weights)
@@ -71,7 +71,7 @@ def partition(chunks, labels, weights, n_components, covariance_type):
             total = part_weights.sum()
             if not total > 0:
                 continue
-            # weighted: outliers of weight zero are not there
+            # weighted, so that outliers of weight zero do not count
             centre = part_weights @ part / total if parts[k] is None else parts[k].means[0]
             stats = part_stats(part, part_weights, centre, covariance_type)
             parts[k] = stats if parts[k] is None else merge(parts[k], stats)
@@ -84,13 +84,13 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     Parameters
     ----------
     parts : list of Stats or None
-        Each of one component; None is an empty part and gets weight 0.
+        One component each; None is an empty part and gets weight 0.
     covariance_type : str
     reg_covar : float or (d,) array
     pseudo_weight : float
-        Weight of pseudo-samples that draw each covariance towards the pooled one. A part of few
-        samples has a covariance that is singular or nearly so, a start that EM rarely leaves; a
-        large part does not notice.
+        Weight of pseudo-samples that shrink each covariance towards the pooled one. A part of few
+        samples has a (nearly) singular covariance, a start that EM rarely leaves; a large part
+        hardly changes.
     """
     family = get_family(covariance_type)
     filled = [p for p in parts if p is not None]
@@ -107,7 +107,7 @@ def params_of_parts(parts, covariance_type, reg_covar, pseudo_weight=0.0):
     if family.shared:
         s2, divisor = family.collect(s2), n_k
     else:
-        with np.errstate(over="ignore"):  # what is not finite is seen, and told, by `Rescue`
+        with np.errstate(over="ignore"):  # `Rescue` reports what is not finite
             s2 = s2 + pseudo_weight * s2.sum(axis=0) / total
         divisor = np.where(n_k + pseudo_weight > 0, n_k + pseudo_weight, 1.0)
     stats = Stats(total, np.nan, np.nan, means, divisor, np.zeros(means.shape), s2)

@@ -1,4 +1,4 @@
-"""A sample of the data, and starting partitions of it: k-means++, random rows."""
+"""Samples the data and finds starting partitions of the sample: k-means++, random rows."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from ..checks import cached
 from ..kernels import kmeans
 from .partition import partition
 
-# Lloyd's steps after k-means++: enough to settle the bulk, EM does the rest.
+# Lloyd steps after k-means++: enough for most rows, EM does the rest.
 LLOYD_STEPS = 5
-# Those of k-means as scikit-learn starts by it, in the units of the data.
+# Most Lloyd steps in the units of the data, where k-means runs to its end as scikit-learn's does.
 TO_REST = 100
-# Rows that k-means++ draws from: at least so many, and so many for each component.
+# Rows that k-means++ draws from: at least this many, and this many for each component.
 FEWEST, SEED_ROWS = 2**13, 64
-# Of more components than this k-means++ makes two draws each time, whatever their number.
+# With more components than this k-means++ makes only two draws each time.
 MANY = 64
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows that seeding looks at.
+    """Rows of the data that starts are found on.
 
     Attributes
     ----------
@@ -50,19 +50,19 @@ class Sample:
 
     @cached
     def raw(self):
-        """As `standardised`, in the units of the data: all features in one unit."""
+        """As `standardised`, but with all features in one unit, as in the data."""
         variance = np.average((self.x - self.mean) ** 2, axis=0, weights=self.weights)
         unit = np.sqrt(variance.mean()) or 1.0
         return self.standardised * (np.where(variance > 0, self.scale, 0.0) / unit)[:, None]
 
     def part(self, rows):
-        """At least that many rows of it, evenly spread."""
+        """An evenly spread part of the sample, of at least that many rows."""
         stride = max(1, len(self.x) // rows)
         return self if stride == 1 else _sample(self.x[::stride], self.weights[::stride])
 
     @cached
     def whitened(self):
-        """As `standardised`, and without correlations."""
+        """As `standardised`, but without correlations."""
         z = self.standardised
         covariance = np.cov(z[:, : len(self.x)], aweights=self.weights, bias=True)
         values, vectors = np.linalg.eigh(covariance.reshape(len(z), len(z)))
@@ -72,9 +72,9 @@ class Sample:
 
 
 def draw_sample(backend, n_rows, seed):
-    """A sample of at most `n_rows` rows with positive weight, one from each stretch of the data.
+    """A sample of at most `n_rows` rows of positive weight, one from each stretch of the data.
 
-    Stretches are equally long, so that every row is as likely as any other.
+    Stretches are equally long, so every row is equally likely.
     """
     weights = backend.weights
     size = backend.n_samples if weights is None else count_positive(weights)
@@ -110,12 +110,12 @@ class Seeder:
         self.events = events
 
     def chain(self, method, space, length, rng):
-        """Rows of the sample that seed components, one after another.
+        """Draw rows of the sample that seed components, one after another.
 
         Parameters
         ----------
         method : {'k-means++', 'rows'}
-            Drawn far from one another, or at random.
+            Far from one another, or at random.
         space : {'standardised', 'whitened', 'raw'}
             Where distances are measured.
         length : int
@@ -125,14 +125,14 @@ class Seeder:
         -------
         rows : (length,) int
         distinct : int
-            So many of the first are distinct rows of the data, as far as was seen.
+            How many of them, from the first on, are known to be distinct.
         """
         if method == "rows":
             return rng.choice(len(self.sample.x), length, replace=False), length
         return self._plus_plus(getattr(self.sample, space), length, rng)
 
-    def settled(self, method, space, rows):
-        """Labels of the sample, (m,) int64: what is nearest to seeds, or some steps of k-means."""
+    def partition(self, method, space, rows):
+        """Labels of the sample by the nearest seed, or by k-means from the seeds, (m,) int64."""
         z = getattr(self.sample, space)
         if method == "rows":
             return self.nearest(z, z[:, np.sort(rows)].T.copy())
@@ -140,7 +140,7 @@ class Seeder:
         return self._lloyd(z, np.ascontiguousarray(z[:, rows].T), steps)
 
     def moments(self, labels, n_components, covariance_type):
-        """Those of each part of a partition of the sample, a list of K `Stats`."""
+        """Moments of each part of a partition of the sample, a list of K `Stats`."""
         x, weights = self.sample.x, self.sample.weights
         return partition([(0, x)], labels, weights, n_components, covariance_type)
 
@@ -149,9 +149,9 @@ class Seeder:
         return self._nearest(z, centers, len(self.sample.x))[0]
 
     def _plus_plus(self, z, length, rng):
-        """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of some draws each time.
+        """Greedy k-means++ (Arthur & Vassilvitskii 2007): the best of several draws each time.
 
-        Of many components few rows are looked at, and few draws made.
+        With many components it uses fewer rows for each, and fewer draws.
         """
         m = len(self.sample.x)
         stride = max(1, m // max(FEWEST, SEED_ROWS * length))
@@ -180,7 +180,7 @@ class Seeder:
         return stride * rows, length
 
     def _lloyd(self, z, centers, steps):
-        """Lloyd's steps until the centres rest, at most `steps`; returns the last labels."""
+        """Lloyd steps until the centres rest, at most `steps`; returns the last labels."""
         k, weights = len(centers), self.sample.weights
         for _ in range(steps):
             labels, nearest, _ = self._nearest(z, centers, len(weights))
@@ -191,7 +191,7 @@ class Seeder:
             )
             moved = np.where(count[:, None] > 0, sums / np.maximum(count, 1e-300)[:, None], centers)
             empty = np.flatnonzero(count == 0)
-            if len(empty):  # an empty cluster starts again at the worst served samples
+            if len(empty):  # restart empty clusters at the samples farthest from their centres
                 moved[empty] = z[:, np.argsort(-nearest, kind="stable")[: len(empty)]].T
             shift = ((moved - centers) ** 2).sum(axis=1).max()
             centers = moved
@@ -200,9 +200,9 @@ class Seeder:
         return labels
 
     def _nearest(self, z, centers, m, squared=False):
-        """Label and squared distance of the nearest centre, and on demand all distances.
+        """Label and squared distance of the nearest centre for the first `m` columns of `z`.
 
-        Of the first `m` columns of `z`.
+        With `squared` also the squared distances of all centres.
         """
         found = np.empty((len(centers) if squared else 0, z.shape[1]))
         nearest, labels = np.empty(z.shape[1]), np.empty(z.shape[1])
@@ -214,14 +214,12 @@ class Seeder:
         return labels[:m].astype(np.int64), nearest[:m], found[:, :m]
 
     def say_few_rows(self, found, n_components):
-        """Add an event, once."""
+        """Add an event that only `found` distinct rows were found, once."""
         say_few_rows(self.events, found, n_components)
 
 
 class Seeds:
-    """Starting partitions of one sample; what was computed is kept.
-
-    So all families start from the same partitions.
+    """Starting partitions of one sample, cached: all families start from the same ones.
 
     Parameters
     ----------
@@ -234,10 +232,10 @@ class Seeds:
         self.sample = sample
         self.seed = seed
         self._seeder = Seeder(sample, threads, [])
-        self._kept = {}
+        self._partitions = {}
 
     def labels(self, number, method, space, n_components):
-        """The partition of try `number`.
+        """The partition that try `number` leads to.
 
         Returns
         -------
@@ -246,12 +244,12 @@ class Seeds:
             See `Seeder.chain`.
         """
         key = number, n_components
-        if key not in self._kept:
+        if key not in self._partitions:
             rng = np.random.default_rng([self.seed, number])
             rows, distinct = self._seeder.chain(method, space, n_components, rng)
-            labels = self._seeder.settled(method, space, rows)
-            self._kept[key] = labels.astype(np.min_scalar_type(n_components)), distinct
-        return self._kept[key]
+            labels = self._seeder.partition(method, space, rows)
+            self._partitions[key] = labels.astype(np.min_scalar_type(n_components)), distinct
+        return self._partitions[key]
 
     def moments(self, labels, n_components, covariance_type):
         """As `Seeder.moments`."""
@@ -259,7 +257,7 @@ class Seeds:
 
 
 def say_few_rows(events, found, n_components):
-    """Add an event, once."""
+    """Add an event that only `found` distinct rows were found, once."""
     rows = "1 distinct row was" if found == 1 else f"{found} distinct rows were"
     text = f"only {rows} found for {n_components} components"
     if text not in events:

@@ -1,8 +1,8 @@
-"""Short runs of EM, of which only the end counts: on few samples, in one compiled call.
+"""Runs EM briefly on few samples, in one compiled call.
 
-On a few hundred samples a pass takes 10 microseconds, and what Python does around it 150. In a
-compiled call nobody can look between two iterations, and nothing is rescued: where a component dies
-or collapses the run is left to `em.fit`.
+On a few hundred samples a pass takes 10 microseconds, and the Python around it 150. A compiled call
+reports nothing between iterations and rescues nothing: where a component dies or collapses,
+`em.fit` makes the run instead.
 """
 
 import math
@@ -22,27 +22,27 @@ from ..mixture.forms import (
     least_precision,
     linear_shapes,
     linear_work,
-    padded,
+    round_up,
     triangular_shapes,
     triangular_work,
 )
 from ..mixture.params import Params
 
-# Features up to which plain loops factorise in less time than a pass takes.
+# Up to this many features plain loops factorise faster than a pass.
 MOST_FEATURES = 64
 
 
 class Patience(NamedTuple):
-    """When a run that falls behind is given up.
+    """When to give up a run that falls behind.
 
     Attributes
     ----------
     to_beat : float
-        Log-likelihood.
+        Log-likelihood that it must reach.
     look : int
-        It is looked at after so many iterations, after twice as many, and so on.
+        The run is checked after this many iterations, after twice as many, and so on.
     enough : float
-        Share of what is missing that it has to gain in the last half of them.
+        Share of what it lacks that it must gain in the last half of them.
     """
 
     to_beat: float
@@ -75,12 +75,12 @@ class Run:
 
 
 class ShortRuns:
-    """Short runs of EM on one data set; several threads may make them at the same time.
+    """Short runs of EM on one data set; several threads may run them at the same time.
 
     Parameters
     ----------
     backend : LocalBackend
-        Its data is looked at now, and kept.
+        Its data is read once, and kept.
     covariance_type : str
     settings : em.Settings
         With the `reg_covar` of the data.
@@ -101,21 +101,21 @@ class ShortRuns:
 
     @property
     def _each(self):
-        """Whether there is a variance of each feature."""
+        """Whether each feature has its own variance."""
         return self._family.layout == "variances"
 
     def work(self, n_components):
-        """Nanoseconds that an iteration takes on one thread, roughly."""
+        """Approximate nanoseconds of an iteration on one thread."""
         k, d = n_components, self.n_features
         if self._family.form == "diagonal":
-            return self.n_samples * linear_work(k, padded(d, 4), self._each)
+            return self.n_samples * linear_work(k, round_up(d, 4), self._each)
         return self.n_samples * triangular_work(k, d)
 
     def __call__(self, params, max_iter, tol, patience=ENDLESS):
-        """EM from `params`, as `em.fit` does it, to rounding.
+        """Run EM from `params`, equal to `em.fit` up to rounding.
 
-        On data so large in its units that float64 has no digits for the floor of collapsed
-        covariances, and in float32 beside thin ones, it may stop elsewhere.
+        It may stop elsewhere in float32 beside thin covariances, and on data so large that float64
+        has no digits for the floor of collapsed ones.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class ShortRuns:
         Run
         """
         if self.n_features <= MOST_FEATURES and self._family.structure is not None:
-            found = self._compiled(params, max_iter, tol, patience)
+            found = self._run_compiled(params, max_iter, tol, patience)
             if found is not None:
                 return found
         settings = replace(self.settings, max_iter=max_iter, tol=tol)
@@ -143,13 +143,12 @@ class ShortRuns:
             tuple(result.events),
         )
 
-    def _compiled(self, params, max_iter, tol, patience):
-        """The run in one compiled call, or None where `em.fit` has something to tell."""
+    def _run_compiled(self, params, max_iter, tol, patience):
+        """The run in one compiled call, or None if it needs `em.fit`."""
         x, weights = self._data
         to_beat, look, enough = patience
-        limits = short.Limits(
-            *self._fixed[:5], float(tol), max_iter, float(to_beat), float(look), float(enough)
-        )
+        how = float(tol), max_iter, float(to_beat), float(look), float(enough)
+        limits = short.Limits(*self._common_limits[:5], *how)
         if self._family.form == "diagonal":
             found = self._linear(x, weights, params, limits)
             if found is not None:
@@ -158,7 +157,7 @@ class ShortRuns:
 
     @cached
     def _data(self):
-        """Rows and weights as kernels see them, in one piece each."""
+        """Rows and weights as kernels take them, each one array."""
         backend = self.backend
         weights = np.empty(0, backend.dtype)
         if backend.weights is not None:
@@ -166,10 +165,10 @@ class ShortRuns:
         return np.concatenate([chunk for _, chunk in backend.chunks()]), weights
 
     @cached
-    def _fixed(self):
-        """The `Limits` that all runs have in common."""
+    def _common_limits(self):
+        """The `Limits` that all runs share."""
         backend, d = self.backend, self.n_features
-        added = np.broadcast_to(self.settings.added, d).astype(np.float64)
+        added = np.broadcast_to(self.settings.added_variance, d).astype(np.float64)
         rounding = self.settings.rounding
         return short.Limits(
             added if self._family.layout != "variance" else np.full(d, added.mean()),
@@ -181,9 +180,9 @@ class ShortRuns:
         )
 
     def _linear(self, x, weights, params, limits):
-        """By `short.iterate_variances`; None where products would cancel, or em.fit is needed."""
+        """The run by `short.iterate_variances`; None if products cancel or it needs `em.fit`."""
         (k, d), dtype, each = params.means.shape, x.dtype, self._each
-        dp, kp = padded(d, 4), padded(k, 4)
+        dp, kp = round_up(d, 4), round_up(k, 4)
         variances = params.covariances if each else params.covariances[:, None]
         mixture = short.Variances(params.weights.copy(), params.means.copy(), variances.copy())
         shapes = linear_shapes(k, dp, each, dtype)
@@ -207,11 +206,11 @@ class ShortRuns:
         return Run(found, log_likelihood, iterations, small_steps == 2)
 
     def _triangular(self, x, weights, params, limits):
-        """By `short.iterate`; None where a component dies or collapses."""
+        """The run by `short.iterate`; None if a component dies or collapses."""
         (k, d), dtype, family = params.means.shape, x.dtype, self._family
         matrices = params.covariances[None] if family.shared else family.full(params)
         mixture = short.Mixture(params.weights.copy(), params.means.copy(), np.array(matrices))
-        dp = padded(d, 2)
+        dp = round_up(d, 2)
 
         def form():
             zeros = (np.zeros(shape, dtype) for shape in ((k, dp), (k, dp, dp), k))
@@ -233,7 +232,7 @@ class ShortRuns:
         return Params(weights, means, covariances, self._family.name, rounding=rounding)
 
     def _scratch(self, key, form, shapes):
-        """(form, sums, lanes) that no other thread uses: of a run before, or new."""
+        """(form, sums, lanes) that no other thread uses: of an earlier run, or new."""
         try:
             return self._spare.get(key, []).pop()
         except IndexError:
@@ -241,7 +240,7 @@ class ShortRuns:
 
 
 def _lane(k, shapes):
-    """Memory for the sums of one lane, and the lane."""
+    """Memory for the sums of one lane, and the lane as views of it."""
     shapes = [(1, 4), (1, k), *((1, *shape) for shape in shapes)]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     sums = np.empty(ends[-1])

@@ -1,4 +1,4 @@
-"""Partitions of rows by k-means: in the units of the data, and in leading directions."""
+"""Partitions rows by k-means, in the units of the data and in leading directions."""
 
 from dataclasses import dataclass
 
@@ -7,33 +7,33 @@ import numpy as np
 from ..backends.threads import side_by_side
 from ..mixture.families import get_family
 
-# Leading directions, at least. Clusters lie in K - 1 of them, behind those of noise that is larger:
-# of 12 starts on clusters that the noise hides k-means in 4, 8, 16, 32 and 64 whitened directions
-# found 0, 2, 6, 11 and 9, and on clusters of unequal sizes in no noise to speak of 12, 10, 6, 5, 5.
+# Fewest leading directions. Clusters span K - 1 of them, behind those of larger noise: of 12 starts
+# on clusters hidden by noise, k-means in 4, 8, 16, 32 and 64 whitened directions found 0, 2, 6, 11
+# and 9; on clusters of unequal sizes with hardly any noise 12, 10, 6, 5 and 5.
 DIRECTIONS, FEW_DIRECTIONS = 32, 16
 OVERSAMPLING = 8
 LLOYD_STEPS = 50
-# Standard deviations beyond which a value says no more.
+# Values are clipped at this many standard deviations.
 FAR = 10.0
-# Share of a variance of 1 that is always added, so that no matrix is singular.
+# Always added to a variance of 1, so that no matrix is singular.
 LEAST_RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A sample in the units that partitions are looked for in.
+    """A sample, scaled for finding partitions.
 
     Attributes
     ----------
     z : (m, d) float64
-        Features of mean 0 and variance 1; for spherical covariances, which depend on units, in
-        one unit.
+        Features of mean 0 and variance 1; for spherical covariances, which depend on units, all
+        in one unit.
     near : (m, d) float64
-        `z` without what is far: an outlier in a feature that is constant otherwise explains it all.
+        `z` clipped: an outlier in an otherwise constant feature would explain all its variance.
     added : (d,) float64
-        Variance that `near` lacks, and a little; it counts as noise of the feature.
+        Variance lost by clipping, and a little more; it counts as noise of the feature.
     squares : (d,) float64
-        What a squared unit of `z` is in the units of the data, beside the largest one.
+        Squared unit of `z` in the units of the data, relative to the largest one.
     weights : (m,) float64
         1 on average.
     """
@@ -71,7 +71,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Spaces:
-    """Where k-means looks for partitions.
+    """The spaces in which k-means looks for partitions.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Spaces:
     leading : (m, q) float64
         Scores in the leading principal directions, the largest first.
     white : (m, q') float64
-        The same with variances of 1, without directions that have none.
+        The same scaled to variances of 1, without directions of variance 0.
     """
 
     rows: Rows
@@ -94,22 +94,22 @@ class Spaces:
         return cls(rows, leading, leading[:, kept] / np.where(kept, deviations, 1.0)[kept])
 
     def first(self, k, rng, threads):
-        """Five partitions, at first scikit-learn's: that of k-means in the units of the data."""
+        """Five partitions; the first is scikit-learn's, by k-means in the units of the data."""
         some = max(FEW_DIRECTIONS, k)
-        return self._found(
+        return self._find(
             [None, self.leading, self.white[:, :some], self.white, self.white[:, :k]],
             *(k, rng, threads),
         )
 
-    def further(self, k, rng, threads):
-        """More of them."""
+    def more(self, k, rng, threads):
+        """Six more partitions."""
         some = max(FEW_DIRECTIONS, k)
         leading, white = self.leading[:, :some], self.white[:, :some]
         places = [None, None, self.rows.near, leading, white, self.white]
-        return self._found(places, k, rng, threads)
+        return self._find(places, k, rng, threads)
 
-    def _found(self, places, k, rng, threads):
-        """The partition that k-means finds in each place; None is in the units of the data."""
+    def _find(self, places, k, rng, threads):
+        """The partition that k-means finds in each space; None stands for the units of the data."""
         rows = self.rows
 
         def find(one):
@@ -122,7 +122,7 @@ class Spaces:
 
 
 def distinct(partitions):
-    """Those that are not another one under other names, in order."""
+    """Partitions that differ by more than the names of their parts, in order."""
     found = {}
     for labels in partitions:
         _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
@@ -132,14 +132,14 @@ def distinct(partitions):
 
 
 def indicators(labels, n_clusters):
-    """(m, K) float64, 1 where a row belongs to a cluster."""
+    """(m, K) float64: 1 where a row belongs to a cluster, else 0."""
     resp = np.zeros((len(labels), n_clusters))
     resp[np.arange(len(labels)), labels] = 1.0
     return resp
 
 
 def kmeans(z, weights, n_clusters, rng, squares=None):
-    """k-means from greedy k-means++ until the labels rest.
+    """k-means from greedy k-means++, until the labels no longer change.
 
     Parameters
     ----------
@@ -165,13 +165,13 @@ def kmeans(z, weights, n_clusters, rng, squares=None):
         count = resp.sum(axis=0)
         centers = resp.T @ z / np.maximum(count, 1e-300)[:, None]
         empty = np.flatnonzero(count == 0)
-        if len(empty):  # an empty cluster starts again at the worst served samples
+        if len(empty):  # restart empty clusters at the samples farthest from their centres
             centers[empty] = z[np.argsort(-squared.min(axis=1), kind="stable")[: len(empty)]]
     return labels
 
 
 class Distances:
-    """Squared distances of rows to centres, of which a matrix product does the most."""
+    """Squared distances of rows to centres, mostly by a matrix product."""
 
     def __init__(self, z, squares=None):
         self.z = z
@@ -179,7 +179,7 @@ class Distances:
         self.norms = np.square(z) @ self.squares
 
     def __call__(self, centers):
-        """(m, K)."""
+        """Squared distances, (m, K)."""
         scaled = centers * self.squares
         squared = self.z @ (-2.0 * scaled).T
         squared += self.norms[:, None]
@@ -218,7 +218,7 @@ def scores(z, weights, n_directions, rng):
     """Rows in their leading principal directions, (m, q), by a randomised range finder.
 
     One power iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4): singular values need not
-    be right, the directions that clusters span stand out.
+    be accurate, since the directions that clusters span stand out.
     """
     roots = np.sqrt(weights)[:, None]
     rooted = z if (weights == 1).all() else z * roots

@@ -1,4 +1,4 @@
-"""What a user says of how to start: in which way, from which seed, with which given values."""
+"""How a user asks EM to start: method, seed, effort, given values."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,20 +13,19 @@ METHODS = ("auto", "k-means++", "kmeans", "random", "random_from_data")
 
 @dataclass(frozen=True)
 class Start:
-    """How to start.
+    """How to start a fit.
 
     Attributes
     ----------
     method : str
         One of `METHODS`; "auto" tries all of `AUTO` in each of its `n_init` rounds.
     n_init : int
-        Starts to try; when there are several, each runs a short EM on a sample and the best
-        goes on.
+        Starts to try; if there are several, each runs a short EM on a sample, and the best is used.
     seed : int
     effort : float
-        How far the optimum is searched for, in units of the default; 0 is the race alone.
+        Effort of the search for the optimum, in units of the default; 0 is the race alone.
     weights, means, precisions : ndarray, optional
-        Given values, which replace what the method finds (scikit-learn's layout).
+        Given values, which override the method (scikit-learn's layout).
     labels : (n,) int, optional
         Start from the M-step of this partition instead.
     """
@@ -42,13 +41,13 @@ class Start:
 
     @property
     def given(self):
-        """Those of weights, means and precisions that are given, by name."""
+        """The given ones of weights, means and precisions, by name."""
         values = {n: getattr(self, n) for n in ("weights", "means", "precisions")}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
     def complete(self):
-        """Whether weights, means and precisions are all given: EM starts exactly there."""
+        """Whether weights, means and precisions are all given, so that EM starts exactly there."""
         return len(self.given) == 3
 
     def __post_init__(self):
@@ -63,7 +62,7 @@ class Start:
             )
 
 
-def overridden(params, start):
+def apply_given(params, start):
     """`params` with the given weights, means and precisions of `start`."""
     if not start.given:
         return params
@@ -86,7 +85,7 @@ def overridden(params, start):
 
 def _covariances_of(family, precisions):
     try:
-        with np.errstate(divide="ignore"):  # 1 / 0 is refused later, as not finite
+        with np.errstate(divide="ignore"):  # `check_params` refuses 1 / 0
             return family.invert(np.asarray(precisions, np.float64))
     except np.linalg.LinAlgError:
         raise DataError("given precisions are singular or not square matrices") from None

@@ -159,7 +159,7 @@ def with_entry(index, value):
         ("means", np.zeros((3, 0)), r"means have shape \(3, 0\)"),
         ("means", np.full((3, 2), np.inf), "means holds values that are not finite"),
         ("means", [[1, 2], [3]], "means: not an array of numbers"),
-        ("covariances", np.ones((2, 3)), r"have shape \(2, 3\); of 3 comp.* tied \(2, 2\), diag"),
+        ("covariances", np.ones((2, 3)), r"have shape \(2, 3\); for 3 comp.* tied \(2, 2\), diag"),
         ("covariances", with_entry((1, 0, 1), np.nan), "holds values that are not finite"),
         ("covariances", with_entry((2, 0, 1), 3.0), "of component 2 .* is not symmetric"),
         ("covariances", with_entry((1, 0, 0), -1.0), "of component 1 .* not positive definite"),

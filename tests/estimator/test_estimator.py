@@ -119,9 +119,9 @@ def test_too_few_rows_are_told_before_and_after(caplog):
     few = np.random.default_rng(0).normal(size=(20, 9))
     model = GaussianMixture(3, random_state=0, verbose=1, verbose_interval=1).fit(few)
     said = [record.getMessage() for record in caplog.records]
-    assert model.events_[0].startswith("in 9 dimensions the full covariances need 30 rows or more")
+    assert model.events_[0].startswith("in 9 dimensions the full covariances need at least 30 rows")
     assert said[0] == model.events_[0]
-    assert "held by no more rows than" in model.events_[-1]
+    assert "no more rows than" in model.events_[-1]
     assert 'covariance_type="diag"' in model.events_[-1]
     assert [text for text in said if text in model.events_] == model.events_
     assert said.index(model.events_[-1]) == len(said) - 2
@@ -494,7 +494,7 @@ def test_labels_are_not_counted_for_more_components_than_samples(x, k):
 def test_variances_beyond_float32(x):
     """Their inverse is 0 in float32."""
     model = GaussianMixture(1, covariance_type="tied", reg_covar=1e100)
-    with pytest.warns(UserWarning, match="not small beside the variance"):
+    with pytest.warns(UserWarning, match="not small compared with the variance"):
         model.fit(x.astype(np.float32))
     np.testing.assert_allclose(np.diagonal(model.covariances_), 1e100, rtol=1e-9)
     np.testing.assert_allclose(model.means_[0], x.mean(axis=0), rtol=1e-5)

@@ -279,9 +279,9 @@ def test_without_a_path_nothing_is_kept():
     keeper = Keeper()
     assert keeper.listener(JOB) is keeper.result(JOB) is keeper.state(JOB) is None
     assert not keeper.begun
-    with keeper.kept(new=True):
+    with keeper.protect(new=True):
         assert keeper.save()
-    with pytest.raises(KeyboardInterrupt), keeper.kept(new=True):
+    with pytest.raises(KeyboardInterrupt), keeper.protect(new=True):
         raise KeyboardInterrupt
 
 
@@ -339,7 +339,7 @@ def test_a_second_interrupt_while_writing_leaves_the_old_file(file, keeper, monk
     def impatient(_):
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted) as caught, keeper.kept(new=True):
+    with pytest.raises(Interrupted) as caught, keeper.protect(new=True):
         keep = keeper.listener(JOB)
         keep(some_state(1))
         keep(some_state(2))
@@ -347,15 +347,15 @@ def test_a_second_interrupt_while_writing_leaves_the_old_file(file, keeper, monk
         raise KeyboardInterrupt
     assert caught.value.status == 130
     assert str(caught.value) == (
-        "Interrupted at iteration 2, but the checkpoint was not written again and is of an "
-        f"earlier one; go on with: gmm-fast fit --resume {file}"
+        "Interrupted at iteration 2, but the checkpoint could not be updated and is from an "
+        f"earlier point; go on with: gmm-fast fit --resume {file}"
     )
     assert read_checkpoint(file).running[1].iteration == 1
     assert os.listdir(file.parent) == [file.name]
 
 
 def test_a_failure_before_anything_was_done_leaves_no_file(file, keeper):
-    with pytest.raises(DataError), keeper.kept(new=True):
+    with pytest.raises(DataError), keeper.protect(new=True):
         assert not read_checkpoint(file).begun
         raise DataError("NaN")
     assert not file.exists()
@@ -364,7 +364,7 @@ def test_a_failure_before_anything_was_done_leaves_no_file(file, keeper):
 def test_a_failed_first_write_does_not_remove_the_old_file(file, keeper, monkeypatch):
     file.write_bytes(b"old")
     monkeypatch.setattr(outputs.os, "fsync", full_disk)
-    with pytest.raises(outputs.FitError, match="No space left"), keeper.kept(new=True):
+    with pytest.raises(outputs.FitError, match="No space left"), keeper.protect(new=True):
         pass
     assert file.read_bytes() == b"old"
 

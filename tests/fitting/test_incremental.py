@@ -23,7 +23,7 @@ from gmm_fast import (
     load,
     save,
 )
-from gmm_fast.fitting import online
+from gmm_fast.fitting import online, stream
 from gmm_fast.fitting.online import past_stats, past_weight
 from gmm_fast.mixture.params import Params, check_params
 
@@ -493,8 +493,8 @@ def test_attributes(family):
 
 
 def test_of_a_long_stream_the_latest_is_kept(monkeypatch):
-    monkeypatch.setattr(online, "KEPT_BOUNDS", 5)
-    monkeypatch.setattr(online, "KEPT_EVENTS", 2)
+    monkeypatch.setattr(stream, "KEPT_BOUNDS", 5)
+    monkeypatch.setattr(stream, "KEPT_EVENTS", 2)
     _, x, _ = case("diag")
     model = GaussianMixture(3, covariance_type="diag", random_state=0).fit(x)
     model.result_.events[:] = ["one", "two", "three"]
@@ -654,7 +654,7 @@ def test_the_first_batch_is_too_small():
         ({}, lambda x: x[:0], "no rows"),
         ({}, lambda x: 1e200 * x, "squares overflow"),
         ({"n_components": 4}, lambda x: x, "partial_fit: the model has 3 .* full, now 4 of full"),
-        ({"covariance_type": "diag"}, lambda x: x, "now 3 of diag are asked for; call fit, or"),
+        ({"covariance_type": "diag"}, lambda x: x, "now 3 of diag are requested; call fit, or"),
         ({"learning_decay": 1.5}, lambda x: x, "The 'learning_decay' parameter"),
         ({"learning_decay": -1}, lambda x: x, "The 'learning_decay' parameter"),
         ({"learning_decay": "slow"}, lambda x: x, "The 'learning_decay' parameter"),

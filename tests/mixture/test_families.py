@@ -161,7 +161,7 @@ def test_conditional_variances_of_raised_covariances(family):
     _, singular = one.inverse_cholesky(zero)
     assert singular.all()
     floor = np.array([1e-3, 1e3, 1.0])
-    factor, singular = one.inverse_cholesky(one.raised(zero, singular, floor))
+    factor, singular = one.inverse_cholesky(one.raise_variances(zero, singular, floor))
     assert not singular.any()
     want = floor.mean() if family == "spherical" else floor
     found = one.conditional_variances(factor)

@@ -10,8 +10,7 @@ from sklearn.datasets import make_blobs
 
 from gmm_fast import GaussianMixture, fitting, search
 from gmm_fast.backends import LocalBackend, local, threads
-from gmm_fast.em.loop import FitResult
-from gmm_fast.em.settings import Settings
+from gmm_fast.em import FitResult, Settings
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.fitting.checkpoint import Job
 from gmm_fast.mixture.params import Params
@@ -412,7 +411,7 @@ def test_the_edge_of_the_range(values, warning):
 def test_doubts_of_the_best():
     """Its events but those of the data, each once, and that it did not converge."""
     rows = [candidate(k, v) for k, v in {1: 20, 2: 0, 3: 30}.items()]
-    constant = "feature 3 (counting from 0) is constant: it tells nothing apart"
+    constant = "feature 3 (counting from 0) is constant: it does not separate components"
     events = ["iteration 3: component 0 died", "component 1 collapsed"]
     rows[1].result.events[:] = [constant, events[0], *events]
     rows[2].result.events[:] = ["of another"]

@@ -147,7 +147,7 @@ def test_a_fit_is_that_of_the_transformed_array(raw, name):
     model.set_params(warm_start=True, max_iter=300).fit(name)
     assert model.transforms_ == [None, "arcsinh:150", "arcsinh:150"]
     assert model.lower_bound_ == pytest.approx(same.lower_bound_, abs=1e-3)
-    with pytest.raises(DataError, match=r"warm_start: .* went through the transforms None"):
+    with pytest.raises(DataError, match=r"warm_start: .* has the transforms None"):
         model.fit(expected)
 
 

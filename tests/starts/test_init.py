@@ -363,11 +363,11 @@ def test_unknown_methods_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tol": -1.0}, "tol must be 0 or more, not -1"),
-        ({"tol": np.nan}, "tol must be 0 or more"),
+        ({"tol": -1.0}, "tol must be finite and at least 0, not -1"),
+        ({"tol": np.nan}, "tol must be finite and at least 0"),
         ({"max_iter": -1}, "max_iter must be at least 0, not -1"),
-        ({"reg_covar": -1e-9}, "reg_covar must be 0 or more"),
-        ({"reg_covar": np.inf}, "reg_covar must be 0 or more"),
+        ({"reg_covar": -1e-9}, "reg_covar must be finite and at least 0"),
+        ({"reg_covar": np.inf}, "reg_covar must be finite and at least 0"),
     ],
 )
 def test_bad_settings_are_refused(x, settings, message):

@@ -18,7 +18,7 @@ from gmm_fast.starts import (
     race,
     starting,
 )
-from gmm_fast.starts.climbing import climbed
+from gmm_fast.starts.climbing import climb_from
 from gmm_fast.starts.judge import Judge
 from gmm_fast.starts.moves import Outlook
 from gmm_fast.starts.newcomers import newcomers
@@ -65,7 +65,7 @@ def climb(x, params, budget=3000, seed=0, n_threads=1, weights=None):
     run = judge.run(params, 0)
     start = Runner(0, run, judge.score(run))
     sample = draw_sample(one, len(x), 0)
-    return start, climbed(judge, sample, start, budget, seed, n_threads)
+    return start, climb_from(judge, sample, start, budget, seed, n_threads)
 
 
 def score(x, params):
@@ -155,7 +155,7 @@ def test_a_climb_that_fails_leaves_the_start(scene, monkeypatch):
         raise np.linalg.LinAlgError
 
     expected = GaussianMixture(4, effort=0, random_state=0).fit(x)
-    monkeypatch.setattr(optimum, "climbed", fails)
+    monkeypatch.setattr(optimum, "climb_from", fails)
     model = GaussianMixture(4, random_state=0).fit(x)
     assert model.lower_bound_ == expected.lower_bound_
 
@@ -193,7 +193,7 @@ def test_weights_are_repetitions(scene):
     weighted = outlook(x, params, times.astype(float))
     np.testing.assert_allclose(weighted.loss, once.loss)
     np.testing.assert_allclose(weighted._overlap, once._overlap)
-    for a, b in zip(weighted._takes(), once._takes(), strict=True):
+    for a, b in zip(weighted._removals(), once._removals(), strict=True):
         assert a[1] == b[1]
         assert a[0] == pytest.approx(b[0], rel=1e-9, abs=1e-9)
 
@@ -202,7 +202,7 @@ def test_a_pair_pooled_has_the_moments_of_both(family):
     rng = np.random.default_rng(0)
     params = random_params(rng, family, 3, 2)
     x = draw(rng, params, 50)
-    weight, mean, covariance = outlook(x, params).pooled(0, 2)
+    weight, mean, covariance = outlook(x, params).pool(0, 2)
     a, b = params.weights[[0, 2]] / params.weights[[0, 2]].sum()
     assert weight == pytest.approx(params.weights[0] + params.weights[2])
     np.testing.assert_allclose(mean, a * params.means[0] + b * params.means[2])
@@ -282,7 +282,7 @@ def drawn_one(seen, take=0.0, pair=1.0, row=0.5, how=0.0, size=0.0, part=0.5, ha
     rng = SimpleNamespace(
         random=lambda shape: np.array([[take, pair, row, how, size, part, *halves]])
     )
-    found = seen.drawn(rng, 1)
+    found = seen.draw(rng, 1)
     for params in found:
         check_params(params)
     return found[0] if found else None
@@ -347,7 +347,7 @@ def test_a_drawn_pair_becomes_one(seen):
     pairs = np.cumsum(np.triu(seen._overlap, 1))
     kept, free = divmod(place(pairs, 0.5), 4)
     params = drawn_one(seen, take=0.5, pair=0.0, how=0.6)
-    weight, mean, covariance = seen.pooled(kept, free)
+    weight, mean, covariance = seen.pool(kept, free)
     np.testing.assert_allclose(params.means[kept], mean)
     assert params.weights[kept] == pytest.approx(0.75 * weight)  # 1 / K is that of the one put
     own = params.covariances if seen.family.name == "tied" else params.covariances[kept]

@@ -40,7 +40,7 @@ def assert_same(found, expected, rtol):
 def compiled(data, start, settings, patience=short.ENDLESS):
     """The short run, which is to be one compiled call; None where it cannot be."""
     runs = short.ShortRuns(data, start.covariance_type, settings)
-    return runs._compiled(start, settings.max_iter, settings.tol, patience)
+    return runs._run_compiled(start, settings.max_iter, settings.tol, patience)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -1,8 +1,8 @@
-"""Covariance families: what structure covariances have, and how statistics become the next ones.
+"""Covariance families: the structure of covariances, and their M-step.
 
-To add one, write a subclass of `Family` and put it into `FAMILIES`. One mixin says whose a
-covariance is, `PerComponent` or `Shared`; the other says how it is kept: `Matrices`, `Variances` or
-`OneVariance`.
+To add one, write a subclass of `Family` and put it into `FAMILIES`. One mixin says whether each
+component has its own covariance, `PerComponent` or `Shared`; the other says how a covariance is
+stored: `Matrices`, `Variances` or `OneVariance`.
 """
 
 from ...errors import DataError
@@ -36,7 +36,7 @@ class Tied(Shared, Matrices, Family):
         return k + d
 
     def estimate(self, scatter, n_k, previous):
-        return self.symmetric(scatter)  # of what cancels, the rounding is not
+        return self.symmetric(scatter)  # its terms cancel, and leave asymmetric rounding
 
 
 class Diag(PerComponent, Variances, Family):
@@ -69,8 +69,9 @@ def get_family(name):
 
 
 def surveying(family):
-    """The family that looks at data which is going to be fitted, by the same kernel.
+    """The family that surveys data before a fit of `family`.
 
-    Others than those of the triangular one would give traces, or a matrix not asked for.
+    Only the triangular form surveys with its own kernel: others would give traces, or a matrix
+    that is not needed.
     """
     return family if family.form == "triangular" else FAMILIES["diag"]

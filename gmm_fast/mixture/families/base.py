@@ -1,8 +1,8 @@
-"""What a family answers for itself, and whose a covariance is."""
+"""Base class of the covariance families, and mixins for separate and shared covariances."""
 
 import numpy as np
 
-# Of a number of rows: responsibilities that sum to a whole number but for rounding are whole.
+# Responsibilities that sum to this share of a number of rows count as that many: rounding.
 NEARLY = 1 - 1e-6
 
 
@@ -18,14 +18,14 @@ class Family:
         How kernels evaluate it: triangular, diagonal or whitened (without correlations, on data
         whitened once per block).
     structure : int or None
-        What the kernel of short runs calls its M-step, one of `kernels.structures`; without one
-        short runs are made by `em.fit`.
+        Its M-step in the kernel of short runs, one of `kernels.structures`; if None, `em.fit` makes
+        short runs.
     determined : bool
-        Whether covariances tell the scatter that they were estimated from.
+        Whether covariances determine the scatter that they were estimated from.
     shared : bool
-        Whether all components have one covariance.
+        Whether all components share one covariance.
     layout : str
-        How a covariance is kept: matrices, variances (of each feature) or variance (of all).
+        How a covariance is stored: matrices, variances (of each feature) or variance (of all).
     """
 
     name: str
@@ -36,7 +36,7 @@ class Family:
     shared: bool
     layout: str
 
-    # What it declares ---------------------------------------------------------------------------
+    # Sizes --------------------------------------------------------------------------------------
 
     @property
     def matrices(self):
@@ -44,11 +44,11 @@ class Family:
         return self.layout == "matrices"
 
     def n_covariances(self, k):
-        """Covariances of k components."""
+        """Number of covariances of k components."""
         return 1 if self.shared else k
 
     def n_matrices(self, k):
-        """Covariance matrices among them."""
+        """Number of covariance matrices of k components."""
         return self.n_covariances(k) if self.matrices else 0
 
     def shape(self, k, d):
@@ -64,17 +64,17 @@ class Family:
         return (k - 1) + k * d + self.n_covariance_parameters(k, d)
 
     def directions(self, d):
-        """Samples that a component needs for a covariance of its own that is not singular."""
+        """Samples that a component needs for a nonsingular covariance."""
         return 1 if self.shared else self.entry_rows(d)
 
     def least_rows(self, k, d):
-        """Fewest rows that can decide k means and all covariances."""
+        """Fewest rows that determine k means and all covariances."""
         return k * self.directions(d)
 
     def undecided(self, rows, d):
-        """Which covariances are of fewer rows than can decide them, (K,) or (1,) bool.
+        """Which covariances have too few rows to determine them, (K,) or (1,) bool.
 
-        `rows`, (K,), are those that each component is responsible for.
+        `rows`, (K,), is how many each component is responsible for.
         """
         if self.shared:
             return np.array([rows.sum() < NEARLY * self.least_rows(len(rows), d)])
@@ -83,7 +83,7 @@ class Family:
     # The M-step ---------------------------------------------------------------------------------
 
     def scatter(self, stats, delta):
-        """Moments about the new means, a sample: S2 / N - delta delta', of each covariance.
+        """Mean moments about the new means, S2 / N - delta delta', of each covariance.
 
         Linear in S2, entry by entry.
 
@@ -96,24 +96,25 @@ class Family:
         raise NotImplementedError
 
     def estimate(self, scatter, n_k, previous):
-        """The covariances that are most likely given the `scatter`, which they may be themselves.
+        """The maximum-likelihood covariances for `scatter`, often `scatter` itself.
 
         Parameters
         ----------
         scatter : float64
-            Of `scatter`; may be written.
+            As `scatter` returns it; may be overwritten.
         n_k : (K,) float64
         previous : float64 or None
-            Covariances of the last iteration, for families whose M-step iterates; None at a start.
+            Covariances of the last iteration, for families with an iterative M-step; None at a
+            start.
         """
         return scatter
 
-    def raised_scatter(self, stats, delta, added):
-        """The `scatter` with as much added to variances."""
+    def scatter_with(self, stats, delta, added):
+        """The `scatter` with `added` added to variances."""
         return self.add_to_variances(self.scatter(stats, delta), added)
 
     def covariances(self, stats, delta, reg_covar, previous=None):
-        """M-step: the `estimate` of the `scatter`, plus `reg_covar` on the diagonal.
+        """The M-step: the `estimate` from the `scatter`, plus `reg_covar` on the diagonal.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class Family:
         delta : (K, d) float64
             New means less the means of `stats`.
         reg_covar : float or (d,) array
-            Of one variance for all features its mean.
+            A family with one variance for all features adds the mean.
         previous : float64, optional
         """
         found = self.estimate(self.scatter(stats, delta), stats.n_k, previous)
@@ -129,42 +130,42 @@ class Family:
 
 
 class PerComponent:
-    """Each component has a covariance of its own."""
+    """Mixin: each component has its own covariance."""
 
     shared = False
 
-    def stacked(self, covariances):
-        """Covariances along a first axis, (M, ...)."""
+    def as_stack(self, covariances):
+        """The M covariances along the first axis, (M, ...)."""
         return covariances
 
     def each(self, covariances, k):
-        """That of each of k components, along a first axis."""
+        """The covariance of each of k components, along the first axis."""
         return covariances
 
     def within(self, covariances, weights):
-        """Their weighted mean, an entry."""
+        """The weighted mean of the covariances, an entry."""
         return np.tensordot(weights, covariances, 1)
 
     def take(self, covariances, order):
-        """Those of some components, in that order."""
+        """The covariances of the components in `order`."""
         return covariances[order]
 
     def put(self, covariances, k, entry):
-        """Write the covariance of component k; one that is shared stays, EM adapts it."""
+        """Write the covariance of component k; a shared one stays, EM adapts it."""
         covariances[k] = entry
 
     def keep(self, covariances, old, which):
-        """Write the `old` covariances of components that `which`, (K,) bool, marks."""
+        """Restore the `old` covariances of the components in `which`, (K,) bool."""
         covariances[which] = old[which]
 
-    def replaced(self, covariances, target, source):
-        """`covariances` with component `target` given the covariance of `source`."""
+    def copy_covariance(self, covariances, target, source):
+        """A copy of `covariances` in which component `target` has the covariance of `source`."""
         covariances = covariances.copy()
         covariances[target] = covariances[source]
         return covariances
 
     def pool(self, covariances, i, j, share, delta):
-        """That of two components together, an entry.
+        """The covariance of two components merged, an entry.
 
         `share` is the weight of i among both, `delta` the mean of i less that of j.
         """
@@ -178,16 +179,16 @@ class PerComponent:
         return self.of_moment(stats.s2 / n_k - self.squares(delta), d)
 
     def collect(self, moments):
-        """`Stats.s2` of moments of each component, (K, ...)."""
+        """`Stats.s2` from the moments of each component, (K, ...)."""
         return moments
 
 
 class Shared:
-    """All components have one covariance."""
+    """Mixin: all components share one covariance."""
 
     shared = True
 
-    def stacked(self, covariances):
+    def as_stack(self, covariances):
         return covariances[None]
 
     def each(self, covariances, k):
@@ -205,7 +206,7 @@ class Shared:
     def keep(self, covariances, old, which):
         pass
 
-    def replaced(self, covariances, target, source):
+    def copy_covariance(self, covariances, target, source):
         return covariances
 
     def pool(self, covariances, i, j, share, delta):

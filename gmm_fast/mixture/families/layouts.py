@@ -1,6 +1,6 @@
-"""How a covariance is kept: as a matrix, as variances, as one variance.
+"""Mixins for how a covariance is stored: as a matrix, as variances, as one variance.
 
-An entry is one covariance as the family keeps it, without the axis of components.
+An entry is one stored covariance, without the axis of components.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from .factors import inverse_cholesky
 
 
 class Matrices:
-    """A covariance is a matrix, (d, d)."""
+    """Mixin: a covariance is a matrix, (d, d)."""
 
     layout = "matrices"
 
@@ -21,11 +21,11 @@ class Matrices:
         return d * (d + 1) // 2
 
     def entry_rows(self, d):
-        """Samples that decide one covariance."""
+        """Samples that determine one covariance."""
         return d + 1
 
     def order(self, d):
-        """Order of the matrices that each component estimates for itself."""
+        """Order of the matrix that each component estimates by itself."""
         return 0 if self.shared else d
 
     def unit(self, d):
@@ -33,17 +33,17 @@ class Matrices:
         return np.eye(d) if self.shared else np.eye(d)[None]
 
     def moments(self, centred, weights):
-        """s2 of `Stats` of one component that has all samples, x - mu (n, d), with weights (n,)."""
+        """`Stats.s2` of one component with all samples, x - mu (n, d), and weights (n,)."""
         if self.shared:
             return (weights[:, None] * centred).T @ centred
         return ((weights[:, None] * centred).T @ centred)[None]
 
     def second_moment(self, stats):
-        """Of `stats` of one component: sum of w (x - mu)(x - mu)', its diagonal, or its trace."""
+        """Sum of w (x - mu)(x - mu)' of one component's `stats`, or its diagonal or trace."""
         return stats.s2 if self.shared else stats.s2[0]
 
     def square(self, delta):
-        """What `second_moment` is of one sample of weight 1 at mu + `delta`, (d,)."""
+        """The `second_moment` of one sample of weight 1 at mu + `delta`, (d,)."""
         return np.outer(delta, delta)
 
     def squares(self, deltas):
@@ -51,35 +51,35 @@ class Matrices:
         return deltas[:, :, None] * deltas[:, None, :]
 
     def sum_of_squares(self, weights, deltas):
-        """Weighted sum of the same."""
+        """Weighted sum of `squares`."""
         return (weights[:, None] * deltas).T @ deltas
 
     def of_moment(self, moment, d):
-        """A covariance of what `second_moment` is of a sample, on average."""
+        """A covariance from the mean `second_moment` of a sample."""
         return moment
 
     def moment_variances(self, moment):
-        """Those of the features, (d,), of the same."""
+        """The variances of the features, (d,), from the same."""
         return np.diagonal(moment)
 
     def added(self, reg_covar):
-        """What is added to variances: of one variance for all features the mean."""
+        """What is added to variances: the mean, if all features have one variance."""
         return reg_covar
 
     def add_to_variances(self, covariances, added):
-        """`covariances`, which may be written, with that much, a number or (d,), added."""
+        """`covariances`, which may be overwritten, plus `added`, a number or (d,)."""
         d = covariances.shape[-1]
         covariances = np.ascontiguousarray(covariances)
         covariances.reshape(-1, d * d)[:, :: d + 1] += added  # the diagonals
         return covariances
 
-    def raised(self, covariances, which, floor):
-        """`covariances` with `floor` (d,) added to the variances of those that `which` marks."""
+    def raise_variances(self, covariances, which, floor):
+        """`covariances` with `floor` (d,) added to the variances of those in `which`."""
         marked = which[0] if self.shared else which[:, None, None]
         return covariances + marked * np.diag(floor)
 
     def inverse_cholesky(self, covariances):
-        """Inverse of the Cholesky factors, and which covariances are numerically singular.
+        """Inverse Cholesky factors, and which covariances are numerically singular.
 
         Returns
         -------
@@ -88,19 +88,19 @@ class Matrices:
             (K,) for spherical. Entries of singular ones are not meaningful.
         singular : (K,) or (1,) bool
         """
-        factor, singular = inverse_cholesky(self.stacked(covariances))
+        factor, singular = inverse_cholesky(self.as_stack(covariances))
         return (factor[0] if self.shared else factor), singular
 
     def diagonal(self, factor, d):
-        """Diagonals of what `inverse_cholesky` returned, (M, d)."""
-        return np.diagonal(self.stacked(factor), axis1=1, axis2=2)
+        """Diagonals of the factors from `inverse_cholesky`, (M, d)."""
+        return np.diagonal(self.as_stack(factor), axis1=1, axis2=2)
 
     def conditional_variances(self, factor):
         """Variance of each feature given the others, (M, d) or (M, 1).
 
-        `factor` is what `inverse_cholesky` returned.
+        `factor` comes from `inverse_cholesky`.
         """
-        return 1 / (self.stacked(factor) ** 2).sum(axis=1)
+        return 1 / (self.as_stack(factor) ** 2).sum(axis=1)
 
     def traces_in(self, factor, spread):
         """tr(S inv(Sigma)) of each covariance, (M,), where S = spread spread' (d, d)."""
@@ -112,8 +112,8 @@ class Matrices:
         return np.tile(variances, (params.n_components, 1)) if self.shared else variances
 
     def variances(self, covariances, d):
-        """Those of each covariance in each feature, (M, d)."""
-        return np.diagonal(self.stacked(covariances), axis1=1, axis2=2)
+        """Variances of each covariance in each feature, (M, d)."""
+        return np.diagonal(self.as_stack(covariances), axis1=1, axis2=2)
 
     def matrix(self, entry, d):
         """An entry as a matrix, (d, d)."""
@@ -126,46 +126,46 @@ class Matrices:
         return params.covariances
 
     def of_matrices(self, matrices):
-        """Covariances of what `full` gives, or of one matrix (1, d, d) where they share it."""
+        """Covariances from the matrices of `full`, or from one shared matrix (1, d, d)."""
         return matrices[0] if self.shared else matrices
 
     def invert(self, covariances):
         """Precisions of covariances, or covariances of precisions."""
         return np.linalg.inv(covariances)
 
-    def transposed(self, covariances):
-        """The same where they are symmetric."""
+    def transpose(self, covariances):
+        """The transposed covariances."""
         return np.swapaxes(covariances, -1, -2)
 
     def symmetric(self, covariances):
-        """The same without what rounding makes of symmetry."""
-        return 0.5 * (covariances + self.transposed(covariances))
+        """The covariances without asymmetric rounding."""
+        return 0.5 * (covariances + self.transpose(covariances))
 
     def asymmetric(self, covariances, apart):
-        """Which are not symmetric, by more than that share of their variances, (M,) bool."""
-        matrices = self.stacked(covariances)
+        """Which are asymmetric by more than the share `apart` of their variances, (M,) bool."""
+        matrices = self.as_stack(covariances)
         scale = np.sqrt(np.abs(np.diagonal(matrices, axis1=1, axis2=2)))
-        off = np.abs(matrices - self.transposed(matrices))
+        off = np.abs(matrices - self.transpose(matrices))
         return (off > apart * scale[:, :, None] * scale[:, None, :]).any(axis=(1, 2))
 
     def precisions(self, factor):
-        """Precisions and their Cholesky factors U, upper triangular, of `inverse_cholesky`'s."""
-        upper = np.ascontiguousarray(self.transposed(factor))
+        """Precisions and their upper Cholesky factors U, from `inverse_cholesky`'s factors."""
+        upper = np.ascontiguousarray(self.transpose(factor))
         return upper @ factor, upper
 
-    def squared(self, factors):
-        """Precisions of their Cholesky factors, as scikit-learn keeps them."""
-        return factors @ self.transposed(factors)
+    def square_factors(self, factors):
+        """Precisions from their Cholesky factors in scikit-learn's layout."""
+        return factors @ self.transpose(factors)
 
     def apart(self, covariances, precisions):
-        """How far products of covariances and precisions are from one, in any units."""
+        """How far products of covariances and precisions are from the identity, free of units."""
         scale = np.sqrt(np.abs(np.diagonal(covariances, axis1=-2, axis2=-1)))
         product = (precisions @ covariances) * scale[..., :, None] / scale[..., None, :]
         return np.abs(product - np.eye(precisions.shape[-1]))
 
 
 class Variances:
-    """A covariance is the variance of each feature, (d,)."""
+    """Mixin: a covariance is the variance of each feature, (d,)."""
 
     layout = "variances"
 
@@ -212,29 +212,29 @@ class Variances:
     def add_to_variances(self, covariances, added):
         return covariances + added
 
-    def raised(self, covariances, which, floor):
+    def raise_variances(self, covariances, which, floor):
         marked = which[0] if self.shared else which[:, None]
         return np.where(marked, np.maximum(covariances, 0) + floor, covariances)
 
     def inverse_cholesky(self, covariances):
         wrong = _singular_variances(covariances)
         factor = 1 / np.sqrt(np.where(wrong, 1.0, covariances))
-        return factor, self.stacked(wrong).any(axis=1)
+        return factor, self.as_stack(wrong).any(axis=1)
 
     def diagonal(self, factor, d):
-        return self.stacked(factor)
+        return self.as_stack(factor)
 
     def conditional_variances(self, factor):
-        return 1 / self.stacked(factor) ** 2
+        return 1 / self.as_stack(factor) ** 2
 
     def traces_in(self, factor, spread):
-        return (self.stacked(factor) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
+        return (self.as_stack(factor) ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
 
     def component_variances(self, params):
         return self.each(params.covariances, params.n_components)
 
     def variances(self, covariances, d):
-        return self.stacked(covariances)
+        return self.as_stack(covariances)
 
     def matrix(self, entry, d):
         return np.diag(entry)
@@ -249,19 +249,19 @@ class Variances:
     def invert(self, covariances):
         return 1.0 / covariances
 
-    def transposed(self, covariances):
+    def transpose(self, covariances):
         return covariances
 
     def symmetric(self, covariances):
         return covariances
 
     def asymmetric(self, covariances, apart):
-        return np.zeros(len(self.stacked(covariances)), bool)
+        return np.zeros(len(self.as_stack(covariances)), bool)
 
     def precisions(self, factor):
         return factor**2, factor
 
-    def squared(self, factors):
+    def square_factors(self, factors):
         return factors**2
 
     def apart(self, covariances, precisions):
@@ -269,7 +269,7 @@ class Variances:
 
 
 class OneVariance(Variances):
-    """A covariance is one variance, the same in all directions."""
+    """Mixin: a covariance is one variance, the same in all directions."""
 
     layout = "variance"
 
@@ -303,29 +303,29 @@ class OneVariance(Variances):
     def add_to_variances(self, covariances, added):
         return covariances + np.mean(added)
 
-    def raised(self, covariances, which, floor):
+    def raise_variances(self, covariances, which, floor):
         marked = which[0] if self.shared else which
         return np.where(marked, np.maximum(covariances, 0) + floor.mean(), covariances)
 
     def inverse_cholesky(self, covariances):
         wrong = _singular_variances(covariances)
-        return 1 / np.sqrt(np.where(wrong, 1.0, covariances)), self.stacked(wrong)
+        return 1 / np.sqrt(np.where(wrong, 1.0, covariances)), self.as_stack(wrong)
 
     def diagonal(self, factor, d):
-        return np.repeat(self.stacked(factor)[:, None], d, axis=1)
+        return np.repeat(self.as_stack(factor)[:, None], d, axis=1)
 
     def conditional_variances(self, factor):
-        return 1 / self.stacked(factor)[:, None] ** 2
+        return 1 / self.as_stack(factor)[:, None] ** 2
 
     def traces_in(self, factor, spread):
-        return (self.stacked(factor)[:, None] ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
+        return (self.as_stack(factor)[:, None] ** 2 * (spread**2).sum(axis=1)).sum(axis=1)
 
     def component_variances(self, params):
         variances = self.each(params.covariances, params.n_components)
         return np.repeat(variances[:, None], params.n_features, axis=1)
 
     def variances(self, covariances, d):
-        return np.repeat(self.stacked(covariances)[:, None], d, axis=1)
+        return np.repeat(self.as_stack(covariances)[:, None], d, axis=1)
 
     def matrix(self, entry, d):
         return np.diag(np.broadcast_to(entry, d))
