@@ -191,7 +191,7 @@ def test_a_second_look_that_fails_leaves_the_result(x, monkeypatch):
     def fails(*_, **__):
         raise FitError("no luck")
 
-    monkeypatch.setattr(optimum.Search, "searched_on", fails)
+    monkeypatch.setattr(optimum.Search, "search_further", fails)
     found = search(x, range(1, 4))
     assert [row["failure"] for row in found.table] == [None] * 3
     assert {row["effort"] for row in found.table if row["n_components"] > 1} == {1}
