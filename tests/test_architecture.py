@@ -192,3 +192,19 @@ def test_kernels_are_compiled_by_the_shared_decorators():
             if isinstance(node, ast.FunctionDef):
                 names = [ast.unparse(d) for d in node.decorator_list]
                 assert not any("jit" in n for n in names), f"{path.name}: {node.name}"
+
+
+def test_modules_and_functions_are_short():
+    """A module has at most 450 lines, a function 60 without its docstring."""
+    long = []
+    for path in modules():
+        text = path.read_text()
+        if len(text.splitlines()) > 450:
+            long.append(name_of(path))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                start = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+                if node.end_lineno - start > 60:
+                    long.append(f"{name_of(path)}.{node.name}")
+    # each option of a search by name, as scikit-learn's parameters are
+    assert long == ["estimator.search.search"]

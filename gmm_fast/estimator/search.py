@@ -66,6 +66,38 @@ class SearchResult:
     warnings: list = field(default_factory=list, repr=False)
     early_stop: int | None = field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, table, events, recipe, shared):
+        """The result of a `SearchTable`.
+
+        Parameters
+        ----------
+        table : SearchTable
+        events : list of str
+            About the data; put before those of each fit.
+        recipe : Recipe
+        shared : dict
+            Parameters that all models have in common.
+        """
+        models = {None: None}
+        for candidate in table.candidates:
+            models[candidate] = None
+            if candidate.result is not None:
+                candidate.result.events[:0] = events
+                models[candidate] = GaussianMixture.from_result(
+                    candidate.result, recipe=recipe, **shared
+                )
+        return cls(
+            [candidate_row(c) for c in table.candidates],
+            models[table.best],
+            table.criterion,
+            [models[c] for c in table.candidates],
+            table.margin,
+            models[table.runner_up],
+            table.warnings,
+            table.stopped_at,
+        )
+
 
 def search(
     X,
@@ -213,33 +245,15 @@ def search(
     if logger is not None:
         extreme = "highest" if criterion in HIGHER else "lowest"
         logger.info("%s is %s for %s", criterion, extreme, table.best)
-    models = {None: None}
-    for candidate in table.candidates:
-        models[candidate] = None
-        if candidate.result is not None:
-            candidate.result.events[:0] = events
-            models[candidate] = GaussianMixture.from_result(
-                candidate.result, recipe=Recipe.of(source), **shared
-            )
-    best = models[table.best]
-    if not best.converged_ and max_iter:
+    found = SearchResult.of(table, events, Recipe.of(source), shared)
+    if not found.best.converged_ and max_iter:
         warnings.warn(
             f"EM of the best candidate did not converge in {max_iter} iterations; raise "
             "max_iter, or tol",
             ConvergenceWarning,
             stacklevel=2,
         )
-    rows = [candidate_row(c) for c in table.candidates]
-    return SearchResult(
-        rows,
-        best,
-        criterion,
-        [models[c] for c in table.candidates],
-        table.margin,
-        models[table.runner_up],
-        table.warnings,
-        table.stopped_at,
-    )
+    return found
 
 
 def _families(covariance):
