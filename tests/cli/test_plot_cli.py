@@ -155,7 +155,7 @@ def test_criteria_of_a_search(folder):
         ("plot data.gmm.npz three.npy", "three.npy has 3 columns, but data.gmm.npz has 2"),
         ("plot data.gmm.npz data.npy -o out.bmp", "unknown ending; use .png, .svg or"),
         ("plot data.gmm.npz data.npy -o out", "unknown ending"),
-        ("plot data.gmm.npz data.npy -o no/out.png", "make it first"),
+        ("plot data.gmm.npz data.npy -o no/out.png", "create it first"),
         ("plot data.gmm.npz data.npy --features 0,2", "has no column 2"),
         ("plot data.gmm.npz data.npy --features 0 --view projection", "contradict"),
         (
@@ -183,7 +183,7 @@ def test_criteria_of_a_search(folder):
         ("plot data.gmm.npz nan.npy", "row 3 (counting from 0), column 1 is NaN"),
         (f"{FIT} --plot out.jpg", "--plot out.jpg: unknown ending; use .png"),
         (f"{FIT} --animate out.png", "--animate out.png: unknown ending; use .gif"),
-        (f"{FIT} --plot no/out.png", "make it first"),
+        (f"{FIT} --plot no/out.png", "create it first"),
         (f"{FIT} --plot a.png --labels a.png", "the ending decides the format"),
         ("search 1 2 data.npy --plot out.gif", "--plot out.gif: unknown ending"),
     ],

@@ -386,7 +386,7 @@ def test_a_start_from_the_last_fit_takes_its_columns(x, tmp_path):
         assert again.feature_names_in_.tolist() == ["a", "b"]
     data.rename(columns={"a": "x"}).to_parquet(tmp_path / "other.parquet")
     for other in (data.rename(columns={"a": "x"}), tmp_path / "other.parquet"):
-        with pytest.raises(DataError, match="(?s)a.*\nwarm_start goes on .* warm_start=False"):
+        with pytest.raises(DataError, match="(?s)a.*\nwarm_start continues .* warm_start=False"):
             model.fit(other)
         assert copy.deepcopy(model).set_params(warm_start=False).fit(other).n_features_in_ == 2
     labels = want.predict(data)

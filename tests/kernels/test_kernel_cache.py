@@ -93,7 +93,7 @@ def test_no_folder_for_compiled_kernels_is_told_once():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == ""
-    assert run.stderr.count("set NUMBA_CACHE_DIR to a folder") == 1
+    assert run.stderr.count("set NUMBA_CACHE_DIR to a writable folder") == 1
     assert len(run.stderr.splitlines()) == 1
 
 
