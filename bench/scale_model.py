@@ -36,14 +36,7 @@ from report import quantity, table
 from work import FAMILIES, Row, unit_covariances
 
 from gmm_fast import em
-from gmm_fast.backends import (
-    DaskBackend,
-    LocalBackend,
-    cluster,
-    n_lanes,
-    tasks,
-    workers,
-)
+from gmm_fast.backends import DaskBackend, LocalBackend, cluster, n_lanes, tasks, workers
 from gmm_fast.backends.memory import parse_size
 from gmm_fast.mixture.families import get_family
 from gmm_fast.mixture.forms import make_form

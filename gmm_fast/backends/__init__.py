@@ -16,14 +16,7 @@ from .base import (
     rough_centre,
 )
 from .connect import cluster, current_client, room_of_workers
-from .local import (
-    LocalBackend,
-    Reading,
-    backend_over,
-    chunk_rows,
-    n_lanes,
-    warm_up,
-)
+from .local import LocalBackend, Reading, backend_over, chunk_rows, n_lanes, warm_up
 from .workers import DaskBackend, score_lazily
 
 __all__ = [

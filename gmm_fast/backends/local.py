@@ -15,21 +15,8 @@ from ..kernels.tiles import BLOCK
 from ..log import LOGGER
 from ..mixture.forms import make_form
 from ..mixture.params import Params
-from ..sources import (
-    ArraySource,
-    bad_value_error,
-    chunks,
-    first_bad_row,
-    load_resident,
-    take,
-)
-from .base import (
-    Backend,
-    check_means,
-    default_dtype,
-    needs_origin,
-    rough_centre,
-)
+from ..sources import ArraySource, bad_value_error, chunks, first_bad_row, load_resident, take
+from .base import Backend, check_means, default_dtype, needs_origin, rough_centre
 from .memory import free_share
 from .threads import (
     alone,

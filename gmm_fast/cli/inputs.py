@@ -12,15 +12,7 @@ from ..estimator.feature_names import names_differ
 from ..estimator.recipe import Recipe, open_alike
 from ..files.tablefiles import ARRAYS, TABLES
 from ..selection.criteria import silhouette_bytes
-from ..sources import (
-    OPTIONS,
-    Dialect,
-    check_columns,
-    chunks,
-    load_resident,
-    notes_of,
-    select_kept,
-)
+from ..sources import OPTIONS, Dialect, check_columns, chunks, load_resident, notes_of, select_kept
 from ..sources.columns import NoColumnError, quote_list
 from ..sources.npy import open_regular
 from ..sources.paths import family_of, open_path

@@ -9,12 +9,7 @@ from ..files.tablefiles import Kept as KeptColumns
 from ..files.tablefiles import check_table, save_table
 from ..mixture.sampling import draw
 from ..selection import criteria
-from ..sources import (
-    files_of,
-    notes_of,
-    stem_of,
-    untransform,
-)
+from ..sources import files_of, notes_of, stem_of, untransform
 from . import inputs, printing
 from .outputs import write_labels, write_scores
 from .replacing import check_written

@@ -3,17 +3,7 @@
 import click
 
 from ..names import CRITERIA, INITS
-from .values import (
-    AtLeast,
-    AutoOr,
-    Duration,
-    Inches,
-    Names,
-    NotNegative,
-    Scale,
-    Size,
-    Steps,
-)
+from .values import AtLeast, AutoOr, Duration, Inches, Names, NotNegative, Scale, Size, Steps
 
 KINDS = ("clusters", "uncertainty", "silhouette", "loglik", "criteria")
 

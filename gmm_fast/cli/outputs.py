@@ -9,12 +9,7 @@ from ..estimator.recipe import Recipe
 from ..files.modelfile import check_model_name, write_model
 from ..files.outputs import check_outputs, remove_leftovers
 from ..files.tablefiles import check_table, table_writer
-from ..sources import (
-    count_all_rows,
-    files_of,
-    fill_dropped,
-    stem_of,
-)
+from ..sources import count_all_rows, files_of, fill_dropped, stem_of
 from .replacing import check_apart, check_written, keeping
 
 

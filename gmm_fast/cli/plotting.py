@@ -6,13 +6,7 @@ import os
 from .. import em
 from ..errors import DataError
 from ..files.modelfile import check_facts, read_model
-from ..plots import (
-    animation,
-    canvas,
-    composition,
-    figures,
-    views,
-)
+from ..plots import animation, canvas, composition, figures, views
 from ..sources import axis_labels, files_of, stem_of
 from . import inputs, printing
 from .replacing import check_written, keeping

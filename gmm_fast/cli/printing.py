@@ -21,15 +21,7 @@ from ..selection.choice import not_converged
 from ..selection.criteria import HIGHER, in_words, label_of
 from ..selection.grid import PATIENCE
 from ..sources import describe_transforms
-from ..text import (
-    count,
-    mean_and_deviation,
-    number,
-    shorten,
-    show_size,
-    stage_seconds,
-    weight,
-)
+from ..text import count, mean_and_deviation, number, shorten, show_size, stage_seconds, weight
 
 # Columns of a table in a file or a pipe.
 PIPE_WIDTH = 200

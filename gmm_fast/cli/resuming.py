@@ -10,12 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files.outputs import remove_leftovers
-from ..fitting.checkpoint import (
-    EVERY,
-    Checkpoint,
-    Keeper,
-    read_checkpoint,
-)
+from ..fitting.checkpoint import EVERY, Checkpoint, Keeper, read_checkpoint
 from ..sources import STDIN
 
 # Options that do not change the result: a resumed fit may change them.

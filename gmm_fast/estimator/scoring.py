@@ -12,18 +12,9 @@ from ..errors import DataError
 from ..mixture.params import Params, check_params, same_mixture
 from ..mixture.sampling import draw
 from ..selection import criteria
-from ..sources import (
-    count_all_rows,
-    fill_dropped,
-    is_dask,
-    select_kept,
-)
+from ..sources import count_all_rows, fill_dropped, is_dask, select_kept
 from . import by_hand, convert
-from .arguments import (
-    memory_bytes,
-    seed_of,
-    weights_of,
-)
+from .arguments import memory_bytes, seed_of, weights_of
 from .feature_names import warn_of_names
 from .hooks import check_hooks, overrides
 from .recipe import Recipe, open_known, warn_of_reading

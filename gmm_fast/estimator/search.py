@@ -19,12 +19,7 @@ from ..selection.choice import candidate_row
 from ..selection.criteria import HIGHER
 from ..selection.searching import Logged
 from ..starts import starting
-from .arguments import (
-    check_parameters,
-    memory_bytes,
-    seed_of,
-    weights_of,
-)
+from .arguments import check_parameters, memory_bytes, seed_of, weights_of
 from .gaussian_mixture import GaussianMixture
 from .recipe import Recipe
 

@@ -4,10 +4,7 @@ from dataclasses import replace
 
 from ..fitting import online
 from ..mixture.params import same_mixture
-from .arguments import (
-    check_parameters,
-    decay_of,
-)
+from .arguments import check_parameters, decay_of
 from .hooks import check_hooks
 from .recipe import Recipe
 

@@ -13,12 +13,7 @@ import numpy as np
 
 from .. import __version__
 from ..em.loop import FitResult, State
-from ..errors import (
-    ChangedError,
-    DataError,
-    FitError,
-    Interrupted,
-)
+from ..errors import ChangedError, DataError, FitError, Interrupted
 from ..files.archive import Kind, read_archive, write_archive
 from ..files.modelfile import (
     are_numbers,

@@ -20,11 +20,7 @@ from .. import em
 from ..backends import Survey
 from ..backends.threads import serial_blas
 from ..em.regularisation import reg_covar_for
-from ..em.rescue import (
-    DEAD,
-    Rescue,
-    thin_events,
-)
+from ..em.rescue import DEAD, Rescue, thin_events
 from ..errors import DataError
 from ..mixture.params import Params
 from ..mixture.stats import Stats, merge

@@ -19,17 +19,8 @@ from ..backends.threads import check_threads, wait_quietly
 from ..em.rescue import is_of_needed_rows, needed_rows_events
 from ..errors import DataError, number_list
 from ..mixture.families import get_family
-from ..sources import (
-    ArraySource,
-    DaskSource,
-    is_reading_note,
-    notes_of,
-    open_source,
-)
-from ..starts import (
-    optimum,
-    seeding,
-)
+from ..sources import ArraySource, DaskSource, is_reading_note, notes_of, open_source
+from ..starts import optimum, seeding
 from ..text import show_size
 
 # Bytes for Python itself, the allocator and the threads' stacks.

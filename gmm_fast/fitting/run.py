@@ -5,23 +5,11 @@ import time
 import numpy as np
 
 from .. import em
-from ..backends import (
-    check_means,
-)
+from ..backends import check_means
 from ..em.regularisation import check_reg_covar
 from ..errors import DataError
-from ..mixture.resolution import (
-    check_resolution,
-    excess,
-    resolves,
-    rounded_event,
-    widen,
-)
-from ..starts import (
-    initial,
-    optimum,
-    starting,
-)
+from ..mixture.resolution import check_resolution, excess, resolves, rounded_event, widen
+from ..starts import initial, optimum, starting
 from .checkpoint import Job, Keeper
 
 

@@ -6,10 +6,7 @@ import numpy as np
 
 from .. import em
 from ..backends import LocalBackend
-from ..em.rescue import (
-    is_of_few_rows,
-    is_of_needed_rows,
-)
+from ..em.rescue import is_of_few_rows, is_of_needed_rows
 from ..mixture.params import Params
 from ..sources import ArraySource
 from ..starts import starting

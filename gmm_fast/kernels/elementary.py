@@ -4,15 +4,7 @@ import numpy as np
 from numba.extending import overload
 
 from ._options import FASTMATH
-from .vector import (
-    add,
-    choose,
-    constant,
-    fma,
-    multiply,
-    subtract,
-    times_power_of_two,
-)
+from .vector import add, choose, constant, fma, multiply, subtract, times_power_of_two
 
 
 def exp64(x):

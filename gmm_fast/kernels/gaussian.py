@@ -11,20 +11,8 @@ import numba
 import numpy as np
 from numba import prange
 
-from ._options import (
-    helper,
-    inlined,
-    kernel,
-    serial_kernel,
-)
-from .block import (
-    load_block,
-    normalise,
-    normalise_alike,
-    take_roots,
-    write_labels,
-    write_outputs,
-)
+from ._options import helper, inlined, kernel, serial_kernel
+from .block import load_block, normalise, normalise_alike, take_roots, write_labels, write_outputs
 from .tiles import BLOCK, STRIP_BYTES
 
 if numba.config.DISABLE_JIT:

@@ -4,17 +4,7 @@ import numba
 import numpy as np
 
 from ._options import serial_kernel
-from .vector import (
-    choose,
-    fma,
-    lanes,
-    load,
-    smaller,
-    splat,
-    spread,
-    store,
-    subtract,
-)
+from .vector import choose, fma, lanes, load, smaller, splat, spread, store, subtract
 
 BLOCK = 256  # samples come in whole blocks: callers pad
 

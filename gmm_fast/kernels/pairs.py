@@ -4,17 +4,7 @@ import numba
 import numpy as np
 
 from ._options import helper, serial_kernel
-from .vector import (
-    add,
-    fma,
-    lanes,
-    load,
-    splat,
-    spread,
-    sqrt,
-    store,
-    subtract,
-)
+from .vector import add, fma, lanes, load, splat, spread, sqrt, store, subtract
 
 ROWS = 64  # samples come in whole groups: callers pad
 

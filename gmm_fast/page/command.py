@@ -1,11 +1,6 @@
 """Write the report of the commands `fit` and `search`."""
 
-from .facts import (
-    data_facts,
-    fit_facts,
-    now,
-    report_facts,
-)
+from .facts import data_facts, fit_facts, now, report_facts
 from .pictures import write_illustrated
 
 # Options that a report shows as settings, and their names there.

@@ -8,28 +8,9 @@ from ..mixture.families import get_family
 from ..mixture.resolution import steps_text
 from ..selection.choice import not_converged
 from ..selection.criteria import HIGHER
-from ..text import (
-    count,
-    mean_and_deviation,
-    shorten,
-    stage_seconds,
-    weight,
-)
-from .facts import (
-    is_number,
-    is_same,
-    order,
-    value_of,
-)
-from .wording import (
-    CRITERIA,
-    DASH,
-    LONGEST_NAME,
-    LONGEST_VALUE,
-    has_values,
-    number,
-    plain_value,
-)
+from ..text import count, mean_and_deviation, shorten, stage_seconds, weight
+from .facts import is_number, is_same, order, value_of
+from .wording import CRITERIA, DASH, LONGEST_NAME, LONGEST_VALUE, has_values, number, plain_value
 
 # Limits on rows, columns and numbers in tables, so that people can read the page.
 MOST_CANDIDATES = 200

@@ -11,13 +11,7 @@ from ..estimator.gaussian_mixture import GaussianMixture
 from ..files.outputs import check_writable
 from ..selection import criteria
 from ..selection.choice import Candidate, doubts
-from .facts import (
-    data_facts,
-    fit_facts,
-    is_same,
-    now,
-    report_facts,
-)
+from .facts import data_facts, fit_facts, is_same, now, report_facts
 from .pictures import write_illustrated
 from .rendering import check_report
 

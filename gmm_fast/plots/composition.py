@@ -6,14 +6,7 @@ from ..backends import DaskBackend
 from ..errors import DataError
 from ..selection import criteria as measures
 from .canvas import SIZE, figure_of, new_figure
-from .captions import (
-    axes_text,
-    caption_of,
-    facts_of,
-    outside_text,
-    rows_drawn,
-    title_of,
-)
+from .captions import axes_text, caption_of, facts_of, outside_text, rows_drawn, title_of
 from .cloud import ROWS, gather
 from .drawing import (
     Scene,

@@ -13,27 +13,9 @@ from ..sources import axis_labels
 from ..text import count
 from .canvas import check_matplotlib
 from .cloud import ROWS
-from .composition import (
-    LEVELS,
-    axes_of,
-    draw_clusters,
-    draw_silhouette,
-    draw_uncertainty,
-)
-from .drawing import (
-    MARKERS,
-    colours_of,
-    describe,
-    line_colour,
-    name_axes,
-    tidy,
-)
-from .views import (
-    VIEWS,
-    check_several,
-    plane_of,
-    view_of,
-)
+from .composition import LEVELS, axes_of, draw_clusters, draw_silhouette, draw_uncertainty
+from .drawing import MARKERS, colours_of, describe, line_colour, name_axes, tidy
+from .views import VIEWS, check_several, plane_of, view_of
 
 STYLES = ("auto", "points", "density")
 

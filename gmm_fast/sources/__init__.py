@@ -24,22 +24,12 @@ from ..errors import DataError
 from .array import ArraySource, as_array, choose_frame_columns
 from .base import NotTextError, Source
 from .columns import pick
-from .complete import (
-    count_all_rows,
-    drop_missing,
-    fill_dropped,
-    select_kept,
-)
+from .complete import count_all_rows, drop_missing, fill_dropped, select_kept
 from .dask import DaskSource, is_dask
 from .dialect import OPTIONS, Dialect
 from .npy import NpySource
 from .part import ArrayPart, RowRange
-from .paths import (
-    STDIN,
-    open_path,
-    require_package,
-    stem_of,
-)
+from .paths import STDIN, open_path, require_package, stem_of
 from .reading import (
     bad_value_error,
     check_columns,
@@ -54,13 +44,7 @@ from .reading import (
 )
 from .sparse import SparseSource, is_sparse
 from .tables import open_table
-from .transforms import (
-    axis_labels,
-    describe_transforms,
-    parse_all,
-    transform_source,
-    untransform,
-)
+from .transforms import axis_labels, describe_transforms, parse_all, transform_source, untransform
 
 __all__ = [
     "OPTIONS",

@@ -5,14 +5,7 @@ import reprlib
 import numpy as np
 
 from ..errors import DataError, DataTypeError
-from .base import (
-    Source,
-    check_dtype,
-    check_range,
-    check_shape,
-    convert,
-    piece_rows,
-)
+from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
 from .columns import choose
 
 # Columns named in one message; a frame may have thousands of them.

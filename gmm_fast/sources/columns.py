@@ -6,12 +6,7 @@ import operator
 import numpy as np
 
 from ..errors import DataError
-from .base import (
-    Source,
-    check_range,
-    convert,
-    piece_rows,
-)
+from .base import Source, check_range, convert, piece_rows
 
 # Columns named in one message; a table may have thousands of them.
 _MAX_NAMED = 10

@@ -11,12 +11,7 @@ from .boundaries import Even
 from .columns import pick, quote_list
 from .npy import NpySource, changed_error, open_regular
 from .sparse_hdf5 import SparseHdf5Source, is_sparse_group
-from .stream import (
-    StreamSource,
-    block_rows,
-    read_error,
-    report_damage,
-)
+from .stream import StreamSource, block_rows, read_error, report_damage
 
 _KIND = "an HDF5 file"
 # Bytes of the cache in which HDF5 keeps one row of decoded chunks while it is read, at least.

@@ -6,13 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import (
-    choose_fields,
-    dtype_of,
-    misses_values,
-    numpy_dtype,
-    values,
-)
+from .arrow import choose_fields, dtype_of, misses_values, numpy_dtype, values
 from .base import NoRowsError
 from .boundaries import Listed
 from .columns import choose

@@ -15,14 +15,7 @@ from numpy.lib import format as npy_format
 
 from ..errors import ChangedError, DataError, FitError
 from . import npyheader
-from .base import (
-    Source,
-    check_dtype,
-    check_range,
-    check_shape,
-    convert,
-    piece_rows,
-)
+from .base import Source, check_dtype, check_range, check_shape, convert, piece_rows
 from .forks import remake_after_fork
 from .stamps import Stamp
 

@@ -12,13 +12,7 @@ from ..errors import DataError
 from .base import check_dtype, check_shape
 from .boundaries import Listed
 from .columns import quote_list
-from .npy import (
-    NpySource,
-    changed_error,
-    check_size,
-    open_regular,
-    read_header,
-)
+from .npy import NpySource, changed_error, check_size, open_regular, read_header
 from .stream import StreamSource, block_rows, read_error
 
 _MODEL = {"weights", "means", "covariances", "header"}

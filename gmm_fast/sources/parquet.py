@@ -7,22 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DataError, FitError
-from .arrow import (
-    choose_fields,
-    dtype_of,
-    numpy_dtype,
-    values,
-)
+from .arrow import choose_fields, dtype_of, numpy_dtype, values
 from .base import NoRowsError
 from .boundaries import Listed
 from .columns import choose
 from .npy import changed_error, open_regular
-from .stream import (
-    StreamSource,
-    block_rows,
-    read_error,
-    report_damage,
-)
+from .stream import StreamSource, block_rows, read_error, report_damage
 
 _KIND = "a Parquet file"
 # Read-ahead of one column, and of all columns together.

@@ -5,13 +5,7 @@ import sys
 import numpy as np
 
 from ..errors import DataError, DataTypeError
-from .base import (
-    Source,
-    check_dtype,
-    check_range,
-    check_shape,
-    convert,
-)
+from .base import Source, check_dtype, check_range, check_shape, convert
 from .columns import choose
 from .stream import block_rows
 

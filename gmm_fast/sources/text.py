@@ -22,14 +22,7 @@ from .columns import choose
 from .dialect import BLANKS, MISSING, Dialect
 from .firstpass import DecimalWatch, RowCounters
 from .layout import BOOLEANS, COMMA_NUMBER, Guess
-from .lines import (
-    Comments,
-    FilteredLines,
-    OneTab,
-    WithoutEnd,
-    line_of_row,
-    whole_lines,
-)
+from .lines import Comments, FilteredLines, OneTab, WithoutEnd, line_of_row, whole_lines
 from .sniff import describe_decimal, find_layout
 from .stream import StreamSource
 from .unpack import open_stream, stream_error

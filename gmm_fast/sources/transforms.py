@@ -9,12 +9,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from ..errors import DataError
-from .base import (
-    Source,
-    check_range,
-    convert,
-    piece_rows,
-)
+from .base import Source, check_range, convert, piece_rows
 from .columns import choose, quote_list
 from .paths import require_package
 

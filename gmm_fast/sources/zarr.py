@@ -11,13 +11,7 @@ from .base import check_dtype, check_shape, scaling_notes
 from .boundaries import Even
 from .columns import choose, quote_list
 from .npy import changed_error
-from .stream import (
-    StreamSource,
-    block_rows,
-    large_notes,
-    read_error,
-    report_damage,
-)
+from .stream import StreamSource, block_rows, large_notes, read_error, report_damage
 
 _KIND = "a Zarr array"
 

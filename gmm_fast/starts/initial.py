@@ -7,12 +7,7 @@ from ..backends.threads import serial_blas
 from ..errors import DataError
 from .judge import Judge
 from .named_starts import named_start
-from .optimum import (
-    Found,
-    Search,
-    Shared,
-    winner_events,
-)
+from .optimum import Found, Search, Shared, winner_events
 from .partition import check_labels, params_of_parts, partition
 from .race import LEG, best_start
 from .seeding import Seeder

@@ -17,20 +17,8 @@ from .judge import LONGEST, Judge
 from .moves import Outlook
 from .named_starts import pseudo_weight
 from .partition import params_of_parts
-from .race import (
-    LEG,
-    SIDE_BY_SIDE,
-    Runner,
-    best_of,
-    best_start,
-    run_many,
-)
-from .seeding import (
-    LLOYD_STEPS,
-    Seeds,
-    draw_sample,
-    say_few_rows,
-)
+from .race import LEG, SIDE_BY_SIDE, Runner, best_of, best_start, run_many
+from .seeding import LLOYD_STEPS, Seeds, draw_sample, say_few_rows
 from .starting import apply_given
 from .wide import is_wide, wide_start
 

@@ -16,15 +16,7 @@ from .evidence import EVIDENCE
 from .one_covariance import Tied, ridge
 from .partition import params_of_parts, partition
 from .seeding import say_few_rows
-from .spaces import (
-    DIRECTIONS,
-    FEW_DIRECTIONS,
-    LEAST_RIDGE,
-    Rows,
-    Spaces,
-    distinct,
-    kmeans,
-)
+from .spaces import DIRECTIONS, FEW_DIRECTIONS, LEAST_RIDGE, Rows, Spaces, distinct, kmeans
 
 # Below this many samples for each covariance and feature data is wide. Above, starts judged by
 # likelihood do as well: at 10 samples for each component and feature they still missed two of four

@@ -18,20 +18,8 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
-from gmm_fast import (
-    GaussianMixture,
-    em,
-    fitting,
-    search,
-)
-from gmm_fast.backends import (
-    DaskBackend,
-    LocalBackend,
-    chunk_rows,
-    connect,
-    local,
-    workers,
-)
+from gmm_fast import GaussianMixture, em, fitting, search
+from gmm_fast.backends import DaskBackend, LocalBackend, chunk_rows, connect, local, workers
 from gmm_fast.backends.connect import cluster
 from gmm_fast.backends.workers import part_edges
 from gmm_fast.cli.main import main

@@ -7,12 +7,7 @@ from cases import backend, draw, fit, full_covariances, random_params
 
 from gmm_fast import em
 from gmm_fast.backends import LocalBackend, check_weights, local, threads
-from gmm_fast.em.rescue import (
-    FLOOR,
-    MAX_RESCUES,
-    Rescue,
-    needed_rows_events,
-)
+from gmm_fast.em.rescue import FLOOR, MAX_RESCUES, Rescue, needed_rows_events
 from gmm_fast.errors import DataError, FitError
 from gmm_fast.mixture.families import get_family
 from gmm_fast.mixture.forms import make_form

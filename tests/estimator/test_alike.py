@@ -9,13 +9,7 @@ import pytest
 from blobs import blobs
 from invoking import run
 
-from gmm_fast import (
-    GaussianMixture,
-    ModelFileError,
-    load,
-    open_source,
-    save,
-)
+from gmm_fast import GaussianMixture, ModelFileError, load, open_source, save
 from gmm_fast.files.modelfile import read_model, write_model
 
 

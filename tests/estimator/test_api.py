@@ -17,14 +17,7 @@ from sklearn.metrics import silhouette_score
 import gmm_fast
 import gmm_fast.cli.main
 import gmm_fast.estimator
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    ModelFileError,
-    load,
-    save,
-    search,
-)
+from gmm_fast import DataError, GaussianMixture, ModelFileError, load, save, search
 from gmm_fast.errors import FitError
 from gmm_fast.names import CRITERIA
 from gmm_fast.selection.criteria import HIGHER

@@ -10,12 +10,7 @@ import sklearn.mixture
 from blobs import FAMILIES, K
 from sklearn.base import clone
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    load,
-    save,
-)
+from gmm_fast import DataError, GaussianMixture, load, save
 
 # -- hooks of subclasses ---------------------------------------------------------------------------
 

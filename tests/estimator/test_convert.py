@@ -15,12 +15,7 @@ from click.testing import CliRunner
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    load,
-    save,
-)
+from gmm_fast import DataError, GaussianMixture, load, save
 from gmm_fast.cli.main import main
 
 K, D = 3, 2

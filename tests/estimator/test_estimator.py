@@ -11,12 +11,7 @@ import pytest
 from blobs import FAMILIES, FITTED, D, K, given
 from sklearn.exceptions import ConvergenceWarning
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    open_source,
-    search,
-)
+from gmm_fast import DataError, GaussianMixture, open_source, search
 from gmm_fast.em.loop import FitResult
 from gmm_fast.mixture.params import Params
 

@@ -14,12 +14,7 @@ from blobs import blobs
 from formats import fcs_bytes
 from invoking import run
 
-from gmm_fast import (
-    DataError,
-    FitError,
-    load,
-    save,
-)
+from gmm_fast import DataError, FitError, load, save
 from gmm_fast.files import tablefiles
 from gmm_fast.files.tablefiles import table_writer
 

@@ -24,13 +24,7 @@ from gmm_fast.files import outputs
 from gmm_fast.files.archive import read_archive, write_archive
 from gmm_fast.files.modelfile import read_model
 from gmm_fast.fitting import checkpoint
-from gmm_fast.fitting.checkpoint import (
-    Checkpoint,
-    Job,
-    Keeper,
-    read_checkpoint,
-    write_checkpoint,
-)
+from gmm_fast.fitting.checkpoint import Checkpoint, Job, Keeper, read_checkpoint, write_checkpoint
 from gmm_fast.mixture.params import Params
 from gmm_fast.selection import searching
 

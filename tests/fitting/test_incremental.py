@@ -16,13 +16,7 @@ from pairwise import pairwise
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    em,
-    load,
-    save,
-)
+from gmm_fast import DataError, GaussianMixture, em, load, save
 from gmm_fast.fitting import online, stream
 from gmm_fast.fitting.online import past_stats, past_weight
 from gmm_fast.mixture.params import Params, check_params

@@ -11,12 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmm_fast.kernels import (
-    plain,
-    products,
-    tiles,
-    vector,
-)
+from gmm_fast.kernels import plain, products, tiles, vector
 from gmm_fast.kernels.gaussian import LinearForm
 from gmm_fast.kernels.tiles import BLOCK, STRIP_BYTES
 

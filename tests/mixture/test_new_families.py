@@ -6,14 +6,7 @@ from cases import backend
 
 from gmm_fast import GaussianMixture, em, fitting, load, plots, save, search, write_report
 from gmm_fast.fitting.checkpoint import Checkpoint, Job, Keeper, read_checkpoint
-from gmm_fast.mixture.families import (
-    FAMILIES,
-    Family,
-    Matrices,
-    OneVariance,
-    PerComponent,
-    Shared,
-)
+from gmm_fast.mixture.families import FAMILIES, Family, Matrices, OneVariance, PerComponent, Shared
 from gmm_fast.starts import starting
 
 SETTINGS = em.Settings(1e-6, 200, 1e-9)

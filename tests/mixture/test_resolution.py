@@ -9,24 +9,10 @@ from cases import backend, full_covariances
 from invoking import run
 from sklearn.datasets import load_iris
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    em,
-    load,
-    save,
-    search,
-)
+from gmm_fast import DataError, GaussianMixture, em, load, save, search
 from gmm_fast.backends import LocalBackend
 from gmm_fast.mixture.params import Params
-from gmm_fast.mixture.resolution import (
-    excess,
-    find_steps,
-    narrow,
-    resolves,
-    rounding_of,
-    steps_for,
-)
+from gmm_fast.mixture.resolution import excess, find_steps, narrow, resolves, rounding_of, steps_for
 from gmm_fast.mixture.sampling import draw
 from gmm_fast.sources import open_source
 from gmm_fast.starts import initial, starting

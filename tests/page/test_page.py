@@ -16,14 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 import gmm_fast
 from gmm_fast import DataError, GaussianMixture, search
-from gmm_fast.page import (
-    check_report,
-    render,
-    tables,
-    wording,
-    write_page,
-    write_report,
-)
+from gmm_fast.page import check_report, render, tables, wording, write_page, write_report
 from gmm_fast.page.facts import DISTRIBUTIONS, report_facts
 from gmm_fast.page.pictures import DRAWN_ROWS, draw_pictures
 from gmm_fast.plots import composition, figures, views

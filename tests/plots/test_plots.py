@@ -18,13 +18,7 @@ from PIL import Image
 from scipy.stats import norm
 from sklearn.metrics import silhouette_samples
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    em,
-    plots,
-    search,
-)
+from gmm_fast import DataError, GaussianMixture, em, plots, search
 from gmm_fast.backends import LocalBackend
 from gmm_fast.plots import cloud
 from gmm_fast.plots.animation import MOST_FRAMES, Recorder, write_animation

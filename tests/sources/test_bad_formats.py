@@ -35,13 +35,7 @@ from test_sources import joined
 
 from gmm_fast import GaussianMixture
 from gmm_fast.errors import ChangedError, DataError
-from gmm_fast.sources import (
-    arrowcsv,
-    load_resident,
-    open_source,
-    stamps,
-    take,
-)
+from gmm_fast.sources import arrowcsv, load_resident, open_source, stamps, take
 
 X = np.arange(4000.0).reshape(1000, 4) / 7
 

@@ -11,23 +11,10 @@ from invoking import run
 from scipy.optimize import brentq
 from test_sources import assert_same_bits, joined, shrink_pieces
 
-from gmm_fast import (
-    DataError,
-    GaussianMixture,
-    load,
-    open_source,
-    plots,
-    save,
-    search,
-)
+from gmm_fast import DataError, GaussianMixture, load, open_source, plots, save, search
 from gmm_fast.errors import ChangedError
 from gmm_fast.page import write_report
-from gmm_fast.sources import (
-    load_resident,
-    parse_all,
-    take,
-    untransform,
-)
+from gmm_fast.sources import load_resident, parse_all, take, untransform
 from gmm_fast.sources.transforms import parse
 
 NAMES = ["FSC", "CD3", "CD4"]

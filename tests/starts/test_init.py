@@ -10,12 +10,7 @@ from gmm_fast.errors import DataError
 from gmm_fast.mixture.families import get_family
 from gmm_fast.mixture.params import check_params
 from gmm_fast.sources import open_source
-from gmm_fast.starts import (
-    initial,
-    optimum,
-    seeding,
-    starting,
-)
+from gmm_fast.starts import initial, optimum, seeding, starting
 from gmm_fast.starts.starting import Start
 
 SETTINGS = em.Settings(reg_covar=1e-6)

@@ -11,13 +11,7 @@ from gmm_fast.backends import threads
 from gmm_fast.kernels import moves as kernel_of_moves
 from gmm_fast.kernels import newcomers as kernel
 from gmm_fast.mixture.params import Params, check_params
-from gmm_fast.starts import (
-    initial,
-    moves,
-    optimum,
-    race,
-    starting,
-)
+from gmm_fast.starts import initial, moves, optimum, race, starting
 from gmm_fast.starts.climbing import climb_from
 from gmm_fast.starts.judge import Judge
 from gmm_fast.starts.moves import Outlook

@@ -13,12 +13,7 @@ from sklearn.datasets import load_iris
 from gmm_fast import GaussianMixture, em
 from gmm_fast.mixture.families import get_family
 from gmm_fast.mixture.params import Params
-from gmm_fast.starts import (
-    initial,
-    judge,
-    optimum,
-    race,
-)
+from gmm_fast.starts import initial, judge, optimum, race
 from gmm_fast.starts.judge import Judge
 from gmm_fast.starts.starting import Start
 

@@ -9,13 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from gmm_fast import GaussianMixture
 from gmm_fast.backends.threads import serial_blas
-from gmm_fast.starts import (
-    evidence,
-    one_covariance,
-    seeding,
-    spaces,
-    wide,
-)
+from gmm_fast.starts import evidence, one_covariance, seeding, spaces, wide
 
 FULL = "full"
 
