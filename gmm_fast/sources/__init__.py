@@ -7,8 +7,9 @@ every source. A new data format is one file here, with one subclass of `Source` 
 
 `base` holds the interface, checks and conversion; `stream` is the base of formats that are decoded
 front to back; `reading` reads any source; `columns` chooses columns; `paths` finds the format of a
-path; `files` joins many files; `part` is a range of rows; `complete` leaves out rows with missing
-values; `transforms` puts columns on other scales. One format each: `array`, `npy`, `npz`,
+path; `files` joins many files; `part` is a range of rows; `wrapped` is the base of sources over
+another one; `complete` leaves out rows with missing values; `transforms` puts columns on other
+scales. One format each: `array`, `npy`, `npz`,
 `parquet`, `text`, `hdf5`, `sparse` and `sparse_hdf5`, `fcs`, `zarr`, `ipc`, `arrow` (tables in
 memory, which `tables` recognises), `dask`. For text, `dialect` holds what the user says, `sniff`
 and `headers` guess the rest, `layout` holds the result, `firstpass` what only a full pass can show;

@@ -6,7 +6,8 @@ import operator
 import numpy as np
 
 from ..errors import DataError
-from .base import Source, check_range, convert, piece_rows
+from .base import check_range, convert, piece_rows
+from .wrapped import WrappedSource
 
 # Columns named in one message; a table may have thousands of them.
 _MAX_NAMED = 10
@@ -111,7 +112,7 @@ def pick(source, columns):
     return ColumnsSource(source, choose(columns, names, source.n_features, source.name))
 
 
-class ColumnsSource(Source):
+class ColumnsSource(WrappedSource):
     """Some columns of a source that can only read whole rows.
 
     Parameters
@@ -121,15 +122,8 @@ class ColumnsSource(Source):
     """
 
     def __init__(self, source, columns):
-        self.source = source
-        self.columns = columns
-        self.name = source.name
-        self.n_samples, self.n_features = source.n_samples, len(columns)
-        self.dtype = source.dtype
-        self.held_bytes = source.held_bytes
-        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
-        self.boundaries = source.boundaries
-        self.notes, self.dropped = source.notes, source.dropped
+        super().__init__(source)
+        self.columns, self.n_features = columns, len(columns)
         transforms = [source.transforms[j] for j in columns] if source.transforms else [None]
         self.transforms = transforms if any(transforms) else None
         names = source.feature_names
@@ -155,19 +149,3 @@ class ColumnsSource(Source):
             rows = np.empty((len(part), self.source.n_features), dtype)
             self.source.gather(part, rows)
             convert(rows[:, self.columns], out[first : first + step], origin, self.name, part)
-
-    @property
-    def decoded(self):
-        return self.source.decoded
-
-    def check_unchanged(self, start=0, stop=None):
-        self.source.check_unchanged(start, stop)
-
-    def locate(self, row):
-        return self.source.locate(row)
-
-    def rest(self):
-        self.source.rest()
-
-    def close(self):
-        self.source.close()

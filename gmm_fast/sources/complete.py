@@ -3,12 +3,13 @@
 import numpy as np
 
 from ..errors import DataError
-from .base import Source, check_range, piece_rows
+from .base import check_range, piece_rows
 from .boundaries import Thinned
 from .reading import chunks
+from .wrapped import WrappedSource
 
 
-class CompleteSource(Source):
+class CompleteSource(WrappedSource):
     """A source without some of its rows.
 
     Parameters
@@ -19,16 +20,12 @@ class CompleteSource(Source):
     """
 
     def __init__(self, source, dropped):
-        self.source, self.dropped = source, dropped
+        super().__init__(source)
+        self.dropped = dropped
         # How many rows are kept before each dropped row.
         self._kept_before = dropped - np.arange(len(dropped))
-        self.name, self.dtype = source.name, source.dtype
         self.n_samples = source.n_samples - len(dropped)
-        self.n_features = source.n_features
-        self.feature_names, self.transforms = source.feature_names, source.transforms
-        self.concurrent = source.concurrent
         self.held_bytes = source.held_bytes + dropped.nbytes
-        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
         if source.boundaries is not None:
             self.boundaries = Thinned(source.boundaries, dropped, source.n_samples)
 
@@ -61,21 +58,11 @@ class CompleteSource(Source):
     def gather(self, indices, out, *, origin=None):
         self.source.gather(self._places(np.asarray(indices)), out, origin=origin)
 
-    @property
-    def decoded(self):
-        return self.source.decoded
-
     def check_unchanged(self, start=0, stop=None):
         self.source.check_unchanged()
 
     def locate(self, row):
         return self.source.locate(int(self._places(row)))
-
-    def rest(self):
-        self.source.rest()
-
-    def close(self):
-        self.source.close()
 
 
 def drop_missing(source):

@@ -9,9 +9,10 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from ..errors import DataError
-from .base import Source, check_range, convert, piece_rows
+from .base import check_range, convert, piece_rows
 from .columns import choose, quote_list
 from .paths import require_package
+from .wrapped import WrappedSource
 
 KNOWN = "arcsinh:COFACTOR (150 for fluorescence, 5 for mass cytometry) or logicle[:T,W,M,A]"
 # What flowutils returns if it finds no value.
@@ -265,7 +266,7 @@ def _shortest(number):
     return np.format_float_positional(number, trim="-")
 
 
-class TransformedSource(Source):
+class TransformedSource(WrappedSource):
     """A source with transformed columns, computed in float64.
 
     Parameters
@@ -276,22 +277,16 @@ class TransformedSource(Source):
     """
 
     def __init__(self, source, each):
-        self.source = source
+        super().__init__(source)
         self.transforms = [None if t is None else str(t) for t in each]
         self._columns = {
             t: [j for j, other in enumerate(each) if other == t]
             for t in dict.fromkeys(each)
             if t is not None
         }
-        self.name, self.feature_names = source.name, source.feature_names
-        self.n_samples, self.n_features = source.n_samples, source.n_features
         # kernels compute in the same precision as without transforms
         narrow = source.dtype.kind == "f" and source.dtype.itemsize <= 4
         self.dtype = np.dtype("f4" if narrow else "f8")
-        self.held_bytes, self.concurrent = source.held_bytes, source.concurrent
-        self.reading_bytes, self.reading_advice = source.reading_bytes, source.reading_advice
-        self.boundaries, self.dropped = source.boundaries, source.dropped
-        self.remarks, self.given = source.remarks, source.given
 
     @property
     def notes(self):
@@ -324,15 +319,3 @@ class TransformedSource(Source):
         for transform, columns in self._columns.items():
             rows[:, columns] = transform.forward(rows[:, columns])
         return rows.astype(self.dtype, copy=False)
-
-    def check_unchanged(self, start=0, stop=None):
-        self.source.check_unchanged(start, stop)
-
-    def locate(self, row):
-        return self.source.locate(row)
-
-    def rest(self):
-        self.source.rest()
-
-    def close(self):
-        self.source.close()

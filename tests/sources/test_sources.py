@@ -34,6 +34,9 @@ from gmm_fast.sources import (
     open_source,
     take,
 )
+from gmm_fast.sources.columns import ColumnsSource
+from gmm_fast.sources.complete import CompleteSource
+from gmm_fast.sources.transforms import Arcsinh, TransformedSource
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]
 LAW = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -825,3 +828,16 @@ def test_wrong_calls():
         source.read(3, 6, np.empty((3, 2)))
     with pytest.raises(ValueError, match="C-contiguous"):
         source.read(0, 2, np.empty((2, 2), order="F"))
+
+
+def test_a_source_over_another_keeps_what_it_knows():
+    """What was said of the data is not lost on the way, whatever is changed."""
+    source = open_source(np.arange(12.0).reshape(4, 3))
+    source.given, source.remarks = {"delimiter": ";"}, ("read alike",)
+    for over in (
+        ColumnsSource(source, [2, 0]),
+        CompleteSource(source, np.array([1])),
+        TransformedSource(source, [None, Arcsinh(5.0), None]),
+    ):
+        assert (over.name, over.given, over.remarks) == ("X", source.given, source.remarks)
+        assert over.decoded == source.decoded or isinstance(over, TransformedSource)
