@@ -171,6 +171,14 @@ def test_importing_is_cheap(module):
     assert not loaded & {*heavy.split(), "dask"}
 
 
+@pytest.mark.parametrize("module", ["gmm_fast.cli.commands", "gmm_fast.cli.models"])
+def test_what_is_not_always_installed_is_imported_on_use(module):
+    code = f"import sys, {module}; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in run.stdout.split()}
+    assert not loaded & {"pyarrow", "h5py", "zarr", "flowio", "flowutils", "matplotlib", "jinja2"}
+
+
 def test_fastmath_is_one_constant():
     """`fastmath=True` assumes that neither -inf nor NaN occur: it breaks log-sum-exp."""
     for path in modules():

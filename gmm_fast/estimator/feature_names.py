@@ -9,7 +9,7 @@ import numpy as np
 from .. import fitting
 from ..errors import DataError
 from ..sources import Source
-from ..sources.layout import is_number
+from ..sources.dialect import is_number
 
 # Most features named in one message; a frame may have thousands.
 _MAX_NAMED = 5

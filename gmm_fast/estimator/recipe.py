@@ -16,7 +16,7 @@ from ..sources import (
     written_of,
 )
 from ..sources.columns import quote_list
-from ..sources.layout import is_number
+from ..sources.dialect import is_number
 from .feature_names import open_fitted, open_named
 
 # Options of the fit's file that also apply to files that are not text.

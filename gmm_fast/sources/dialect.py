@@ -1,5 +1,6 @@
 """What the user says about the format of a text table; `sniff` guesses the rest."""
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -14,6 +15,7 @@ EXCEL_ERRORS = ("#N/A", "#NV", "#DIV/0!", "#VALUE!", "#WERT!", "#VALEUR!", "#REF
                 "#NAME?", "#NOM?", "#NUM!", "#ZAHL!", "#NOMBRE!", "#NULL!")  # fmt: skip
 # Stands for runs of spaces and tabs, as in tables of fixed width.
 BLANKS = " "
+COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 # Thousands separators that are taken for one another; the first is on keyboards.
 ALIKE = (" \xa0\u2009\u202f", "'\u2019")
 # Words for signs that are hard to type.
@@ -146,3 +148,16 @@ def _sign(name, value):
     if sign.isalnum():
         raise DataError(f"{name} must not be a letter or a digit: {value!r}")
     return sign
+
+
+def is_number(cell, decimal):
+    """Whether a cell of a text is a number with that decimal sign."""
+    if decimal == ",":
+        if "." in cell or ("," in cell and not COMMA_NUMBER.fullmatch(cell)):
+            return False
+        cell = cell.replace(",", ".")
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.isascii() and "_" not in cell

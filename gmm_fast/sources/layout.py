@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import DataError
-from .dialect import BLANKS, EXCEL_ERRORS, MISSING
+from .dialect import BLANKS, EXCEL_ERRORS, MISSING, is_number
 from .firstpass import DecimalWatch
 from .lines import one_tab, split_lines
 from .unpack import read_start, without_packing
@@ -14,7 +14,6 @@ from .unpack import read_start, without_packing
 HEAD_BYTES = 1 << 16
 # Rules whose guesses do not matter if columns are chosen.
 INDEXES = ("index", "counters")
-COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 # Text that is meant as a number: Fortran, complex, a bound, money, digits in groups of three.
 _NEAR_NUMBER = re.compile(
     r"[<>≤≥~$€£]?\s*[+−-]?(\d+([.,]\d*)?|[.,]\d+)([dDeE][+−-]?\d+)?([+-][\d.,]+[ij]|\s*[€£])?"
@@ -175,15 +174,3 @@ def is_text(cell, look):
     if is_value(cell, look) or cell in EXCEL_ERRORS or _NEAR_NUMBER.fullmatch(cell):
         return False
     return any(sign.isalnum() for sign in cell)
-
-
-def is_number(cell, decimal):
-    if decimal == ",":
-        if "." in cell or ("," in cell and not COMMA_NUMBER.fullmatch(cell)):
-            return False
-        cell = cell.replace(",", ".")
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.isascii() and "_" not in cell

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import DataError
-from .dialect import BLANKS, MISSING
+from .dialect import BLANKS, COMMA_NUMBER, MISSING, is_number
 from .firstpass import DecimalWatch
 from .headers import guess_header, guess_index
-from .layout import BOOLEANS, COMMA_NUMBER, HEAD_BYTES, Guess, Look, is_number, is_text, is_value
+from .layout import BOOLEANS, HEAD_BYTES, Guess, Look, is_text, is_value
 from .lines import Comments, WithoutEnd, split_lines
 from .unpack import read_end
 

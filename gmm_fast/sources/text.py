@@ -19,9 +19,9 @@ from .base import NoRowsError, check_range
 from .boundaries import Listed
 from .cells import EMPTY, TEXT, Cells
 from .columns import choose
-from .dialect import BLANKS, MISSING, Dialect
+from .dialect import BLANKS, COMMA_NUMBER, MISSING, Dialect
 from .firstpass import DecimalWatch, RowCounters
-from .layout import BOOLEANS, COMMA_NUMBER, Guess
+from .layout import BOOLEANS, Guess
 from .lines import Comments, FilteredLines, OneTab, WithoutEnd, line_of_row, whole_lines
 from .sniff import describe_decimal, find_layout
 from .stream import StreamSource
